@@ -1,0 +1,1 @@
+"""How to speak to a platform: one file each, all behind ``protocol.Connector``."""

@@ -1,0 +1,185 @@
+"""Bytes of local files: read, hashed on the way, written; holes stay holes.
+
+Content is read at positions (``pread``): that takes nothing from a FIFO or terminal that was swapped in for the
+file, it fails with ESPIPE.
+"""
+
+import errno
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+
+from tallyport.connectors.hashing import ContentHash
+from tallyport.connectors.local_errors import error_of, refusal
+from tallyport.connectors.local_folders import check, tag_of
+from tallyport.domain.entries import Entry, Fingerprint, Side
+from tallyport.domain.errors import ErrorKind
+
+SMALL = 64 * 1024  # up to here one read and one write
+CHUNK = 1024 * 1024
+RACY = 20_000_000  # nanoseconds: two changes closer than the kernel's clock tick can leave the same ctime
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_ZEROS = memoryview(bytes(256 * 1024))  # stays in the processor's cache while a large hole is hashed
+
+_own = threading.local()
+_leave_no_trace = os.O_NOATIME  # only the owner of a file may ask for it: dropped at the first refusal
+
+
+def open_to_read(fd: int, name: str) -> int:
+    """Open what was listed as a file; never waits, never follows. What it is must be seen by fstat."""
+    global _leave_no_trace
+    try:
+        return os.open(name, _READ | _leave_no_trace, dir_fd=fd)
+    except PermissionError as error:
+        if error.errno != errno.EPERM or not _leave_no_trace:
+            raise
+    source_fd = os.open(name, _READ, dir_fd=fd)
+    _leave_no_trace = 0
+    return source_fd
+
+
+def open_file(fd: int, name: str) -> tuple[int, os.stat_result]:
+    """Open a regular file to read and give its stat; anything else is UNSUPPORTED and is not opened."""
+    check(name)
+    kind = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
+    source_fd = -1
+    if stat.S_ISREG(kind):
+        source_fd = open_to_read(fd, name)
+        st = os.fstat(source_fd)
+        if stat.S_ISREG(st.st_mode):
+            return source_fd, st
+        os.close(source_fd)
+    raise refusal(ErrorKind.UNSUPPORTED, "read", name, "it is no regular file")
+
+
+def create(d_fd: int, temporary: str, mode: int) -> int:
+    """Make a new file to write; a name that is there already is FileExistsError."""
+    return os.open(temporary, _CREATE, mode, dir_fd=d_fd)
+
+
+def is_as(st: os.stat_result, expected: Entry | Fingerprint) -> bool:
+    """Tell whether an open file is a regular file and still the one that was listed."""
+    return (
+        st.st_mtime_ns == expected.modified
+        and st.st_size == expected.size
+        and tag_of(st.st_ino, st.st_ctime_ns) == expected.tag
+        and stat.S_ISREG(st.st_mode)
+    )
+
+
+def is_racy(st: os.stat_result) -> bool:
+    """Tell whether the file changed so recently that another change could leave the same ctime."""
+    return 0 <= time.time_ns() - st.st_ctime_ns < RACY
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write at the current position; a short write (a nearly full disk) goes on until the system says why."""
+    written = os.write(fd, data)
+    while written < len(data):
+        data = memoryview(data)[written:]
+        written = os.write(fd, data)
+
+
+def carry(
+    source_fd: int, out_fd: int, start: int, end: int, running: ContentHash, name: str, *, holes: bool
+) -> int:
+    """Copy a range to the same place of another file, hashing it; give the bytes written.
+
+    With ``holes`` nothing is written where the source has none; the hash takes zeros there.
+    """
+    moved = 0
+    for data_start, data_end in extents(source_fd, start, end) if holes else [(start, end)]:
+        if data_start is None:
+            hash_zeros(running, data_end)
+            continue
+        view = _buffer()
+        at = data_start
+        while at < data_end:
+            try:
+                size = os.preadv(source_fd, [view[: min(CHUNK, data_end - at)]], at)
+            except OSError as error:
+                raise error_of(error, "read", name, Side.SOURCE) from error
+            if size == 0:
+                raise changed(name)
+            chunk = view[:size]
+            running.update(chunk)
+            try:
+                _write_at(out_fd, chunk, at)
+            except OSError as error:
+                raise error_of(error, "write", name, Side.DESTINATION) from error
+            at += size
+            moved += size
+    return moved
+
+
+def extents(source_fd: int, start: int, end: int) -> Iterator[tuple[int | None, int]]:
+    """Give the data of a range in order as (start, end), a hole as (None, length)."""
+    at = start
+    while at < end:
+        try:
+            data = min(os.lseek(source_fd, at, os.SEEK_DATA), end)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # ENXIO: no data after this place
+                raise
+            data = end
+        if data > at:
+            yield None, data - at
+        if data < end:
+            at = min(os.lseek(source_fd, data, os.SEEK_HOLE), end)
+            if at <= data:  # the file was cut meanwhile
+                at = end
+            yield data, at
+        else:
+            at = end
+
+
+def hash_zeros(running: ContentHash, length: int) -> None:
+    """Take a hole into the hash."""
+    while length > 0:
+        running.update(_ZEROS[: min(length, len(_ZEROS))])
+        length -= len(_ZEROS)
+
+
+def content_hash(source_fd: int, size: int, name: str, *, holes: bool) -> bytes:
+    """Hash an open file of a known size."""
+    running = ContentHash()
+    view = _buffer()
+    for data_start, data_end in extents(source_fd, 0, size) if holes else [(0, size)]:
+        if data_start is None:
+            hash_zeros(running, data_end)
+            continue
+        at = data_start
+        while at < data_end:
+            got = os.preadv(source_fd, [view[: min(CHUNK, data_end - at)]], at)
+            if got == 0:
+                raise changed(name)
+            running.update(view[:got])
+            at += got
+    return running.digest()
+
+
+def changed(name: str) -> Exception:
+    """Give the error for a source that is not what was listed."""
+    return refusal(
+        ErrorKind.CHANGED_DURING_COPY, "read", name, "it changed while it was read", Side.SOURCE
+    )
+
+
+def _write_at(fd: int, data: memoryview, offset: int) -> None:
+    while len(data):
+        written = os.pwrite(fd, data, offset)
+        data = data[written:]
+        offset += written
+
+
+def _buffer() -> memoryview:
+    """Give this thread's buffer of one chunk."""
+    try:
+        return _own.view  # type: ignore[no-any-return]
+    except AttributeError:
+        _own.view = memoryview(bytearray(CHUNK))
+        return _own.view

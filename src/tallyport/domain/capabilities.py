@@ -1,0 +1,51 @@
+"""What a connection can do and how much.
+
+Abilities are derived from what a connector class implements (``connectors/protocol.py``); numbers and truths are
+declared here per platform.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class VerifyLevel(IntEnum):
+    """How an item was proved, weakest first. The name is shown, the number is stored."""
+
+    NONE = 0  # nothing was written (skipped, adopted by fingerprint)
+    SIZE = 1  # size at the destination equals
+    ACK = 2  # the destination reported the hash
+    HASH = 3  # the same hash over the bytes read and the bytes written, while moving
+    READBACK = 4  # read again from the destination, possibly from its cache
+    COLD = 5  # read again after flush and eviction
+
+
+class Durability(StrEnum):
+    """When a written item may be called done."""
+
+    NONE = "none"  # no sync; survives the process, not the machine
+    GROUP = "group"  # one sync for a group of items, then renames, then one folder sync, then the ledger
+    EACH = "each"  # every item synced by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Numbers and truths of one platform, corrected per connection by a probe."""
+
+    time_precision: int = 1  # nanoseconds; 1 = exact
+    max_size: int | None = None  # bytes of one file
+    max_name: int = 255  # bytes of one segment
+    max_path: int | None = None  # bytes of a whole path
+    case_sensitive: bool = True
+    forbidden_characters: str = "/\0"
+    reserved_names: frozenset[str] = frozenset()
+    forbidden_endings: str = ""  # characters a name may not end with
+    normalises_names: bool = False  # the platform changes NFC/NFD
+    slow_hash: bool = True  # a hash costs a read of the content
+    lists_sorted: bool = False
+    versions: bool = False
+    symlinks: bool = False
+    permissions: bool = False
+    owners: bool = False
+    locks: bool = False
+    best_verify: VerifyLevel = VerifyLevel.COLD
+    atomic_replace: bool = True

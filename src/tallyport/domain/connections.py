@@ -1,0 +1,19 @@
+"""A connection: a saved account on a platform."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One connection as stored; ``settings`` hold no secret."""
+
+    id: str
+    name: str
+    platform: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    version: int = 1
+    created_at: int
+    created_by: str | None = None
+    modified_at: int
+    deleted_at: int | None = None

@@ -1,0 +1,1 @@
+"""Doing the work: visits, batches, parts, and what survives a crash."""

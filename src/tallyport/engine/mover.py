@@ -1,0 +1,185 @@
+"""One mover: a lean process that works groups of visits and tasks for the engine.
+
+It reads frames on one descriptor and answers on another, and holds no database. A frame is four bytes of length
+and a ``marshal`` of a tuple whose first member says what it is:
+
+==================  ==============================================================================
+to the mover
+``terms``           (Terms): before the first group of an execution, and again after a change
+``group``           (group id, execution id, slot, [(code, work)]): see :data:`CODES`
+``rows``            (rows or None, message): the answer to ``known``
+from the mover
+``known``           (group id, visit id, after name, limit): asks for rows, waits for ``rows``
+``report``          (group id, VisitReport)
+``task``            (group id, TaskReport)
+``done``            (group id,)
+``fault``           (group id, message): the group was given up, something of ours is wrong
+==================  ==============================================================================
+
+The mover looks at one byte of a shared file before every item: set, it finishes the item, reports what landed
+and ends the group. It does the same when its parent is gone or when it gets SIGTERM.
+"""
+
+import gc
+import marshal
+import mmap
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tallyport.engine.visit import KnownRows
+from tallyport.engine.work import (
+    DeleteWork,
+    FinishWork,
+    LinkWork,
+    PartWork,
+    StampWork,
+    Terms,
+    VisitReport,
+    VisitWork,
+)
+
+Work = VisitWork | PartWork | FinishWork | LinkWork | DeleteWork | StampWork
+CODES: tuple[type[Any], ...] = (VisitWork, PartWork, FinishWork, LinkWork, DeleteWork, StampWork)
+SLOTS = 4096  # stop flags: executions that run at once
+_GROUPS_BETWEEN_COLLECTIONS = 64
+_MARSHAL = 2  # the version without references: a third faster here
+
+
+def frame(message: tuple[Any, ...]) -> bytes:
+    """Write one message as it goes over the pipe."""
+    body = marshal.dumps(message, _MARSHAL)
+    return len(body).to_bytes(4, "little") + body
+
+
+def pack(works: Sequence[Work]) -> list[tuple[int, tuple[Any, ...]]]:
+    """Write works as plain tuples, each with the code of its type."""
+    return [(CODES.index(type(work)), tuple(work)) for work in works]
+
+
+def unpack(packed: Sequence[tuple[int, tuple[Any, ...]]]) -> list[Work]:
+    """Read what :func:`pack` wrote."""
+    return [CODES[code]._make(values) for code, values in packed]
+
+
+class Mover:
+    """The loop of one mover process."""
+
+    def __init__(self, inlet: int, outlet: int, flags: mmap.mmap, *, movers: int) -> None:
+        self._inlet = os.fdopen(inlet, "rb", buffering=1 << 18)
+        self._outlet = outlet
+        self._flags = flags
+        self._movers = movers
+        self._parent = os.getppid()
+        self._ending = False
+        self._waiting: deque[tuple[Any, ...]] = deque()  # read while waiting for rows
+        self._benches: dict[int, Any] = {}  # by execution: what its groups are worked with
+
+    def end(self, *_: object) -> None:
+        """Finish the present item, then end (SIGTERM)."""
+        self._ending = True
+
+    def run(self) -> None:
+        """Work until the other end closes the pipe."""
+        groups = 0
+        while not self._ending:
+            message = self._waiting.popleft() if self._waiting else self._read()
+            if message is None:
+                break
+            if message[0] == "terms":
+                self._take_terms(Terms._make(message[1]))
+            elif message[0] == "group":
+                self._work(message)
+                groups += 1
+                if groups % _GROUPS_BETWEEN_COLLECTIONS == 0:
+                    gc.collect()
+        for bench in self._benches.values():
+            bench.close()
+
+    def _read(self) -> tuple[Any, ...] | None:
+        head = self._inlet.read(4)
+        if len(head) < 4:
+            return None
+        message: tuple[Any, ...] = marshal.loads(self._inlet.read(int.from_bytes(head, "little")))
+        return message
+
+    def _write(self, message: tuple[Any, ...]) -> None:
+        rest = memoryview(frame(message))
+        while rest:
+            rest = rest[os.write(self._outlet, rest) :]
+
+    def _take_terms(self, terms: Terms) -> None:
+        from tallyport.engine.bench import Bench  # after the process has said that it lives
+
+        old = self._benches.pop(terms.execution_id, None)
+        if old is not None:
+            old.close()
+        while len(self._benches) >= 8:
+            self._benches.pop(next(iter(self._benches))).close()
+        self._benches[terms.execution_id] = Bench(terms, share=self._movers)
+
+    def _work(self, message: tuple[Any, ...]) -> None:
+        _, group, execution, slot, packed = message
+        flags, parent, getppid, write = self._flags, self._parent, os.getppid, self._write
+
+        def stopped() -> bool:
+            return flags[slot] != 0 or self._ending or getppid() != parent
+
+        def known(visit: VisitWork, after: str, limit: int) -> list[tuple[Any, ...]]:
+            write(("known", group, visit.visit_id, after, limit))
+            return self._rows()
+
+        try:
+            self._benches[execution].work(
+                unpack(packed),
+                known=known,
+                report=lambda report: write(("report", group, tuple(report))),
+                task=lambda report: write(("task", group, tuple(report))),
+                stopped=stopped,
+            )
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            import traceback
+
+            traceback.print_exc()
+            write(("fault", group, f"{type(error).__name__}: {error}"))
+            return
+        write(("done", group))
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        while True:
+            message = self._read()
+            if message is None:
+                raise BrokenPipeError("the engine is gone")
+            if message[0] == "rows":
+                if message[1] is None:
+                    raise RuntimeError(f"the engine could not give known rows: {message[2]}")
+                rows: list[tuple[Any, ...]] = message[1]
+                return rows
+            self._waiting.append(message)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run one mover: ``inlet outlet flags movers`` are descriptors and the number of movers."""
+    inlet, outlet, flags_fd, movers = (int(argument) for argument in arguments)
+    flags = mmap.mmap(flags_fd, SLOTS, prot=mmap.PROT_READ)
+    mover = Mover(inlet, outlet, flags, movers=movers)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which stops us in good order
+    signal.signal(signal.SIGTERM, mover.end)
+    import tallyport.engine.bench  # noqa: F401  (loaded while the engine still prepares the first group)
+
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        mover.run()
+    except BrokenPipeError:
+        os._exit(0)  # the engine is gone: what is unfinished is found by the next one
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,410 @@
+"""Who carries: a pool of mover processes, and the same face over threads.
+
+:class:`MoverPool` deals groups of works to mover processes (``mover.py``) over pipes; :class:`ThreadCrew` works
+them in threads of this process, which is right where a network is waited for. Neither knows the ledger: what is
+known of a container is asked through a callback, and everything that came of a group is put on a queue.
+"""
+
+import contextlib
+import itertools
+import marshal
+import mmap
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from tallyport.engine.mover import SLOTS, Bench, Work, frame, pack
+from tallyport.engine.work import TaskReport, Terms, VisitReport, VisitWork
+
+KnownCallback = Callable[[int, str, int], Sequence[tuple[Any, ...]]]  # visit id, after this name, at most so many
+Event = tuple[Any, ...]
+"""``("report", VisitReport)``, ``("task", TaskReport)``, then ``("done", group id)`` or ``("lost", group id, why)``."""
+
+DEPTH = 2  # groups at a mover: one under way, one waiting in the pipe
+_STARTS_IN_VAIN = 3  # movers that ended before they did anything, in a row: something is wrong with all of them
+
+
+class Crew(Protocol):
+    """Who works groups."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+
+    def submit(
+        self,
+        terms: Terms,
+        works: Sequence[Work],
+        *,
+        known: KnownCallback,
+        reports: "queue.SimpleQueue[Event]",
+        slot: int,
+    ) -> int:
+        """Have a group worked and return its number. Everything that comes of it goes on ``reports``.
+
+        ``known`` gives the rows of a visited container in order of their names' bytes; it is called in another
+        thread. Exactly one ``done`` or ``lost`` ends a group, after all its reports.
+        """
+
+    def stop(self, slot: int) -> None:
+        """Let the groups of this slot finish their present item and end as ``stopped``."""
+
+    def clear(self, slot: int) -> None:
+        """Let groups of this slot work again."""
+
+    @property
+    def load(self) -> int:
+        """Groups submitted and not ended."""
+
+    @property
+    def width(self) -> int:
+        """Groups that can be worked at once."""
+
+    def close(self) -> None:
+        """End; groups under way finish their present item. Calling twice is harmless."""
+
+
+class _Group:
+    __slots__ = ("id", "known", "reports", "slot", "terms", "works")
+
+    def __init__(
+        self,
+        number: int,
+        terms: Terms,
+        works: Sequence[Work],
+        known: KnownCallback,
+        reports: "queue.SimpleQueue[Event]",
+        slot: int,
+    ) -> None:
+        self.id = number
+        self.terms = terms
+        self.works = works
+        self.known = known
+        self.reports = reports
+        self.slot = slot
+
+
+class _Mover:
+    """One process with the two threads that talk to it."""
+
+    def __init__(self, pool: "MoverPool", process: "subprocess.Popen[bytes]", inlet: int, outlet: int) -> None:
+        self.pool = pool
+        self.process = process
+        self.inlet = inlet  # we write
+        self.outlet = outlet  # we read
+        self.groups: dict[int, _Group] = {}  # in the order they were sent: the first may be under way
+        self.told: dict[int, int] = {}  # execution id: revision of the terms it has
+        self.has_answered = False
+        self.outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.threads = [
+            threading.Thread(target=self._write, name=f"mover-{process.pid}-to", daemon=True),
+            threading.Thread(target=self._read, name=f"mover-{process.pid}-from", daemon=True),
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def give(self, group: _Group) -> None:
+        """Send a group, and its terms where the mover has not heard them. Called under the pool's lock."""
+        self.groups[group.id] = group
+        terms = group.terms
+        if self.told.get(terms.execution_id) != terms.revision:
+            self.told[terms.execution_id] = terms.revision
+            self.outbox.put(frame(("terms", tuple(terms))))
+        self.outbox.put(frame(("group", group.id, terms.execution_id, group.slot, pack(group.works))))
+
+    def _write(self) -> None:
+        """Send what is in the outbox, so that nobody who must read ever waits for room in this pipe."""
+        while (data := self.outbox.get()) is not None:
+            rest = memoryview(data)
+            try:
+                while rest:
+                    rest = rest[os.write(self.inlet, rest) :]
+            except OSError:
+                break  # the mover is gone; its reader says so
+        os.close(self.inlet)
+
+    def _read(self) -> None:
+        groups = self.groups
+        with os.fdopen(self.outlet, "rb", buffering=1 << 18) as stream:
+            while len(head := stream.read(4)) == 4:
+                body = stream.read(int.from_bytes(head, "little"))
+                try:
+                    message = marshal.loads(body)
+                except (EOFError, ValueError):
+                    break  # it died in the middle of a frame
+                self.has_answered = True
+                what, number = message[0], message[1]
+                group = groups.get(number)
+                if group is None:
+                    continue
+                if what == "report":
+                    group.reports.put(("report", VisitReport._make(message[2])))
+                elif what == "task":
+                    group.reports.put(("task", TaskReport._make(message[2])))
+                elif what == "known":
+                    self._answer(group, *message[2:])
+                elif what == "done":
+                    self.pool._ended(self, group, ("done", number))
+                elif what == "fault":
+                    self.pool._ended(self, group, ("lost", number, message[2]))
+        self.outbox.put(None)
+        self.pool._gone(self)
+
+    def _answer(self, group: _Group, visit_id: int, after: str, limit: int) -> None:
+        try:
+            rows = [tuple(row) for row in group.known(visit_id, after, limit)]
+            self.outbox.put(frame(("rows", rows, "")))
+        except Exception as error:  # whatever the store raises ends this group, not the reader
+            self.outbox.put(frame(("rows", None, f"{type(error).__name__}: {error}")))
+
+
+class MoverPool:
+    """Mover processes for pairs of local trees. A mover that dies is replaced."""
+
+    def __init__(self, size: int, *, depth: int = DEPTH) -> None:
+        self._size = size
+        self._depth = depth
+        self._lock = threading.Lock()
+        self._movers: list[_Mover] = []
+        self._backlog: deque[_Group] = deque()
+        self._numbers = itertools.count(1)
+        self._closed = False
+        self._in_vain = 0
+        self._flags_fd = os.memfd_create("tallyport-stop", os.MFD_CLOEXEC)
+        os.ftruncate(self._flags_fd, SLOTS)
+        self._flags = mmap.mmap(self._flags_fd, SLOTS)
+
+    def start(self) -> None:
+        """Spawn the processes; does not wait for them."""
+        with self._lock:
+            while len(self._movers) < self._size:
+                self._movers.append(self._spawn())
+
+    def submit(
+        self,
+        terms: Terms,
+        works: Sequence[Work],
+        *,
+        known: KnownCallback,
+        reports: "queue.SimpleQueue[Event]",
+        slot: int,
+    ) -> int:
+        group = _Group(next(self._numbers), terms, works, known, reports, slot)
+        with self._lock:
+            if self._closed or not self._movers:
+                reports.put(("lost", group.id, "the movers are closed" if self._closed else "no mover can be started"))
+            else:
+                self._backlog.append(group)
+                self._deal()
+        return group.id
+
+    def stop(self, slot: int) -> None:
+        self._flags[slot] = 1
+
+    def clear(self, slot: int) -> None:
+        self._flags[slot] = 0
+
+    @property
+    def load(self) -> int:
+        with self._lock:
+            return len(self._backlog) + sum(len(mover.groups) for mover in self._movers)
+
+    @property
+    def width(self) -> int:
+        return self._size
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids, for measuring."""
+        with self._lock:
+            return [mover.process.pid for mover in self._movers]
+
+    def close(self, *, grace: float = 10.0) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            movers = list(self._movers)
+            backlog, self._backlog = self._backlog, deque()
+        for group in backlog:
+            group.reports.put(("lost", group.id, "the movers are closed"))
+        for mover in movers:
+            with contextlib.suppress(ProcessLookupError):
+                mover.process.send_signal(signal.SIGTERM)  # busy or not: finish the item, then end
+            mover.outbox.put(None)
+        deadline = time.monotonic() + grace
+        for mover in movers:
+            try:
+                mover.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                mover.process.kill()
+                mover.process.wait()
+            for thread in mover.threads:
+                if thread is not threading.current_thread():
+                    thread.join(1.0)
+
+    def _spawn(self) -> _Mover:
+        inlet, ours_to = os.pipe()
+        ours_from, outlet = os.pipe()
+        for fd in (inlet, ours_from):
+            _widen(fd)
+        # Not -m and no site: the path is handed over, which spares a third of the start.
+        start = f"import sys; sys.path[:] = {sys.path!r}; from tallyport.engine.mover import main; main(sys.argv[1:])"
+        process = subprocess.Popen(
+            [sys.executable, "-S", "-E", "-c", start, str(inlet), str(outlet), str(self._flags_fd), str(self._size)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(inlet, outlet, self._flags_fd),
+            process_group=0,  # Ctrl-C is for the engine, which stops the movers in good order
+        )
+        os.close(inlet)
+        os.close(outlet)
+        return _Mover(self, process, ours_to, ours_from)
+
+    def _deal(self) -> None:
+        """Send waiting groups to the movers with the least to do. Called under the lock."""
+        while self._backlog:
+            mover = min(self._movers, key=lambda mover: len(mover.groups))
+            if len(mover.groups) >= self._depth:
+                return
+            mover.give(self._backlog.popleft())
+
+    def _ended(self, mover: _Mover, group: _Group, event: Event) -> None:
+        with self._lock:
+            del mover.groups[group.id]
+            self._in_vain = 0
+            self._deal()
+        group.reports.put(event)
+
+    def _gone(self, mover: _Mover) -> None:
+        """Say what a dead mover had under way, deal the rest again, and put another in its place."""
+        status = mover.process.wait()
+        with self._lock:
+            self._movers.remove(mover)
+            groups = list(mover.groups.values())
+            mover.groups.clear()
+            lost, rest = groups[:1], groups[1:]
+            self._backlog.extendleft(reversed(rest))
+            self._in_vain = 0 if mover.has_answered else self._in_vain + 1
+            if not self._closed and self._in_vain < _STARTS_IN_VAIN:
+                self._movers.append(self._spawn())
+            if self._movers and not self._closed:
+                self._deal()
+            else:
+                lost.extend(self._backlog)
+                self._backlog.clear()
+        why = f"a mover ended by signal {-status}" if status < 0 else f"a mover ended with status {status}"
+        for group in lost:
+            group.reports.put(("lost", group.id, why))
+
+
+class ThreadCrew:
+    """Works groups in threads of this process."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._waiting: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._flags = bytearray(SLOTS)
+        self._load = 0
+        self._closed = False
+
+    def start(self) -> None:
+        with self._lock:
+            while len(self._threads) < self._size:
+                thread = threading.Thread(target=self._run, name=f"crew-{len(self._threads)}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def submit(
+        self,
+        terms: Terms,
+        works: Sequence[Work],
+        *,
+        known: KnownCallback,
+        reports: "queue.SimpleQueue[Event]",
+        slot: int,
+    ) -> int:
+        group = _Group(next(self._numbers), terms, works, known, reports, slot)
+        with self._lock:
+            if self._closed:
+                reports.put(("lost", group.id, "the crew is closed"))
+            else:
+                self._load += 1
+                self._waiting.put(group)
+        return group.id
+
+    def stop(self, slot: int) -> None:
+        self._flags[slot] = 1
+
+    def clear(self, slot: int) -> None:
+        self._flags[slot] = 0
+
+    @property
+    def load(self) -> int:
+        return self._load
+
+    @property
+    def width(self) -> int:
+        return self._size
+
+    def close(self, *, grace: float = 10.0) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        deadline = time.monotonic() + grace
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        benches: dict[int, Bench] = {}
+        while (group := self._waiting.get()) is not None:
+            try:
+                self._work(group, benches)
+                event: Event = ("done", group.id)
+            except Exception as error:  # the top of a thread: the group is given up, the thread lives on
+                event = ("lost", group.id, f"{type(error).__name__}: {error}")
+            with self._lock:
+                self._load -= 1
+            group.reports.put(event)
+        for bench in benches.values():
+            bench.close()
+
+    def _work(self, group: _Group, benches: dict[int, Bench]) -> None:
+        terms, put, flags, slot = group.terms, group.reports.put, self._flags, group.slot
+        bench = benches.get(terms.execution_id)
+        if bench is None or bench.terms.revision != terms.revision:
+            if bench is not None:
+                bench.close()
+            while len(benches) >= 8:
+                benches.pop(next(iter(benches))).close()
+            bench = benches[terms.execution_id] = Bench(terms, share=self._size)
+
+        def known(visit: VisitWork, after: str, limit: int) -> Sequence[tuple[Any, ...]]:
+            return group.known(visit.visit_id, after, limit)
+
+        bench.work(
+            group.works,
+            known=known,
+            report=lambda report: put(("report", report)),
+            task=lambda report: put(("task", report)),
+            stopped=lambda: bool(flags[slot]) or self._closed,
+        )
+
+
+def _widen(pipe: int) -> None:
+    """Give a pipe room for whole groups and reports, as far as the system lets us."""
+    import fcntl
+
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)

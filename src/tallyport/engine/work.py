@@ -1,0 +1,177 @@
+"""What travels between the engine, its movers and the recorder.
+
+Everything here crosses a pipe as plain tuples (``marshal``), a hundred thousand times a run: named tuples of
+builtin values only, converted by ``tuple(x)`` and ``Type._make``.
+"""
+
+from typing import NamedTuple
+
+
+class Known(NamedTuple):
+    """One item row as a visit needs it: what the ledger remembers of a name in the visited container."""
+
+    name: str  # at the source (at the destination for items that only it has)
+    item_id: int
+    kind: int  # domain.entries.Kind
+    status: int  # domain.items.Status
+    attempts: int
+    s_size: int | None  # source fingerprint of the last settled state; None = side never settled
+    s_modified: int | None
+    s_tag: bytes | None
+    d_size: int | None
+    d_modified: int | None
+    d_tag: bytes | None
+    hash: bytes | None
+    d_name: str | None  # name at the destination when it differs
+
+
+class VisitWork(NamedTuple):
+    """One container to visit, or one page range of a huge one."""
+
+    visit_id: int
+    item_id: int  # of the container itself
+    path: str  # at the source, from the endpoint's root
+    d_path: str  # at the destination
+    d_fresh: bool  # made by this execution and never visited before: nothing to list there
+    resumed: bool  # visited before in this execution: list the destination, sweep temporaries
+    full: bool  # list the destination although the baseline could be trusted
+    signature: bytes | None  # of the last clean visit; equal now ⇒ nothing below changed but sub-containers
+    s_only: bool = False  # the container is not made at the destination (filtered, simulation, taxonomy rules)
+    only: tuple[str, ...] | None = None  # retry: look at these names alone
+    attempt: int = 0  # of the visit
+
+
+class ItemResult(NamedTuple):
+    """What came of one item. Becomes its row; ``settle`` has been applied already."""
+
+    name: str
+    kind: int
+    status: int  # domain.items.Status
+    reason: str  # domain.actions.Reason
+    item_id: int  # 0 for an item the ledger does not know yet
+    attempts: int
+    s_size: int | None = None
+    s_modified: int | None = None
+    s_tag: bytes | None = None
+    d_size: int | None = None
+    d_modified: int | None = None
+    d_tag: bytes | None = None
+    hash: bytes | None = None
+    level: int = 0  # domain.capabilities.VerifyLevel reached by this outcome
+    moved: int = 0  # bytes written for it in this execution
+    d_name: str | None = None
+    processing: str = ""  # comma-joined processing words
+    message: str = ""  # for people, when it failed or was left out
+    wrote: int = 0  # 1 when the destination was changed by this outcome, 2 when the source was
+
+
+class Deferred(NamedTuple):
+    """Work that one visit found and another task does: see ``Later``."""
+
+    task: str  # big link delete_source delete_destination stamp
+    name: str
+    kind: int
+    size: int
+    device: int  # group key of hard links, else 0
+    inode: int
+    item: tuple[object, ...]  # the pending ItemResult, as a tuple
+    replaces: bool
+    reason: str
+
+
+class VisitReport(NamedTuple):
+    """What a visit tells so far. Only a report with ``last`` ends it; everything in it is already durable."""
+
+    visit_id: int
+    items: tuple[tuple[object, ...], ...]  # ItemResult tuples; empty when nothing changed
+    children: tuple[tuple[str, str, bool, int], ...]  # sub-containers to visit: name, d_name, d_fresh, item_id or 0
+    deferred: tuple[tuple[object, ...], ...]  # Deferred tuples
+    unchanged: int  # files found unchanged and therefore not in items
+    unchanged_bytes: int
+    last: bool
+    signature: bytes | None = None  # of a clean visit: nothing failed, nothing deferred
+    error: tuple[str, str] | None = None  # (ErrorKind, message): the container could not be visited
+    halted: str | None = None  # "stopped" or an ErrorKind of connection scope: unfinished, visit again later
+    s_bytes: int = 0  # bytes of source files seen
+    s_files: int = 0
+    container: tuple[object, ...] | None = None  # ItemResult tuple of the container itself, with last
+
+
+class Terms(NamedTuple):
+    """What a mover must know of an execution, once; sent with its first group."""
+
+    execution_id: int
+    token: str  # of the execution: marks its temporaries
+    source: tuple[str, str, str]  # platform id, JSON of the connection's settings, path below its root
+    destination: tuple[str, str, str]
+    policies: str  # JSON of the frozen policies (domain.transfer_block.policies_to_json)
+    started: int  # nanoseconds, for rules that look at age
+    part_size: int  # bytes; files above this go in parts
+    revision: int  # grows when limits of a running job change
+    quarantine: str | None = None
+
+
+class PartWork(NamedTuple):
+    """Carry one range of a big file into its temporary at the destination."""
+
+    task_id: int
+    path: str
+    d_path: str
+    temporary: str  # name of the temporary beside ``d_path``; recorded before the first part
+    offset: int
+    length: int
+    source: tuple[int, int, bytes]  # fingerprint at planning; another one ⇒ CHANGED_DURING_COPY
+
+
+class FinishWork(NamedTuple):
+    """All parts stand: prove, set metadata, make visible."""
+
+    task_id: int
+    path: str
+    d_path: str
+    temporary: str
+    size: int
+    hashes: tuple[bytes, ...]  # of the parts in order
+    source: tuple[int, int, bytes]
+    replaces: bool
+    item: tuple[object, ...]  # the pending ItemResult
+    d_container_item: int  # whose folder times are set again afterwards
+
+
+class LinkWork(NamedTuple):
+    """A group of names of one file (hard links): the first is carried, the others become links to it."""
+
+    task_ids: tuple[int, ...]
+    paths: tuple[str, ...]
+    d_paths: tuple[str, ...]
+    items: tuple[tuple[object, ...], ...]  # pending ItemResults
+    replaces: tuple[bool, ...]
+
+
+class DeleteWork(NamedTuple):
+    """Remove one item from one side, if it still is what was decided on."""
+
+    task_id: int
+    side: str
+    path: str
+    kind: int
+    expect: tuple[int, int, bytes] | None
+    item: tuple[object, ...]
+
+
+class StampWork(NamedTuple):
+    """Set a container's times and permissions once nothing changes in it any more."""
+
+    task_id: int
+    path: str
+    d_path: str
+
+
+class TaskReport(NamedTuple):
+    """What came of one task (part, finish, link member, delete, stamp). Durable when reported."""
+
+    task_id: int
+    item: tuple[object, ...] | None = None  # ItemResult tuple, where the task settles an item
+    hash: bytes | None = None  # of a part
+    error: tuple[str, str] | None = None  # (ErrorKind, message)
+    halted: str | None = None  # "stopped" or an ErrorKind of connection scope: not done, try again later

@@ -1,0 +1,161 @@
+"""The one place that knows how SQLite and PostgreSQL differ.
+
+SQLite: one file, one writing connection for the whole process (a lock; the WAL-reset race of SQLite before 3.51.3
+needs two writers), readers on connections of their own that cannot write. WAL with ``synchronous=NORMAL`` survives
+``kill -9``; :meth:`Database.begin` with ``durable=True`` makes one commit survive a power cut too.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from tallyport.domain.errors import ErrorKind, TallyportError
+
+HEAD = "0001"  # revision of the packaged schema snapshot; a test compares it with the migrations
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA busy_timeout=10000",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA cache_size=-65536",
+    "PRAGMA temp_store=MEMORY",
+)
+
+
+class Database:
+    """An open store. ``begin()`` writes, ``read()`` reads; both give a SQLAlchemy connection in a transaction."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self._lock = threading.RLock()
+        if self.is_sqlite:
+            path = url.removeprefix("sqlite:///")
+            self._writer = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+            self._readers = sa.create_engine(
+                url, poolclass=QueuePool, pool_size=8, max_overflow=24, connect_args={"check_same_thread": False}
+            )
+            sa.event.listen(self._writer, "connect", _prepare_writer)
+            sa.event.listen(self._writer, "begin", _begin_immediate)
+            sa.event.listen(self._readers, "connect", _prepare_reader)
+            sa.event.listen(self._readers, "begin", _begin_deferred)
+            self.path: str | None = path
+        else:
+            self._writer = self._readers = sa.create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True)
+            self.path = None
+
+    @contextlib.contextmanager
+    def begin(self, *, durable: bool = False) -> Iterator[sa.Connection]:
+        """Open a writing transaction: commits at the end, rolls back on an error.
+
+        ``durable`` asks that the commit be on the disk when this returns (SQLite; PostgreSQL always does).
+        """
+        if not self.is_sqlite:
+            with self._writer.begin() as tx:
+                yield tx
+            return
+        with self._lock, self._writer.connect() as tx:
+            if durable:
+                _driver(tx).execute("PRAGMA synchronous=FULL")
+            try:
+                with tx.begin():
+                    yield tx
+            finally:
+                if durable:
+                    _driver(tx).execute("PRAGMA synchronous=NORMAL")
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a reading transaction: one consistent picture, never waits for the writer."""
+        with self._readers.connect() as connection, connection.begin():
+            yield connection
+
+    def sql(self, statement: str) -> str:
+        """Give driver SQL for a statement written with ``?`` (differs because psycopg takes ``%s``)."""
+        return statement if self.is_sqlite else statement.replace("?", "%s")
+
+    def prepare(self) -> None:
+        """Make a fresh database from the packaged schema, or bring an older one up to date.
+
+        Raises ``CONFIG`` when the database is newer than this program.
+        """
+        with self.begin() as tx:
+            if self.is_sqlite:  # differs because reflection costs a tenth of a second of a one-shot's start
+                found = "SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'"
+                has = bool(tx.exec_driver_sql(found).scalar())
+            else:
+                has = sa.inspect(tx).has_table("schema_version")
+            revision = tx.exec_driver_sql("SELECT version_num FROM schema_version").scalar() if has else None
+        if revision is None:
+            self._create()
+        elif revision != HEAD:
+            from tallyport.store import migrations  # only when needed: Alembic is slow to import
+
+            if not migrations.known(revision):
+                raise TallyportError(
+                    ErrorKind.CONFIG,
+                    f"the database has schema {revision}, newer than this program's {HEAD}: install the newer release",
+                )
+            migrations.upgrade(self)
+
+    def _create(self) -> None:
+        if self.is_sqlite:
+            script = files("tallyport.store").joinpath("schema.sql").read_text("utf-8")
+            with self._lock, self._writer.connect() as tx:
+                _driver(tx).executescript(script)
+        else:
+            from tallyport.store.tables import metadata
+
+            with self.begin() as tx:
+                metadata.create_all(tx)
+                tx.exec_driver_sql("CREATE TABLE schema_version (version_num VARCHAR(32) NOT NULL)")
+                tx.exec_driver_sql(f"INSERT INTO schema_version VALUES ('{HEAD}')")
+
+    def close(self) -> None:
+        """Close every connection; the last writer leaves the file without a WAL."""
+        if self.is_sqlite:
+            with contextlib.suppress(sqlite3.Error), self._lock, self._writer.connect() as tx:
+                _driver(tx).execute("PRAGMA optimize")
+        self._readers.dispose()
+        self._writer.dispose()
+
+
+def open_database(url: str) -> Database:
+    """Open and prepare. ``sqlite:///FILE`` or ``postgresql+psycopg://...``."""
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    database = Database(url)
+    database.prepare()
+    return database
+
+
+def _driver(connection: sa.Connection) -> sqlite3.Connection:
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
+
+
+def _prepare_writer(raw: sqlite3.Connection, _record: object) -> None:
+    raw.isolation_level = None
+    for pragma in _PRAGMAS:
+        raw.execute(pragma)
+
+
+def _prepare_reader(raw: sqlite3.Connection, record: object) -> None:
+    _prepare_writer(raw, record)
+    raw.execute("PRAGMA query_only=ON")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_deferred(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,99 @@
+"""Executions: one run of a job each, with its totals."""
+
+import secrets
+from typing import Any
+
+import sqlalchemy as sa
+
+from tallyport.domain.executions import Execution
+from tallyport.store import rows
+from tallyport.store.tables import ENDED, executions, jobs
+
+
+def add(tx: sa.Connection, **values: Any) -> Execution:
+    """Store a new execution of a job and make it the job's newest.
+
+    Needs ``job_id``, ``trigger``, ``policies``; ``attempt`` is counted here.
+    """
+    job_id = values["job_id"]
+    last = tx.execute(sa.select(sa.func.max(executions.c.attempt)).where(executions.c.job_id == job_id)).scalar()
+    values |= {"attempt": (last or 0) + 1, "token": secrets.token_hex(6), "created_at": rows.now()}
+    values.setdefault("state", "ready")
+    row = tx.execute(sa.insert(executions).values(**values).returning(executions)).mappings().one()
+    tx.execute(
+        sa.update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(execution_id=row["id"], state=row["state"], result=None, version=jobs.c.version + 1)
+    )
+    return rows.to_value(Execution, row)
+
+
+def find(tx: sa.Connection, execution_id: int) -> Execution | None:
+    """Give an execution, or None."""
+    row = tx.execute(sa.select(executions).where(executions.c.id == execution_id)).mappings().first()
+    return None if row is None else rows.to_value(Execution, row)
+
+
+def active(tx: sa.Connection, job_id: str) -> Execution | None:
+    """Give the job's execution that has not ended, or None."""
+    query = sa.select(executions).where(executions.c.job_id == job_id, executions.c.ended_at.is_(None))
+    row = tx.execute(query.order_by(executions.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else rows.to_value(Execution, row)
+
+
+def opened(tx: sa.Connection) -> list[Execution]:
+    """Give every execution that has not ended, oldest first."""
+    query = sa.select(executions).where(executions.c.ended_at.is_(None)).order_by(executions.c.id)
+    return [rows.to_value(Execution, row) for row in tx.execute(query).mappings()]
+
+
+def page(
+    tx: sa.Connection, *, job_id: str | None = None, ended: bool | None = None, offset: int = 0, limit: int = 100
+) -> tuple[list[Execution], int]:
+    """Give one page, newest first, and the number of all that match."""
+    query = sa.select(executions)
+    if job_id is not None:
+        query = query.where(executions.c.job_id == job_id)
+    if ended is not None:
+        query = query.where(executions.c.ended_at.isnot(None) if ended else executions.c.ended_at.is_(None))
+    total = tx.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+    found = tx.execute(query.order_by(executions.c.id.desc()).offset(offset).limit(limit)).mappings()
+    return [rows.to_value(Execution, row) for row in found], total
+
+
+def move(tx: sa.Connection, execution_id: int, expected: tuple[str, ...], to: str, **values: Any) -> bool:
+    """Change the state by compare-and-set, the job's with it; False when the state is not one of ``expected``.
+
+    Reaching an end sets its time.
+    """
+    at = rows.now()
+    if to in ENDED:
+        values.setdefault("ended_at", at)
+    if to == "executing":
+        values.setdefault("started_at", sa.func.coalesce(executions.c.started_at, at))
+    changed = tx.execute(
+        sa.update(executions)
+        .where(executions.c.id == execution_id, executions.c.state.in_(expected))
+        .values(state=to, **values)
+        .returning(executions.c.job_id)
+    ).first()
+    if changed is None:
+        return False
+    tx.execute(
+        sa.update(jobs)
+        .where(jobs.c.id == changed.job_id, jobs.c.execution_id == execution_id)
+        .values(state=to, result=values.get("result"), version=jobs.c.version + 1)
+    )
+    return True
+
+
+def change(tx: sa.Connection, execution_id: int, **values: Any) -> None:
+    """Set columns that are not the state."""
+    tx.execute(sa.update(executions).where(executions.c.id == execution_id).values(**values))
+
+
+def count(tx: sa.Connection, execution_id: int, totals: dict[str, int]) -> None:
+    """Add to the totals."""
+    added = {name: executions.c[name] + n for name, n in totals.items() if n}
+    if added:
+        tx.execute(sa.update(executions).where(executions.c.id == execution_id).values(**added))

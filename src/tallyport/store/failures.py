@@ -1,0 +1,144 @@
+"""Failed items: the history of each execution, and what is still unresolved in a job."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from tallyport.domain import paths
+from tallyport.domain.items import FAILED
+from tallyport.store import items
+from tallyport.store.database import Database
+from tallyport.store.tables import failures
+from tallyport.store.tables import items as item_rows
+
+
+class FailedItem(NamedTuple):
+    """One failed item as shown."""
+
+    item_id: int
+    path: str
+    kind: int
+    status: int
+    reason: str
+    message: str
+    size: int | None
+    modified: int | None
+    attempts: int
+    failed_at: int
+    execution_id: int
+
+
+class Group(NamedTuple):
+    """Failed items with the same reason and, numbers and paths aside, the same message."""
+
+    reason: str
+    message: str
+    count: int
+    bytes: int
+    sample: tuple[str, ...]
+
+
+def write(tx: sa.Connection, database: Database, rows: list[tuple[Any, ...]]) -> None:
+    """Store failures: (execution, item, path, kind, status, reason, message, size, modified, attempts, at)."""
+    if rows:
+        tx.exec_driver_sql(
+            database.sql(
+                "INSERT INTO failures (execution_id, item_id, path, kind, status, reason, message, size, modified,"
+                " attempts, failed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (execution_id, item_id) DO UPDATE SET status = excluded.status,"
+                " reason = excluded.reason, message = excluded.message, attempts = excluded.attempts,"
+                " failed_at = excluded.failed_at"
+            ),
+            rows,
+        )
+
+
+def clear(tx: sa.Connection, database: Database, execution_id: int, ids: list[int]) -> None:
+    """Drop failures of items that succeeded later in the same execution."""
+    if ids:
+        tx.exec_driver_sql(
+            database.sql("DELETE FROM failures WHERE execution_id = ? AND item_id = ?"),
+            [(execution_id, item_id) for item_id in ids],
+        )
+
+
+def page(
+    tx: sa.Connection, execution_id: int, *, after: tuple[bytes, int] = (b"", -1), offset: int = 0, limit: int = 1_000
+) -> list[FailedItem]:
+    """Give failures of one execution by path, after a key."""
+    key = sa.tuple_(failures.c.path, failures.c.item_id)
+    query = (
+        sa.select(failures)
+        .where(failures.c.execution_id == execution_id, key > sa.tuple_(*[sa.literal(part) for part in after]))
+        .order_by(failures.c.path, failures.c.item_id)
+        .offset(offset)
+        .limit(limit)
+    )
+    return [_failed(row) for row in tx.execute(query).mappings()]
+
+
+def iterate(tx: sa.Connection, execution_id: int, *, chunk: int = 2_000) -> Iterator[FailedItem]:
+    """Give every failure of one execution by path: memory stays flat."""
+    after = (b"", -1)
+    while block := page(tx, execution_id, after=after, limit=chunk):
+        yield from block
+        after = (paths.to_bytes(block[-1].path), block[-1].item_id)
+
+
+def count(tx: sa.Connection, execution_id: int) -> int:
+    """Count the failures of one execution."""
+    query = sa.select(sa.func.count()).where(failures.c.execution_id == execution_id)
+    return int(tx.execute(query).scalar_one())
+
+
+def unresolved(tx: sa.Connection, job: int) -> Iterator[FailedItem]:
+    """Give what is failed in a job now (by its number), by time of the first sight."""
+    for row in items.iterate(tx, job, statuses=sorted(FAILED)):
+        yield FailedItem(
+            row.id,
+            row.path,
+            row.kind,
+            row.status,
+            row.reason,
+            row.message or row.reason,
+            row.s_size,
+            row.s_modified,
+            row.attempts,
+            row.settled_at,
+            row.execution_id,
+        )
+
+
+def count_unresolved(tx: sa.Connection, job: int) -> int:
+    """Count what is failed in a job now."""
+    query = sa.select(sa.func.count()).where(item_rows.c.job == job, item_rows.c.status.in_([int(s) for s in FAILED]))
+    return int(tx.execute(query).scalar_one())
+
+
+def groups(rows: Iterator[FailedItem], *, sample: int = 20) -> list[Group]:
+    """Group failures by reason and normalised message, largest group first. Memory grows with the groups."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for row in rows:
+        entry = found.setdefault((row.reason, normalised(row)), [0, 0, []])
+        entry[0] += 1
+        entry[1] += row.size or 0
+        if len(entry[2]) < sample:
+            entry[2].append(row.path)
+    ordered = sorted(found.items(), key=lambda pair: (-pair[1][0], pair[0]))
+    return [Group(reason, text, n, size, tuple(paths_)) for (reason, text), (n, size, paths_) in ordered]
+
+
+def normalised(row: FailedItem) -> str:
+    """Give the message without what differs from item to item: its path, its name, numbers."""
+    text = row.message
+    if row.path:
+        text = text.replace(paths.display(row.path), "…").replace(paths.display(paths.split(row.path)[1]), "…")
+    return re.sub(r"\d+", "#", text)
+
+
+def _failed(row: Any) -> FailedItem:
+    values = {field: row[field] for field in FailedItem._fields}
+    values["path"] = paths.from_bytes(bytes(row["path"]))
+    return FailedItem(**values)

@@ -1,0 +1,324 @@
+"""The frontier of an execution: containers to visit, tasks that visits found, and the batches that work them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from tallyport.domain import paths
+from tallyport.store import rows
+from tallyport.store.database import Database
+from tallyport.store.tables import batches, containers, tasks, visits
+
+
+class VisitRow(NamedTuple):
+    """A claimed visit with what its container is known by."""
+
+    id: int
+    item_id: int
+    path: str
+    d_path: str
+    fresh: bool
+    names: str | None  # JSON list
+    attempts: int  # times it was claimed, this one included
+    signature: bytes | None
+    files: int
+    bytes: int
+
+
+class TaskRow(NamedTuple):
+    """A claimed task."""
+
+    id: int
+    task: str
+    item_id: int
+    container_id: int
+    path: str
+    d_path: str
+    device: int
+    inode: int
+    start: int
+    size: int
+    hash: bytes | None
+    temporary: str | None
+    payload: bytes
+    attempts: int
+
+
+class BatchRow(NamedTuple):
+    """A batch that is not done."""
+
+    id: int
+    execution_id: int
+    queue: str
+    state: str
+    epoch: int
+    owner: str | None
+
+
+# -- visits --------------------------------------------------------------------------------------------------------
+
+
+def add_visits(tx: sa.Connection, database: Database, found: Sequence[tuple[Any, ...]]) -> None:
+    """Queue visits: (id, execution, item, path, d_path, fresh, names)."""
+    if found:
+        tx.exec_driver_sql(
+            database.sql(
+                "INSERT INTO visits (id, execution_id, item_id, path, d_path, fresh, names, state)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, 'pending')"
+            ),
+            list(found),
+        )
+
+
+_NEXT_VISITS = "SELECT id FROM visits WHERE execution_id = ? AND state = 'pending' ORDER BY id LIMIT ?"
+_CLAIM_VISIT = "UPDATE visits SET state = 'claimed', batch_id = ?, attempts = attempts + 1 WHERE id = ?"
+_CLAIMED = (
+    sa.select(
+        visits.c.id,
+        visits.c.item_id,
+        visits.c.path,
+        visits.c.d_path,
+        visits.c.fresh,
+        visits.c.names,
+        visits.c.attempts,
+        containers.c.signature,
+        containers.c.files,
+        containers.c.bytes,
+    )
+    .outerjoin(containers, containers.c.item_id == visits.c.item_id)
+    .order_by(visits.c.id)
+)
+
+
+def claim_visits(
+    tx: sa.Connection, database: Database, execution_id: int, batch_id: int, limit: int
+) -> list[VisitRow]:
+    """Take up to ``limit`` pending visits for a batch, oldest first."""
+    taken = [row[0] for row in tx.exec_driver_sql(database.sql(_NEXT_VISITS), (execution_id, limit))]
+    if not taken:
+        return []
+    tx.exec_driver_sql(database.sql(_CLAIM_VISIT), [(batch_id, visit) for visit in taken])
+    decode = paths.from_bytes
+    found = tx.execute(_CLAIMED.where(visits.c.id.in_(taken)))
+    return [
+        VisitRow(r[0], r[1], decode(r[2]), decode(r[3]), bool(r[4]), r[5], r[6], r[7], r[8] or 0, r[9] or 0)
+        for r in found
+    ]
+
+
+def end_visits(tx: sa.Connection, database: Database, ended: Sequence[tuple[str, int]]) -> None:
+    """Set visits to (state, id): done, failed, or pending again."""
+    if ended:
+        tx.exec_driver_sql(database.sql("UPDATE visits SET state = ?, batch_id = NULL WHERE id = ?"), list(ended))
+
+
+def pending_visits(tx: sa.Connection, execution_id: int, most: int) -> int:
+    """Count pending visits, at most ``most``."""
+    inner = (
+        sa.select(visits.c.id)
+        .where(visits.c.execution_id == execution_id, visits.c.state == "pending")
+        .limit(most)
+        .subquery()
+    )
+    return int(tx.execute(sa.select(sa.func.count()).select_from(inner)).scalar_one())
+
+
+def unfinished_visits(tx: sa.Connection, execution_id: int) -> list[tuple[int, bytes, bytes, str | None]]:
+    """Give (item, path, d_path, names) of visits of an ended execution that were never done."""
+    query = sa.select(visits.c.item_id, visits.c.path, visits.c.d_path, visits.c.names).where(
+        visits.c.execution_id == execution_id, visits.c.state.in_(("pending", "claimed"))
+    )
+    return [tuple(row) for row in tx.execute(query)]  # type: ignore[misc]
+
+
+# -- tasks ---------------------------------------------------------------------------------------------------------
+
+
+def add_tasks(tx: sa.Connection, database: Database, found: Sequence[tuple[Any, ...]]) -> None:
+    """Queue tasks.
+
+    (id, execution, task, item, container, path, d_path, device, inode, start, size, temporary, payload, state).
+    """
+    if found:
+        tx.exec_driver_sql(
+            database.sql(
+                "INSERT INTO tasks (id, execution_id, task, item_id, container_id, path, d_path, device, inode, start,"
+                " size, temporary, payload, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            ),
+            list(found),
+        )
+
+
+def claim_tasks(
+    tx: sa.Connection, execution_id: int, batch_id: int, kinds: Sequence[str], limit: int, most_bytes: int
+) -> list[TaskRow]:
+    """Take pending tasks of the given kinds, at most ``limit`` and about ``most_bytes``; link groups stay whole."""
+    query = (
+        sa.select(tasks)
+        .where(tasks.c.execution_id == execution_id, tasks.c.state == "pending", tasks.c.task.in_(list(kinds)))
+        .order_by(tasks.c.task, tasks.c.device, tasks.c.inode, tasks.c.id)
+        .limit(limit)
+    )
+    found = list(tx.execute(query).mappings())
+    if not found:
+        return []
+    chosen: list[Any] = []
+    total = 0
+    for row in found:
+        if chosen and total + row["size"] > most_bytes:
+            break
+        chosen.append(row)
+        total += row["size"]
+    groups = {(row["device"], row["inode"]) for row in chosen if row["task"] == "link"}
+    if groups:
+        chosen = [row for row in chosen if row["task"] == "link"]
+        rest = sa.select(tasks).where(
+            tasks.c.execution_id == execution_id,
+            tasks.c.state == "pending",
+            tasks.c.task == "link",
+            sa.tuple_(tasks.c.device, tasks.c.inode).in_(sorted(groups)),
+        )
+        chosen = list(tx.execute(rest.order_by(tasks.c.device, tasks.c.inode, tasks.c.path)).mappings())
+    for block in range(0, len(chosen), 500):
+        tx.execute(
+            sa.update(tasks)
+            .where(tasks.c.id.in_([row["id"] for row in chosen[block : block + 500]]))
+            .values(state="claimed", batch_id=batch_id, attempts=tasks.c.attempts + 1)
+        )
+    return [_task(row) for row in chosen]
+
+
+def end_task(
+    tx: sa.Connection, task_id: int, state: str, *, hash: bytes | None = None
+) -> None:
+    """Set a task to done, failed, or pending again."""
+    values: dict[str, Any] = {"state": state, "batch_id": None}
+    if hash is not None:
+        values["hash"] = hash
+    tx.execute(sa.update(tasks).where(tasks.c.id == task_id).values(**values))
+
+
+def tasks_of_item(tx: sa.Connection, execution_id: int, item_id: int) -> list[tuple[TaskRow, str]]:
+    """Give every task of an item in an execution with its state, parts in order."""
+    query = (
+        sa.select(tasks)
+        .where(tasks.c.execution_id == execution_id, tasks.c.item_id == item_id)
+        .order_by(tasks.c.task.desc(), tasks.c.start)
+    )
+    return [(_task(row), row["state"]) for row in tx.execute(query).mappings()]
+
+
+def drop_tasks(tx: sa.Connection, execution_id: int, item_id: int) -> None:
+    """Forget the tasks of an item: it is planned anew."""
+    tx.execute(sa.delete(tasks).where(tasks.c.execution_id == execution_id, tasks.c.item_id == item_id))
+
+
+def open_tasks(tx: sa.Connection, execution_id: int, kinds: Sequence[str], most: int) -> int:
+    """Count tasks of the given kinds that are not ended, at most ``most``."""
+    inner = (
+        sa.select(tasks.c.id)
+        .where(
+            tasks.c.execution_id == execution_id,
+            tasks.c.state.in_(("pending", "claimed", "blocked")),
+            tasks.c.task.in_(list(kinds)),
+        )
+        .limit(most)
+        .subquery()
+    )
+    return int(tx.execute(sa.select(sa.func.count()).select_from(inner)).scalar_one())
+
+
+def task_exists(tx: sa.Connection, execution_id: int, task: str, item_id: int) -> bool:
+    """Say whether an item has an open task of this kind."""
+    query = sa.select(tasks.c.id).where(
+        tasks.c.execution_id == execution_id,
+        tasks.c.item_id == item_id,
+        tasks.c.task == task,
+        tasks.c.state.in_(("pending", "claimed", "blocked")),
+    )
+    return tx.execute(query.limit(1)).first() is not None
+
+
+# -- batches -------------------------------------------------------------------------------------------------------
+
+
+def add_batch(tx: sa.Connection, execution_id: int, queue: str) -> BatchRow:
+    """Make a batch, ready to be handed over."""
+    row = tx.execute(
+        sa.insert(batches)
+        .values(execution_id=execution_id, queue=queue, state="ready", epoch=1, created_at=rows.now())
+        .returning(batches.c.id)
+    ).one()
+    return BatchRow(row.id, execution_id, queue, "ready", 1, None)
+
+
+def take_batch(tx: sa.Connection, batch_id: int, epoch: int, owner: str) -> int | None:
+    """Begin a batch as its holder; gives its execution, or None when a newer holder has it or it is done."""
+    row = tx.execute(
+        sa.update(batches)
+        .where(batches.c.id == batch_id, batches.c.epoch == epoch, batches.c.state != "done")
+        .values(state="running", owner=owner, attempts=batches.c.attempts + 1)
+        .returning(batches.c.execution_id)
+    ).first()
+    return None if row is None else int(row.execution_id)
+
+
+def holds(tx: sa.Connection, database: Database, batch_id: int, epoch: int) -> bool:
+    """Say whether this holder still has the batch, and lock the row until the transaction ends."""
+    changed = tx.exec_driver_sql(
+        database.sql("UPDATE batches SET epoch = epoch WHERE id = ? AND epoch = ? AND state = 'running'"),
+        (batch_id, epoch),
+    )
+    return changed.rowcount == 1
+
+
+def end_batch(tx: sa.Connection, batch_id: int) -> None:
+    """Finish a batch; what it still holds goes back to pending."""
+    _release(tx, batch_id)
+    tx.execute(
+        sa.update(batches).where(batches.c.id == batch_id).values(state="done", ended_at=rows.now(), owner=None)
+    )
+
+
+def fence(tx: sa.Connection, batch_id: int) -> None:
+    """Take a batch away from a holder that is gone: its epoch grows, its work goes back to pending."""
+    tx.execute(sa.update(batches).where(batches.c.id == batch_id).values(epoch=batches.c.epoch + 1))
+    end_batch(tx, batch_id)
+
+
+def open_batches(tx: sa.Connection, execution_id: int | None = None) -> list[BatchRow]:
+    """Give batches that are not done, of one execution or of all."""
+    query = sa.select(
+        batches.c.id, batches.c.execution_id, batches.c.queue, batches.c.state, batches.c.epoch, batches.c.owner
+    ).where(batches.c.state != "done")
+    if execution_id is not None:
+        query = query.where(batches.c.execution_id == execution_id)
+    return [BatchRow(*row) for row in tx.execute(query.order_by(batches.c.id))]
+
+
+def purge(tx: sa.Connection, execution_id: int) -> None:
+    """Drop the frontier of an execution that ended complete: nobody asks for it again."""
+    tx.execute(sa.delete(visits).where(visits.c.execution_id == execution_id))
+    tx.execute(sa.delete(tasks).where(tasks.c.execution_id == execution_id))
+    tx.execute(sa.delete(batches).where(batches.c.execution_id == execution_id))
+
+
+def container(tx: sa.Connection, item_id: int) -> tuple[str, str] | None:
+    """Give (path, d_path) of a container."""
+    row = tx.execute(
+        sa.select(containers.c.path, containers.c.d_path).where(containers.c.item_id == item_id)
+    ).first()
+    return None if row is None else (paths.from_bytes(bytes(row.path)), paths.from_bytes(bytes(row.d_path)))
+
+
+def _release(tx: sa.Connection, batch_id: int) -> None:
+    for table in (visits, tasks):
+        tx.execute(sa.update(table).where(table.c.batch_id == batch_id).values(state="pending", batch_id=None))
+
+
+def _task(row: Any) -> TaskRow:
+    values = {field: row[field] for field in TaskRow._fields}
+    values["path"] = paths.from_bytes(bytes(row["path"]))
+    values["d_path"] = paths.from_bytes(bytes(row["d_path"]))
+    return TaskRow(**values)

@@ -1,0 +1,262 @@
+"""Items: what became of each path, and the containers that hold them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from tallyport.domain import paths
+from tallyport.store import rows
+from tallyport.store.database import Database
+from tallyport.store.tables import containers, items
+
+
+class ItemRow(NamedTuple):
+    """One item as shown: its row with its whole path on both sides."""
+
+    id: int
+    parent_id: int
+    path: str
+    d_path: str
+    kind: int
+    status: int
+    reason: str
+    attempts: int
+    s_size: int | None
+    s_modified: int | None
+    d_size: int | None
+    d_modified: int | None
+    hash: bytes | None
+    level: int
+    processing: str | None
+    message: str | None
+    execution_id: int
+    settled_at: int
+
+
+class Totals(NamedTuple):
+    """Items of one job by status."""
+
+    count: int
+    bytes: int
+
+
+_PAGE = (
+    sa.select(items, containers.c.path.label("folder"), containers.c.d_path.label("d_folder"))
+    .outerjoin(containers, containers.c.item_id == items.c.parent_id)
+)
+
+ALL_STATUSES = (0, 1, 2, 3, 4, 5, 6)
+
+
+def page(
+    tx: sa.Connection,
+    job: int,
+    *,
+    statuses: Iterable[int] = ALL_STATUSES,
+    kinds: Iterable[int] = (),
+    parent: int | None = None,
+    reasons: Iterable[str] = (),
+    text: str | None = None,
+    execution_id: int | None = None,
+    after: int = 0,
+    limit: int = 100,
+) -> list[ItemRow]:
+    """Give up to ``limit`` items of a job (by its number) with an id above ``after``, by id."""
+    keys = [
+        sa.select(items.c.id)
+        .where(items.c.job == job, items.c.status == status, items.c.id > after, *_filters(kinds, parent, reasons, text, execution_id))
+        .order_by(items.c.id)
+        .limit(limit)
+        .subquery()
+        for status in statuses
+    ]
+    if not keys:
+        return []
+    union = sa.union_all(*[sa.select(key.c.id) for key in keys]).subquery()
+    found = tx.execute(
+        _PAGE.where(items.c.id.in_(sa.select(union.c.id))).order_by(items.c.id).limit(limit)
+    )
+    return [_item(row._mapping) for row in found]
+
+
+def iterate(tx: sa.Connection, job: int, *, chunk: int = 2_000, **filters: Any) -> Iterator[ItemRow]:
+    """Give every matching item, read in chunks: memory stays flat."""
+    after = 0
+    while block := page(tx, job, after=after, limit=chunk, **filters):
+        yield from block
+        after = block[-1].id
+
+
+def find(tx: sa.Connection, item_id: int) -> ItemRow | None:
+    """Give one item, or None."""
+    row = tx.execute(_PAGE.where(items.c.id == item_id)).first()
+    return None if row is None else _item(row._mapping)
+
+
+def job_of(tx: sa.Connection, item_id: int) -> int | None:
+    """Give the number of the job an item belongs to."""
+    return tx.execute(sa.select(items.c.job).where(items.c.id == item_id)).scalar()
+
+
+def at_path(tx: sa.Connection, job: int, path: str) -> ItemRow | None:
+    """Give the item at a path of a job, or None."""
+    folder, name = paths.split(path)
+    parent = tx.execute(
+        sa.select(containers.c.item_id).where(containers.c.job == job, containers.c.path == paths.to_bytes(folder))
+    ).scalar()
+    if path == paths.ROOT:
+        wanted = _PAGE.where(items.c.id == parent)
+    else:
+        wanted = _PAGE.where(items.c.parent_id == parent, items.c.name == paths.to_bytes(name))
+    row = tx.execute(wanted).first() if parent is not None else None
+    return None if row is None else _item(row._mapping)
+
+
+def totals(tx: sa.Connection, job: int) -> dict[int, Totals]:
+    """Count a job's items by status. Reads the whole job: for reports, not for pages."""
+    query = (
+        sa.select(items.c.status, sa.func.count(), sa.func.coalesce(sa.func.sum(items.c.s_size), 0))
+        .where(items.c.job == job)
+        .group_by(items.c.status)
+    )
+    return {status: Totals(count, int(size)) for status, count, size in tx.execute(query)}
+
+
+def set_status(
+    tx: sa.Connection,
+    job: int,
+    to: int,
+    reason: str,
+    *,
+    statuses: Iterable[int],
+    ids: Sequence[int] | None = None,
+    parent: int | None = None,
+    reasons: Iterable[str] = (),
+    text: str | None = None,
+    message: str | None = None,
+) -> int:
+    """Set status and reason of matching items and clear their attempts; gives how many."""
+    update = (
+        sa.update(items)
+        .where(items.c.job == job, items.c.status.in_(list(statuses)), *_filters((), parent, reasons, text, None))
+        .values(status=to, reason=reason, attempts=0, settled_at=rows.now(), **({"message": message} if message else {}))
+    )
+    if ids is not None:
+        update = update.where(items.c.id.in_(list(ids)))
+    return tx.execute(update).rowcount
+
+
+def clear_signatures(tx: sa.Connection, job: int, parents: Sequence[int] | None = None) -> None:
+    """Make the next visit look at everything: in the whole job, or in some containers and those above them."""
+    update = sa.update(containers).where(containers.c.job == job).values(signature=None)
+    if parents is not None:
+        update = update.where(containers.c.item_id.in_(list(parents)))
+    tx.execute(update)
+
+
+def forget(tx: sa.Connection, job: int) -> None:
+    """Drop every item and container of a job (hard reset)."""
+    tx.execute(sa.delete(items).where(items.c.job == job))
+    tx.execute(sa.delete(containers).where(containers.c.job == job))
+
+
+# -- hot path: what visits know and what they found --------------------------------------------------------------
+
+KNOWN = (
+    "SELECT name, id, kind, status, attempts, s_size, s_modified, s_tag, d_size, d_modified, d_tag, hash, d_name"
+    " FROM items WHERE parent_id = ? AND name > ? ORDER BY name LIMIT ?"
+)
+
+_UPSERT = (
+    "INSERT INTO items (id, job, parent_id, name, kind, status, reason, attempts, s_size, s_modified, s_tag, d_size,"
+    " d_modified, d_tag, hash, level, d_name, processing, message, execution_id, settled_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (parent_id, name, job) DO UPDATE SET kind = excluded.kind, status = excluded.status,"
+    " reason = excluded.reason, attempts = excluded.attempts, s_size = excluded.s_size,"
+    " s_modified = excluded.s_modified, s_tag = excluded.s_tag, d_size = excluded.d_size,"
+    " d_modified = excluded.d_modified, d_tag = excluded.d_tag, hash = excluded.hash, level = excluded.level,"
+    " d_name = excluded.d_name, processing = excluded.processing, message = excluded.message,"
+    " execution_id = excluded.execution_id, settled_at = excluded.settled_at"
+)
+
+
+def known(tx: sa.Connection, database: Database, container: int, after: str, limit: int) -> list[tuple[Any, ...]]:
+    """Give rows of a container by name, as ``engine.work.Known`` tuples, names above ``after``."""
+    found = tx.exec_driver_sql(database.sql(KNOWN), (container, paths.to_bytes(after), limit))
+    decode = paths.from_bytes
+    return [
+        (decode(row[0]), *row[1:12], None if row[12] is None else decode(row[12])) for row in found
+    ]
+
+
+def upsert(tx: sa.Connection, database: Database, values: Sequence[tuple[Any, ...]]) -> None:
+    """Write item rows: (id, job, parent, name, kind, status, ... settled_at) in the order of the columns."""
+    if values:
+        tx.exec_driver_sql(database.sql(_UPSERT), list(values))
+
+
+def delete(tx: sa.Connection, ids: Sequence[int]) -> None:
+    """Drop items that are gone from both sides."""
+    if ids:
+        tx.execute(sa.delete(items).where(items.c.id.in_(list(ids))))
+
+
+def add_containers(tx: sa.Connection, database: Database, values: Sequence[tuple[Any, ...]]) -> None:
+    """Write containers: (item_id, job, parent_id, path, d_path, execution_id)."""
+    if values:
+        tx.exec_driver_sql(
+            database.sql(
+                "INSERT INTO containers (item_id, job, parent_id, path, d_path, execution_id) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (item_id) DO UPDATE SET path = excluded.path, d_path = excluded.d_path"
+            ),
+            list(values),
+        )
+
+
+def close_containers(tx: sa.Connection, database: Database, values: Sequence[tuple[Any, ...]]) -> None:
+    """Store what a visit ended with: (signature, files, bytes, execution_id, item_id)."""
+    if values:
+        tx.exec_driver_sql(
+            database.sql("UPDATE containers SET signature = ?, files = ?, bytes = ?, execution_id = ? WHERE item_id = ?"),
+            list(values),
+        )
+
+
+def sub_containers(tx: sa.Connection, parent: int) -> dict[str, int]:
+    """Give the item ids of a container's sub-containers by name."""
+    query = (
+        sa.select(items.c.name, items.c.id)
+        .join(containers, containers.c.item_id == items.c.id)
+        .where(containers.c.parent_id == parent)
+    )
+    return {paths.from_bytes(bytes(row.name)): row.id for row in tx.execute(query)}
+
+
+def _filters(
+    kinds: Iterable[int], parent: int | None, reasons: Iterable[str], text: str | None, execution_id: int | None
+) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if wanted := list(kinds):
+        found.append(items.c.kind.in_(wanted))
+    if parent is not None:
+        found.append(items.c.parent_id == parent)
+    if words := list(reasons):
+        found.append(items.c.reason.in_(words))
+    if text:
+        found.append(sa.cast(items.c.name, sa.Text).icontains(text, autoescape=True))
+    if execution_id is not None:
+        found.append(items.c.execution_id == execution_id)
+    return found
+
+
+def _item(row: Any) -> ItemRow:
+    name = paths.from_bytes(bytes(row["name"]))
+    folder = "" if row["folder"] is None else paths.from_bytes(bytes(row["folder"]))
+    d_folder = "" if row["d_folder"] is None else paths.from_bytes(bytes(row["d_folder"]))
+    d_name = name if row["d_name"] is None else paths.from_bytes(bytes(row["d_name"]))
+    return ItemRow(
+        path=paths.join(folder, name),
+        d_path=paths.join(d_folder, d_name),
+        **{field: row[field] for field in ItemRow._fields if field not in ("path", "d_path")},
+    )

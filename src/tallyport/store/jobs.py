@@ -1,0 +1,122 @@
+"""Jobs and their categories."""
+
+import dataclasses
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from tallyport.domain.jobs import Job
+from tallyport.store import rows
+from tallyport.store.tables import categories, jobs
+
+
+def new_id() -> str:
+    """Make a job id: 32 hexadecimal digits, at least one of them a letter (all digits would be an execution)."""
+    while (text := uuid.uuid4().hex).isdigit():
+        pass
+    return text
+
+
+def add(tx: sa.Connection, job: Job) -> Job:
+    """Store a new job and give it with its number."""
+    last = tx.execute(sa.select(sa.func.max(jobs.c.number))).scalar()
+    numbered = dataclasses.replace(job, number=(last or 0) + 1)
+    tx.execute(sa.insert(jobs).values(rows.to_row(numbered)))
+    return numbered
+
+
+def find(tx: sa.Connection, job_id: str, *, deleted: bool = False) -> Job | None:
+    """Give a job, or None. Deleted jobs are hidden unless asked for."""
+    query = sa.select(jobs).where(jobs.c.id == job_id)
+    if not deleted:
+        query = query.where(jobs.c.deleted_at.is_(None))
+    row = tx.execute(query).mappings().first()
+    return None if row is None else rows.to_value(Job, row)
+
+
+def change(tx: sa.Connection, job_id: str, *, version: int | None = None, **values: Any) -> bool:
+    """Set columns, with the domain's values; False when the job is gone or ``version`` is not its version now."""
+    update = (
+        sa.update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None))
+        .values(**rows.columns(values), version=jobs.c.version + 1, modified_at=rows.now())
+    )
+    if version is not None:
+        update = update.where(jobs.c.version == version)
+    return tx.execute(update).rowcount == 1
+
+
+def page(
+    tx: sa.Connection,
+    *,
+    states: Iterable[str] = (),
+    kind: str | None = None,
+    text: str | None = None,
+    category: int | None = None,
+    parent: str | None = None,
+    top_level: bool = False,
+    offset: int = 0,
+    limit: int = 100,
+    ascending: bool = False,
+) -> tuple[list[Job], int]:
+    """Give one page by time of creation (newest first unless ``ascending``) and the number of all that match."""
+    query = sa.select(jobs).where(jobs.c.deleted_at.is_(None))
+    if wanted := list(states):
+        query = query.where(jobs.c.state.in_(wanted))
+    if kind is not None:
+        query = query.where(jobs.c.kind == kind)
+    if text:
+        query = query.where(jobs.c.name.icontains(text, autoescape=True))
+    if category is not None:
+        query = query.where(jobs.c.category_id == category)
+    if parent is not None:
+        query = query.where(jobs.c.parent_id == parent)
+    elif top_level:
+        query = query.where(jobs.c.parent_id.is_(None))
+    total = tx.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+    order = (jobs.c.created_at, jobs.c.id) if ascending else (jobs.c.created_at.desc(), jobs.c.id.desc())
+    found = tx.execute(query.order_by(*order).offset(offset).limit(limit)).mappings()
+    return [rows.to_value(Job, row) for row in found], total
+
+
+def same_endpoints(tx: sa.Connection, transfer_type: str, source: tuple[str, str], destination: tuple[str, str]) -> Job | None:
+    """Give the newest job between the same endpoints (connection id, path) of the same type, or None."""
+    wanted = rows.columns({"source_path": source[1], "destination_path": destination[1]})
+    query = sa.select(jobs).where(
+        jobs.c.deleted_at.is_(None),
+        jobs.c.transfer_type == transfer_type,
+        jobs.c.source_connection == source[0],
+        jobs.c.source_path == wanted["source_path"],
+        jobs.c.destination_connection == destination[0],
+        jobs.c.destination_path == wanted["destination_path"],
+    )
+    row = tx.execute(query.order_by(jobs.c.created_at.desc()).limit(1)).mappings().first()
+    return None if row is None else rows.to_value(Job, row)
+
+
+def due(tx: sa.Connection, now: int, limit: int = 100) -> list[Job]:
+    """Give jobs whose next run is due and that may run."""
+    query = (
+        sa.select(jobs)
+        .where(jobs.c.next_run_at <= now, jobs.c.deleted_at.is_(None), jobs.c.held.is_(False), jobs.c.closed.is_(False))
+        .order_by(jobs.c.next_run_at)
+        .limit(limit)
+    )
+    return [rows.to_value(Job, row) for row in tx.execute(query).mappings()]
+
+
+def category_named(tx: sa.Connection, name: str) -> int:
+    """Give the id of a category, made when it is new. ``Default`` is -1."""
+    if name == "Default":
+        return -1
+    found = tx.execute(sa.select(categories.c.id).where(categories.c.name == name)).scalar()
+    if found is None:
+        found = tx.execute(sa.insert(categories).values(name=name).returning(categories.c.id)).scalar_one()
+    return int(found)
+
+
+def category_names(tx: sa.Connection) -> dict[int, str]:
+    """Give every category by id."""
+    return {-1: "Default"} | {row.id: row.name for row in tx.execute(sa.select(categories).order_by(categories.c.id))}

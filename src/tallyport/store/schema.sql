@@ -1,0 +1,287 @@
+-- Made by tools/schema.py from store/tables.py. Do not edit.
+BEGIN;
+CREATE TABLE audit (
+	id INTEGER NOT NULL,
+	job_id TEXT NOT NULL,
+	execution_id INTEGER,
+	item_id INTEGER,
+	level INTEGER NOT NULL,
+	event TEXT NOT NULL,
+	path BLOB,
+	message TEXT NOT NULL,
+	recorded_at INTEGER NOT NULL,
+	PRIMARY KEY (id)
+);
+CREATE INDEX audit_item ON audit (item_id) WHERE item_id IS NOT NULL;
+CREATE INDEX audit_job ON audit (job_id, id);
+CREATE TABLE categories (
+	id INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	PRIMARY KEY (id),
+	UNIQUE (name)
+);
+CREATE TABLE connections (
+	id TEXT NOT NULL,
+	name TEXT NOT NULL,
+	platform TEXT NOT NULL,
+	settings TEXT NOT NULL,
+	sealed TEXT,
+	version INTEGER DEFAULT '1' NOT NULL,
+	created_at INTEGER NOT NULL,
+	created_by TEXT,
+	modified_at INTEGER NOT NULL,
+	deleted_at INTEGER,
+	PRIMARY KEY (id)
+);
+CREATE TABLE containers (
+	item_id INTEGER NOT NULL,
+	job INTEGER NOT NULL,
+	parent_id INTEGER NOT NULL,
+	path BLOB NOT NULL,
+	d_path BLOB NOT NULL,
+	signature BLOB,
+	files INTEGER DEFAULT '0' NOT NULL,
+	bytes INTEGER DEFAULT '0' NOT NULL,
+	execution_id INTEGER NOT NULL,
+	PRIMARY KEY (item_id)
+);
+CREATE INDEX containers_parent ON containers (parent_id);
+CREATE INDEX containers_path ON containers (job, path);
+CREATE TABLE items (
+	id INTEGER NOT NULL,
+	job INTEGER NOT NULL,
+	parent_id INTEGER NOT NULL,
+	name BLOB NOT NULL,
+	kind INTEGER NOT NULL,
+	status INTEGER NOT NULL,
+	reason TEXT NOT NULL,
+	attempts INTEGER NOT NULL,
+	s_size INTEGER,
+	s_modified INTEGER,
+	s_tag BLOB,
+	d_size INTEGER,
+	d_modified INTEGER,
+	d_tag BLOB,
+	hash BLOB,
+	level INTEGER NOT NULL,
+	d_name BLOB,
+	processing TEXT,
+	message TEXT,
+	execution_id INTEGER NOT NULL,
+	settled_at INTEGER NOT NULL,
+	PRIMARY KEY (id),
+	CONSTRAINT kind_known CHECK (kind BETWEEN 1 AND 4),
+	CONSTRAINT status_known CHECK (status BETWEEN 0 AND 6),
+	CONSTRAINT level_known CHECK (level BETWEEN 0 AND 5)
+);
+CREATE INDEX items_job ON items (job, status, id);
+CREATE UNIQUE INDEX items_name ON items (parent_id, name, job);
+CREATE TABLE replies (
+	principal TEXT NOT NULL,
+	"key" TEXT NOT NULL,
+	request TEXT NOT NULL,
+	status INTEGER,
+	body BLOB,
+	created_at INTEGER NOT NULL,
+	PRIMARY KEY (principal, "key")
+);
+CREATE TABLE users (
+	id TEXT NOT NULL,
+	name TEXT NOT NULL,
+	email TEXT,
+	password TEXT,
+	role TEXT NOT NULL,
+	disabled BOOLEAN DEFAULT 0 NOT NULL,
+	failures INTEGER DEFAULT '0' NOT NULL,
+	locked_until INTEGER,
+	created_at INTEGER NOT NULL,
+	PRIMARY KEY (id),
+	CONSTRAINT role_word CHECK (role IN ('viewer', 'operator', 'manager', 'admin', 'auditor')),
+	UNIQUE (name)
+);
+CREATE TABLE jobs (
+	id TEXT NOT NULL,
+	number INTEGER NOT NULL,
+	kind TEXT NOT NULL,
+	name TEXT NOT NULL,
+	description TEXT,
+	managed BOOLEAN DEFAULT 1 NOT NULL,
+	state TEXT NOT NULL,
+	result TEXT,
+	source_connection TEXT,
+	source_path BLOB DEFAULT '' NOT NULL,
+	destination_connection TEXT,
+	destination_path BLOB DEFAULT '' NOT NULL,
+	transfer_type TEXT,
+	transfer TEXT DEFAULT '{}' NOT NULL,
+	schedule TEXT DEFAULT '{}' NOT NULL,
+	schedule_mode TEXT DEFAULT 'manual' NOT NULL,
+	stop_policy TEXT DEFAULT '{}' NOT NULL,
+	category_id INTEGER,
+	priority INTEGER DEFAULT '0' NOT NULL,
+	parent_id TEXT,
+	extra TEXT DEFAULT '{}' NOT NULL,
+	warnings TEXT DEFAULT '[]' NOT NULL,
+	held BOOLEAN DEFAULT 0 NOT NULL,
+	closed BOOLEAN DEFAULT 0 NOT NULL,
+	next_run_at INTEGER,
+	reset TEXT,
+	root_item_id INTEGER,
+	execution_id INTEGER,
+	executions INTEGER DEFAULT '0' NOT NULL,
+	successes INTEGER DEFAULT '0' NOT NULL,
+	failures INTEGER DEFAULT '0' NOT NULL,
+	version INTEGER DEFAULT '1' NOT NULL,
+	created_at INTEGER NOT NULL,
+	created_by TEXT,
+	modified_at INTEGER NOT NULL,
+	deleted_at INTEGER,
+	PRIMARY KEY (id),
+	CONSTRAINT state_word CHECK (state IN ('created', 'planning', 'scheduled', 'ready', 'waiting', 'executing', 'pausing', 'paused', 'canceling', 'canceled', 'complete', 'failed', 'failed_to_start')),
+	CONSTRAINT schedule_mode_word CHECK (schedule_mode IN ('auto', 'manual', 'ad-hoc')),
+	UNIQUE (number),
+	FOREIGN KEY(source_connection) REFERENCES connections (id),
+	FOREIGN KEY(destination_connection) REFERENCES connections (id),
+	FOREIGN KEY(category_id) REFERENCES categories (id),
+	FOREIGN KEY(parent_id) REFERENCES jobs (id)
+);
+CREATE INDEX jobs_due ON jobs (next_run_at) WHERE next_run_at IS NOT NULL;
+CREATE TABLE tokens (
+	id TEXT NOT NULL,
+	user_id TEXT NOT NULL,
+	digest TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	name TEXT,
+	scopes TEXT DEFAULT '' NOT NULL,
+	created_at INTEGER NOT NULL,
+	used_at INTEGER NOT NULL,
+	idle_seconds INTEGER,
+	expires_at INTEGER,
+	revoked_at INTEGER,
+	PRIMARY KEY (id),
+	CONSTRAINT kind_word CHECK (kind IN ('session', 'personal', 'server')),
+	FOREIGN KEY(user_id) REFERENCES users (id),
+	UNIQUE (digest)
+);
+CREATE TABLE executions (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	job_id TEXT NOT NULL,
+	attempt INTEGER NOT NULL,
+	retry_of INTEGER,
+	"trigger" TEXT NOT NULL,
+	state TEXT NOT NULL,
+	result TEXT,
+	phase TEXT DEFAULT 'pending' NOT NULL,
+	scope TEXT,
+	policies TEXT NOT NULL,
+	token TEXT NOT NULL,
+	simulation BOOLEAN DEFAULT 0 NOT NULL,
+	"full" BOOLEAN DEFAULT 0 NOT NULL,
+	info TEXT,
+	wait_until INTEGER,
+	wait_reason TEXT,
+	revision INTEGER DEFAULT '0' NOT NULL,
+	files INTEGER DEFAULT '0' NOT NULL,
+	bytes INTEGER DEFAULT '0' NOT NULL,
+	folders INTEGER DEFAULT '0' NOT NULL,
+	transferred INTEGER DEFAULT '0' NOT NULL,
+	transferred_bytes INTEGER DEFAULT '0' NOT NULL,
+	unchanged INTEGER DEFAULT '0' NOT NULL,
+	unchanged_bytes INTEGER DEFAULT '0' NOT NULL,
+	skipped INTEGER DEFAULT '0' NOT NULL,
+	failed INTEGER DEFAULT '0' NOT NULL,
+	deleted INTEGER DEFAULT '0' NOT NULL,
+	writes INTEGER DEFAULT '0' NOT NULL,
+	pending INTEGER DEFAULT '0' NOT NULL,
+	created_at INTEGER NOT NULL,
+	created_by TEXT,
+	started_at INTEGER,
+	ended_at INTEGER,
+	acknowledged_at INTEGER,
+	CONSTRAINT state_word CHECK (state IN ('created', 'planning', 'scheduled', 'ready', 'waiting', 'executing', 'pausing', 'paused', 'canceling', 'canceled', 'complete', 'failed', 'failed_to_start')),
+	CONSTRAINT result_word CHECK (result IN ('clean', 'no_changes', 'warnings', 'errors')),
+	CONSTRAINT ended_has_time CHECK ((state IN ('canceled', 'complete', 'failed', 'failed_to_start')) = (ended_at IS NOT NULL)),
+	CONSTRAINT complete_has_result CHECK (state <> 'complete' OR result IS NOT NULL),
+	FOREIGN KEY(job_id) REFERENCES jobs (id)
+);
+CREATE INDEX executions_job ON executions (job_id, id);
+CREATE INDEX executions_open ON executions (state) WHERE ended_at IS NULL;
+CREATE TABLE batches (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	execution_id INTEGER NOT NULL,
+	queue TEXT NOT NULL,
+	state TEXT NOT NULL,
+	epoch INTEGER NOT NULL,
+	attempts INTEGER DEFAULT '0' NOT NULL,
+	owner TEXT,
+	created_at INTEGER NOT NULL,
+	ended_at INTEGER,
+	CONSTRAINT queue_word CHECK (queue IN ('control', 'enumerate', 'transfer', 'parts')),
+	CONSTRAINT state_word CHECK (state IN ('ready', 'running', 'done')),
+	FOREIGN KEY(execution_id) REFERENCES executions (id)
+);
+CREATE INDEX batches_open ON batches (execution_id) WHERE state <> 'done';
+CREATE TABLE failures (
+	execution_id INTEGER NOT NULL,
+	item_id INTEGER NOT NULL,
+	path BLOB NOT NULL,
+	kind INTEGER NOT NULL,
+	status INTEGER NOT NULL,
+	reason TEXT NOT NULL,
+	message TEXT NOT NULL,
+	size INTEGER,
+	modified INTEGER,
+	attempts INTEGER NOT NULL,
+	failed_at INTEGER NOT NULL,
+	PRIMARY KEY (execution_id, item_id),
+	FOREIGN KEY(execution_id) REFERENCES executions (id)
+);
+CREATE INDEX failures_path ON failures (execution_id, path, item_id);
+CREATE TABLE tasks (
+	id INTEGER NOT NULL,
+	execution_id INTEGER NOT NULL,
+	task TEXT NOT NULL,
+	item_id INTEGER NOT NULL,
+	container_id INTEGER NOT NULL,
+	path BLOB NOT NULL,
+	d_path BLOB NOT NULL,
+	device INTEGER DEFAULT '0' NOT NULL,
+	inode INTEGER DEFAULT '0' NOT NULL,
+	start INTEGER DEFAULT '0' NOT NULL,
+	size INTEGER DEFAULT '0' NOT NULL,
+	hash BLOB,
+	"temporary" TEXT,
+	payload BLOB DEFAULT '' NOT NULL,
+	state TEXT NOT NULL,
+	batch_id INTEGER,
+	attempts INTEGER DEFAULT '0' NOT NULL,
+	PRIMARY KEY (id),
+	CONSTRAINT task_word CHECK (task IN ('part', 'finish', 'link', 'delete_source', 'delete_destination', 'stamp')),
+	CONSTRAINT state_word CHECK (state IN ('blocked', 'pending', 'claimed', 'done', 'failed')),
+	CONSTRAINT claimed_has_batch CHECK ((state = 'claimed') = (batch_id IS NOT NULL)),
+	FOREIGN KEY(execution_id) REFERENCES executions (id)
+);
+CREATE INDEX tasks_batch ON tasks (batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX tasks_item ON tasks (item_id);
+CREATE INDEX tasks_state ON tasks (execution_id, state, task, device, inode, id);
+CREATE TABLE visits (
+	id INTEGER NOT NULL,
+	execution_id INTEGER NOT NULL,
+	item_id INTEGER NOT NULL,
+	path BLOB NOT NULL,
+	d_path BLOB NOT NULL,
+	fresh BOOLEAN NOT NULL,
+	names TEXT,
+	state TEXT NOT NULL,
+	batch_id INTEGER,
+	attempts INTEGER DEFAULT '0' NOT NULL,
+	PRIMARY KEY (id),
+	CONSTRAINT state_word CHECK (state IN ('pending', 'claimed', 'done', 'failed')),
+	CONSTRAINT claimed_has_batch CHECK ((state = 'claimed') = (batch_id IS NOT NULL)),
+	FOREIGN KEY(execution_id) REFERENCES executions (id)
+);
+CREATE INDEX visits_batch ON visits (batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX visits_state ON visits (execution_id, state, id);
+CREATE TABLE schema_version (version_num VARCHAR(32) NOT NULL);
+INSERT INTO schema_version VALUES ('0001');
+COMMIT;

@@ -1,0 +1,379 @@
+"""All tables, in reading order, with the checks that make an impossible row impossible.
+
+Times are integer microseconds since 1970 UTC; file times are nanoseconds. Names and paths are bytes as the platform
+gave them (``domain.paths.to_bytes``). Identifiers of items, visits and tasks are made by us and grow with time
+(``store.ids``); an execution's identifier is one global integer sequence.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# SQLite gives rowid semantics only to INTEGER; PostgreSQL needs 64 bits.
+Big = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
+    quoted = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({quoted})", name=f"{column}_word")
+
+
+JOB_STATES = (
+    "created",
+    "planning",
+    "scheduled",
+    "ready",
+    "waiting",
+    "executing",
+    "pausing",
+    "paused",
+    "canceling",
+    "canceled",
+    "complete",
+    "failed",
+    "failed_to_start",
+)
+ENDED = ("canceled", "complete", "failed", "failed_to_start")
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("email", Text),
+    Column("password", Text),  # argon2 encoding; absent = no sign-in by password
+    Column("role", Text, nullable=False),
+    Column("disabled", Boolean, nullable=False, server_default=sa.false()),
+    Column("failures", Integer, nullable=False, server_default="0"),  # failed sign-ins in a row
+    Column("locked_until", Big),
+    Column("created_at", Big, nullable=False),
+    _one_of("role", ("viewer", "operator", "manager", "admin", "auditor")),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("digest", Text, nullable=False, unique=True),  # SHA-256 of the token, hexadecimal
+    Column("kind", Text, nullable=False),
+    Column("name", Text),
+    Column("scopes", Text, nullable=False, server_default=""),  # space separated; empty = all of the role
+    Column("created_at", Big, nullable=False),
+    Column("used_at", Big, nullable=False),
+    Column("idle_seconds", Integer),  # a session dies after this long without use
+    Column("expires_at", Big),
+    Column("revoked_at", Big),
+    _one_of("kind", ("session", "personal", "server")),
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("settings", Text, nullable=False),  # JSON without secrets
+    Column("sealed", Text),  # secrets, sealed
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("created_at", Big, nullable=False),
+    Column("created_by", Text),
+    Column("modified_at", Big, nullable=False),
+    Column("deleted_at", Big),
+)
+
+categories = Table(
+    "categories",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),  # 32 hexadecimal digits, never all decimal
+    Column("number", Integer, nullable=False, unique=True),  # short form of the id, for item rows
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("managed", Boolean, nullable=False, server_default=sa.true()),
+    Column("state", Text, nullable=False),
+    Column("result", Text),
+    Column("source_connection", Text, ForeignKey("connections.id")),
+    Column("source_path", LargeBinary, nullable=False, server_default=""),
+    Column("destination_connection", Text, ForeignKey("connections.id")),
+    Column("destination_path", LargeBinary, nullable=False, server_default=""),
+    Column("transfer_type", Text),
+    Column("transfer", Text, nullable=False, server_default="{}"),  # JSON: the transfer block as given
+    Column("schedule", Text, nullable=False, server_default="{}"),  # JSON as given
+    Column("schedule_mode", Text, nullable=False, server_default="manual"),
+    Column("stop_policy", Text, nullable=False, server_default="{}"),
+    Column("category_id", Integer, ForeignKey("categories.id")),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("parent_id", Text, ForeignKey("jobs.id")),
+    Column("extra", Text, nullable=False, server_default="{}"),  # JSON: what one dialect keeps with a job
+    Column("warnings", Text, nullable=False, server_default="[]"),  # JSON list of sentences
+    Column("held", Boolean, nullable=False, server_default=sa.false()),
+    Column("closed", Boolean, nullable=False, server_default=sa.false()),  # stop policy met: never runs again
+    Column("next_run_at", Big),
+    Column("reset", Text),  # acts on the next execution
+    Column("root_item_id", Big),
+    Column("execution_id", Big),  # the newest
+    Column("executions", Integer, nullable=False, server_default="0"),
+    Column("successes", Integer, nullable=False, server_default="0"),  # clean runs with nothing to do
+    Column("failures", Integer, nullable=False, server_default="0"),  # runs with failed items
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("created_at", Big, nullable=False),
+    Column("created_by", Text),
+    Column("modified_at", Big, nullable=False),
+    Column("deleted_at", Big),
+    _one_of("state", JOB_STATES),
+    _one_of("schedule_mode", ("auto", "manual", "ad-hoc")),
+)
+Index("jobs_due", jobs.c.next_run_at, sqlite_where=jobs.c.next_run_at.isnot(None))
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),  # 1, 2, ... of the job
+    Column("retry_of", Integer),
+    Column("trigger", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("result", Text),
+    Column("phase", Text, nullable=False, server_default="pending"),
+    Column("scope", Text),  # JSON: absent = everything; else which items are tried again
+    Column("policies", Text, nullable=False),  # frozen
+    Column("token", Text, nullable=False),  # marks temporaries; unguessable
+    Column("simulation", Boolean, nullable=False, server_default=sa.false()),
+    Column("full", Boolean, nullable=False, server_default=sa.false()),  # list both sides everywhere
+    Column("info", Text),
+    Column("wait_until", Big),
+    Column("wait_reason", Text),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    # -- totals, kept by the recorder in the transaction of the rows they count
+    Column("files", Big, nullable=False, server_default="0"),  # source files seen
+    Column("bytes", Big, nullable=False, server_default="0"),  # their sizes
+    Column("folders", Big, nullable=False, server_default="0"),  # containers visited
+    Column("transferred", Big, nullable=False, server_default="0"),  # items carried
+    Column("transferred_bytes", Big, nullable=False, server_default="0"),
+    Column("unchanged", Big, nullable=False, server_default="0"),  # known equal, or adopted
+    Column("unchanged_bytes", Big, nullable=False, server_default="0"),
+    Column("skipped", Big, nullable=False, server_default="0"),
+    Column("failed", Big, nullable=False, server_default="0"),
+    Column("deleted", Big, nullable=False, server_default="0"),
+    Column("writes", Big, nullable=False, server_default="0"),  # changes made at either side
+    Column("pending", Big, nullable=False, server_default="0"),  # deferred, not yet settled
+    Column("created_at", Big, nullable=False),
+    Column("created_by", Text),
+    Column("started_at", Big),
+    Column("ended_at", Big),
+    Column("acknowledged_at", Big),
+    _one_of("state", JOB_STATES),
+    _one_of("result", ("clean", "no_changes", "warnings", "errors")),
+    CheckConstraint(
+        "(state IN ('canceled', 'complete', 'failed', 'failed_to_start')) = (ended_at IS NOT NULL)",
+        name="ended_has_time",
+    ),
+    CheckConstraint("state <> 'complete' OR result IS NOT NULL", name="complete_has_result"),
+    sqlite_autoincrement=True,
+)
+Index("executions_job", executions.c.job_id, executions.c.id)
+Index(
+    "executions_open",
+    executions.c.state,
+    sqlite_where=executions.c.ended_at.is_(None),
+    postgresql_where=executions.c.ended_at.is_(None),
+)
+
+# One row for each path of a job.
+items = Table(
+    "items",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("job", Integer, nullable=False),  # jobs.number
+    Column("parent_id", Big, nullable=False),  # item of the container; 0 for a root
+    Column("name", LargeBinary, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("s_size", Big),
+    Column("s_modified", Big),
+    Column("s_tag", LargeBinary),
+    Column("d_size", Big),
+    Column("d_modified", Big),
+    Column("d_tag", LargeBinary),
+    Column("hash", LargeBinary),
+    Column("level", Integer, nullable=False),  # verify level reached
+    Column("d_name", LargeBinary),
+    Column("processing", Text),
+    Column("message", Text),
+    Column("execution_id", Integer, nullable=False),  # that settled it last
+    Column("settled_at", Big, nullable=False),
+    CheckConstraint("kind BETWEEN 1 AND 4", name="kind_known"),
+    CheckConstraint("status BETWEEN 0 AND 6", name="status_known"),
+    CheckConstraint("level BETWEEN 0 AND 5", name="level_known"),
+)
+Index("items_name", items.c.parent_id, items.c.name, items.c.job, unique=True)
+Index("items_job", items.c.job, items.c.status, items.c.id)
+
+containers = Table(
+    "containers",
+    metadata,
+    Column("item_id", Big, primary_key=True, autoincrement=False),
+    Column("job", Integer, nullable=False),
+    Column("parent_id", Big, nullable=False),
+    Column("path", LargeBinary, nullable=False),
+    Column("d_path", LargeBinary, nullable=False),
+    Column("signature", LargeBinary),  # of the last clean visit; absent = look at everything
+    Column("files", Big, nullable=False, server_default="0"),
+    Column("bytes", Big, nullable=False, server_default="0"),
+    Column("execution_id", Integer, nullable=False),
+)
+Index("containers_parent", containers.c.parent_id)
+Index("containers_path", containers.c.job, containers.c.path)
+
+# The frontier: one row for each container to visit in an execution.
+visits = Table(
+    "visits",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("execution_id", Integer, ForeignKey("executions.id"), nullable=False),
+    Column("item_id", Big, nullable=False),
+    Column("path", LargeBinary, nullable=False),
+    Column("d_path", LargeBinary, nullable=False),
+    Column("fresh", Boolean, nullable=False),
+    Column("names", Text),  # JSON: look at these alone (retry)
+    Column("state", Text, nullable=False),
+    Column("batch_id", Big),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _one_of("state", ("pending", "claimed", "done", "failed")),
+    CheckConstraint("(state = 'claimed') = (batch_id IS NOT NULL)", name="claimed_has_batch"),
+)
+Index("visits_state", visits.c.execution_id, visits.c.state, visits.c.id)
+Index(
+    "visits_batch",
+    visits.c.batch_id,
+    sqlite_where=visits.c.batch_id.isnot(None),
+    postgresql_where=visits.c.batch_id.isnot(None),
+)
+
+# Work that a visit found and another task does: parts of big files, hard links, deletes, folder times.
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("execution_id", Integer, ForeignKey("executions.id"), nullable=False),
+    Column("task", Text, nullable=False),
+    Column("item_id", Big, nullable=False),
+    Column("container_id", Big, nullable=False),
+    Column("path", LargeBinary, nullable=False),
+    Column("d_path", LargeBinary, nullable=False),
+    Column("device", Big, nullable=False, server_default="0"),
+    Column("inode", Big, nullable=False, server_default="0"),
+    Column("start", Big, nullable=False, server_default="0"),  # of a part: offset in bytes
+    Column("size", Big, nullable=False, server_default="0"),
+    Column("hash", LargeBinary),  # of a part that is done
+    Column("temporary", Text),
+    Column("payload", LargeBinary, nullable=False, server_default=""),  # marshal of what the task needs
+    Column("state", Text, nullable=False),
+    Column("batch_id", Big),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _one_of("task", ("part", "finish", "link", "delete_source", "delete_destination", "stamp")),
+    _one_of("state", ("blocked", "pending", "claimed", "done", "failed")),
+    CheckConstraint("(state = 'claimed') = (batch_id IS NOT NULL)", name="claimed_has_batch"),
+)
+Index("tasks_state", tasks.c.execution_id, tasks.c.state, tasks.c.task, tasks.c.device, tasks.c.inode, tasks.c.id)
+Index("tasks_item", tasks.c.item_id)
+Index(
+    "tasks_batch",
+    tasks.c.batch_id,
+    sqlite_where=tasks.c.batch_id.isnot(None),
+    postgresql_where=tasks.c.batch_id.isnot(None),
+)
+
+# What is handed to the dispatcher. Its rows there can be dropped and rebuilt from these.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("execution_id", Integer, ForeignKey("executions.id"), nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),  # grows at every hand-over; an older holder is fenced
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("owner", Text),
+    Column("created_at", Big, nullable=False),
+    Column("ended_at", Big),
+    _one_of("queue", ("control", "enumerate", "transfer", "parts")),
+    _one_of("state", ("ready", "running", "done")),
+    sqlite_autoincrement=True,
+)
+Index(
+    "batches_open",
+    batches.c.execution_id,
+    sqlite_where=sa.text("state <> 'done'"),
+    postgresql_where=sa.text("state <> 'done'"),
+)
+
+# History: what failed in each execution. Never changed by later executions.
+failures = Table(
+    "failures",
+    metadata,
+    Column("execution_id", Integer, ForeignKey("executions.id"), primary_key=True),
+    Column("item_id", Big, primary_key=True, autoincrement=False),
+    Column("path", LargeBinary, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("size", Big),
+    Column("modified", Big),
+    Column("attempts", Integer, nullable=False),
+    Column("failed_at", Big, nullable=False),
+)
+Index("failures_path", failures.c.execution_id, failures.c.path, failures.c.item_id)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("job_id", Text, nullable=False),
+    Column("execution_id", Integer),
+    Column("item_id", Big),
+    Column("level", Integer, nullable=False),  # 1 trace, 2 debug, 3 info, 4 warn, 5 error
+    Column("event", Text, nullable=False),
+    Column("path", LargeBinary),
+    Column("message", Text, nullable=False),
+    Column("recorded_at", Big, nullable=False),
+)
+Index("audit_job", audit.c.job_id, audit.c.id)
+Index("audit_item", audit.c.item_id, sqlite_where=audit.c.item_id.isnot(None))
+
+# One answer for one idempotency key.
+replies = Table(
+    "replies",
+    metadata,
+    Column("principal", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request", Text, nullable=False),  # SHA-256 of method, path and body
+    Column("status", Integer),  # absent while the first one is still at work
+    Column("body", LargeBinary),
+    Column("created_at", Big, nullable=False),
+)
