@@ -50,7 +50,12 @@ def change(tx: sa.Connection, connection_id: str, **values: Any) -> bool:
 
 
 def page(
-    tx: sa.Connection, *, platform: str | None = None, text: str | None = None, offset: int = 0, limit: int = 100
+    tx: sa.Connection,
+    *,
+    platform: str | None = None,
+    text: str | None = None,
+    offset: int = 0,
+    limit: int = 100,
 ) -> tuple[list[Connection], int]:
     """Give one page by name and the number of all that match."""
     query = sa.select(connections).where(connections.c.deleted_at.is_(None))

@@ -40,7 +40,11 @@ class Database:
             path = url.removeprefix("sqlite:///")
             self._writer = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
             self._readers = sa.create_engine(
-                url, poolclass=QueuePool, pool_size=8, max_overflow=24, connect_args={"check_same_thread": False}
+                url,
+                poolclass=QueuePool,
+                pool_size=8,
+                max_overflow=24,
+                connect_args={"check_same_thread": False},
             )
             sa.event.listen(self._writer, "connect", _prepare_writer)
             sa.event.listen(self._writer, "begin", _begin_immediate)

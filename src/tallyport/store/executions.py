@@ -16,8 +16,11 @@ def add(tx: sa.Connection, **values: Any) -> Execution:
     Needs ``job_id``, ``trigger``, ``policies``; ``attempt`` is counted here.
     """
     job_id = values["job_id"]
-    last = tx.execute(sa.select(sa.func.max(executions.c.attempt)).where(executions.c.job_id == job_id)).scalar()
-    values |= {"attempt": (last or 0) + 1, "token": secrets.token_hex(6), "created_at": rows.now()}
+    before = sa.select(executions.c.attempt, executions.c.token).where(executions.c.job_id == job_id)
+    last = tx.execute(before.order_by(executions.c.id.desc()).limit(1)).first()
+    # Executions of a job share its token, so that a later one sweeps what an earlier one left.
+    attempt, token = (1, secrets.token_hex(6)) if last is None else (last.attempt + 1, last.token)
+    values |= {"attempt": attempt, "token": token, "created_at": rows.now()}
     values.setdefault("state", "ready")
     row = tx.execute(sa.insert(executions).values(**values).returning(executions)).mappings().one()
     tx.execute(
@@ -48,7 +51,12 @@ def opened(tx: sa.Connection) -> list[Execution]:
 
 
 def page(
-    tx: sa.Connection, *, job_id: str | None = None, ended: bool | None = None, offset: int = 0, limit: int = 100
+    tx: sa.Connection,
+    *,
+    job_id: str | None = None,
+    ended: bool | None = None,
+    offset: int = 0,
+    limit: int = 100,
 ) -> tuple[list[Execution], int]:
     """Give one page, newest first, and the number of all that match."""
     query = sa.select(executions)

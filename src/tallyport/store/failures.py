@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -30,7 +31,8 @@ class FailedItem(NamedTuple):
     execution_id: int
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Group:
     """Failed items with the same reason and, numbers and paths aside, the same message."""
 
     reason: str
@@ -65,7 +67,12 @@ def clear(tx: sa.Connection, database: Database, execution_id: int, ids: list[in
 
 
 def page(
-    tx: sa.Connection, execution_id: int, *, after: tuple[bytes, int] = (b"", -1), offset: int = 0, limit: int = 1_000
+    tx: sa.Connection,
+    execution_id: int,
+    *,
+    after: tuple[bytes, int] = (b"", -1),
+    offset: int = 0,
+    limit: int = 1_000,
 ) -> list[FailedItem]:
     """Give failures of one execution by path, after a key."""
     key = sa.tuple_(failures.c.path, failures.c.item_id)

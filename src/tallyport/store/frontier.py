@@ -91,9 +91,7 @@ _CLAIMED = (
 )
 
 
-def claim_visits(
-    tx: sa.Connection, database: Database, execution_id: int, batch_id: int, limit: int
-) -> list[VisitRow]:
+def claim_visits(tx: sa.Connection, database: Database, execution_id: int, batch_id: int, limit: int) -> list[VisitRow]:
     """Take up to ``limit`` pending visits for a batch, oldest first."""
     taken = [row[0] for row in tx.exec_driver_sql(database.sql(_NEXT_VISITS), (execution_id, limit))]
     if not taken:
@@ -129,7 +127,7 @@ def unfinished_visits(tx: sa.Connection, execution_id: int) -> list[tuple[int, b
     query = sa.select(visits.c.item_id, visits.c.path, visits.c.d_path, visits.c.names).where(
         visits.c.execution_id == execution_id, visits.c.state.in_(("pending", "claimed"))
     )
-    return [tuple(row) for row in tx.execute(query)]  # type: ignore[misc]
+    return [tuple(row) for row in tx.execute(query)]
 
 
 # -- tasks ---------------------------------------------------------------------------------------------------------
@@ -189,9 +187,7 @@ def claim_tasks(
     return [_task(row) for row in chosen]
 
 
-def end_task(
-    tx: sa.Connection, task_id: int, state: str, *, hash: bytes | None = None
-) -> None:
+def end_task(tx: sa.Connection, task_id: int, state: str, *, hash: bytes | None = None) -> None:
     """Set a task to done, failed, or pending again."""
     values: dict[str, Any] = {"state": state, "batch_id": None}
     if hash is not None:
@@ -204,9 +200,17 @@ def tasks_of_item(tx: sa.Connection, execution_id: int, item_id: int) -> list[tu
     query = (
         sa.select(tasks)
         .where(tasks.c.execution_id == execution_id, tasks.c.item_id == item_id)
-        .order_by(tasks.c.task.desc(), tasks.c.start)
+        .order_by(tasks.c.task.desc(), tasks.c.start)  # parts before the finish
     )
     return [(_task(row), row["state"]) for row in tx.execute(query).mappings()]
+
+
+def temporaries(tx: sa.Connection, execution_id: int) -> list[str]:
+    """Give the paths of temporaries of big files that are not finished."""
+    query = sa.select(tasks.c.d_path, tasks.c.temporary).where(
+        tasks.c.execution_id == execution_id, tasks.c.task == "finish", tasks.c.state != "done"
+    )
+    return [paths.join(paths.split(paths.from_bytes(bytes(row.d_path)))[0], row.temporary) for row in tx.execute(query)]
 
 
 def drop_tasks(tx: sa.Connection, execution_id: int, item_id: int) -> None:
@@ -227,6 +231,22 @@ def open_tasks(tx: sa.Connection, execution_id: int, kinds: Sequence[str], most:
         .subquery()
     )
     return int(tx.execute(sa.select(sa.func.count()).select_from(inner)).scalar_one())
+
+
+def pending_tasks(tx: sa.Connection, execution_id: int, kinds: Sequence[str]) -> bool:
+    """Say whether tasks of the given kinds wait to be claimed."""
+    query = sa.select(tasks.c.id).where(
+        tasks.c.execution_id == execution_id, tasks.c.state == "pending", tasks.c.task.in_(list(kinds))
+    )
+    return tx.execute(query.limit(1)).first() is not None
+
+
+def count_tasks(tx: sa.Connection, execution_id: int, kinds: Sequence[str]) -> int:
+    """Count tasks of the given kinds that settle an item, done or not."""
+    query = sa.select(sa.func.count()).where(
+        tasks.c.execution_id == execution_id, tasks.c.task.in_(list(kinds)), tasks.c.temporary.is_(None)
+    )
+    return int(tx.execute(query).scalar_one())
 
 
 def task_exists(tx: sa.Connection, execution_id: int, task: str, item_id: int) -> bool:
@@ -276,9 +296,7 @@ def holds(tx: sa.Connection, database: Database, batch_id: int, epoch: int) -> b
 def end_batch(tx: sa.Connection, batch_id: int) -> None:
     """Finish a batch; what it still holds goes back to pending."""
     _release(tx, batch_id)
-    tx.execute(
-        sa.update(batches).where(batches.c.id == batch_id).values(state="done", ended_at=rows.now(), owner=None)
-    )
+    tx.execute(sa.update(batches).where(batches.c.id == batch_id).values(state="done", ended_at=rows.now(), owner=None))
 
 
 def fence(tx: sa.Connection, batch_id: int) -> None:
@@ -290,7 +308,12 @@ def fence(tx: sa.Connection, batch_id: int) -> None:
 def open_batches(tx: sa.Connection, execution_id: int | None = None) -> list[BatchRow]:
     """Give batches that are not done, of one execution or of all."""
     query = sa.select(
-        batches.c.id, batches.c.execution_id, batches.c.queue, batches.c.state, batches.c.epoch, batches.c.owner
+        batches.c.id,
+        batches.c.execution_id,
+        batches.c.queue,
+        batches.c.state,
+        batches.c.epoch,
+        batches.c.owner,
     ).where(batches.c.state != "done")
     if execution_id is not None:
         query = query.where(batches.c.execution_id == execution_id)
@@ -306,9 +329,7 @@ def purge(tx: sa.Connection, execution_id: int) -> None:
 
 def container(tx: sa.Connection, item_id: int) -> tuple[str, str] | None:
     """Give (path, d_path) of a container."""
-    row = tx.execute(
-        sa.select(containers.c.path, containers.c.d_path).where(containers.c.item_id == item_id)
-    ).first()
+    row = tx.execute(sa.select(containers.c.path, containers.c.d_path).where(containers.c.item_id == item_id)).first()
     return None if row is None else (paths.from_bytes(bytes(row.path)), paths.from_bytes(bytes(row.d_path)))
 
 

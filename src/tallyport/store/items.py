@@ -1,6 +1,7 @@
 """Items: what became of each path, and the containers that hold them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -34,16 +35,16 @@ class ItemRow(NamedTuple):
     settled_at: int
 
 
-class Totals(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Totals:
     """Items of one job by status."""
 
     count: int
     bytes: int
 
 
-_PAGE = (
-    sa.select(items, containers.c.path.label("folder"), containers.c.d_path.label("d_folder"))
-    .outerjoin(containers, containers.c.item_id == items.c.parent_id)
+_PAGE = sa.select(items, containers.c.path.label("folder"), containers.c.d_path.label("d_folder")).outerjoin(
+    containers, containers.c.item_id == items.c.parent_id
 )
 
 ALL_STATUSES = (0, 1, 2, 3, 4, 5, 6)
@@ -65,7 +66,12 @@ def page(
     """Give up to ``limit`` items of a job (by its number) with an id above ``after``, by id."""
     keys = [
         sa.select(items.c.id)
-        .where(items.c.job == job, items.c.status == status, items.c.id > after, *_filters(kinds, parent, reasons, text, execution_id))
+        .where(
+            items.c.job == job,
+            items.c.status == status,
+            items.c.id > after,
+            *_filters(kinds, parent, reasons, text, execution_id),
+        )
         .order_by(items.c.id)
         .limit(limit)
         .subquery()
@@ -74,9 +80,7 @@ def page(
     if not keys:
         return []
     union = sa.union_all(*[sa.select(key.c.id) for key in keys]).subquery()
-    found = tx.execute(
-        _PAGE.where(items.c.id.in_(sa.select(union.c.id))).order_by(items.c.id).limit(limit)
-    )
+    found = tx.execute(_PAGE.where(items.c.id.in_(sa.select(union.c.id))).order_by(items.c.id).limit(limit))
     return [_item(row._mapping) for row in found]
 
 
@@ -140,7 +144,13 @@ def set_status(
     update = (
         sa.update(items)
         .where(items.c.job == job, items.c.status.in_(list(statuses)), *_filters((), parent, reasons, text, None))
-        .values(status=to, reason=reason, attempts=0, settled_at=rows.now(), **({"message": message} if message else {}))
+        .values(
+            status=to,
+            reason=reason,
+            attempts=0,
+            settled_at=rows.now(),
+            **({"message": message} if message else {}),
+        )
     )
     if ids is not None:
         update = update.where(items.c.id.in_(list(ids)))
@@ -185,9 +195,7 @@ def known(tx: sa.Connection, database: Database, container: int, after: str, lim
     """Give rows of a container by name, as ``engine.work.Known`` tuples, names above ``after``."""
     found = tx.exec_driver_sql(database.sql(KNOWN), (container, paths.to_bytes(after), limit))
     decode = paths.from_bytes
-    return [
-        (decode(row[0]), *row[1:12], None if row[12] is None else decode(row[12])) for row in found
-    ]
+    return [(decode(row[0]), *row[1:12], None if row[12] is None else decode(row[12])) for row in found]
 
 
 def upsert(tx: sa.Connection, database: Database, values: Sequence[tuple[Any, ...]]) -> None:
@@ -218,7 +226,9 @@ def close_containers(tx: sa.Connection, database: Database, values: Sequence[tup
     """Store what a visit ended with: (signature, files, bytes, execution_id, item_id)."""
     if values:
         tx.exec_driver_sql(
-            database.sql("UPDATE containers SET signature = ?, files = ?, bytes = ?, execution_id = ? WHERE item_id = ?"),
+            database.sql(
+                "UPDATE containers SET signature = ?, files = ?, bytes = ?, execution_id = ? WHERE item_id = ?"
+            ),
             list(values),
         )
 
@@ -234,7 +244,11 @@ def sub_containers(tx: sa.Connection, parent: int) -> dict[str, int]:
 
 
 def _filters(
-    kinds: Iterable[int], parent: int | None, reasons: Iterable[str], text: str | None, execution_id: int | None
+    kinds: Iterable[int],
+    parent: int | None,
+    reasons: Iterable[str],
+    text: str | None,
+    execution_id: int | None,
 ) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if wanted := list(kinds):

@@ -81,7 +81,9 @@ def page(
     return [rows.to_value(Job, row) for row in found], total
 
 
-def same_endpoints(tx: sa.Connection, transfer_type: str, source: tuple[str, str], destination: tuple[str, str]) -> Job | None:
+def same_endpoints(
+    tx: sa.Connection, transfer_type: str, source: tuple[str, str], destination: tuple[str, str]
+) -> Job | None:
     """Give the newest job between the same endpoints (connection id, path) of the same type, or None."""
     wanted = rows.columns({"source_path": source[1], "destination_path": destination[1]})
     query = sa.select(jobs).where(
@@ -100,7 +102,12 @@ def due(tx: sa.Connection, now: int, limit: int = 100) -> list[Job]:
     """Give jobs whose next run is due and that may run."""
     query = (
         sa.select(jobs)
-        .where(jobs.c.next_run_at <= now, jobs.c.deleted_at.is_(None), jobs.c.held.is_(False), jobs.c.closed.is_(False))
+        .where(
+            jobs.c.next_run_at <= now,
+            jobs.c.deleted_at.is_(None),
+            jobs.c.held.is_(False),
+            jobs.c.closed.is_(False),
+        )
         .order_by(jobs.c.next_run_at)
         .limit(limit)
     )

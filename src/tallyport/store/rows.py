@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
+
 from tallyport.domain import paths
 
 T = TypeVar("T")
@@ -20,7 +22,7 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-def to_value(kind: type[T], row: Mapping[str, Any]) -> T:
+def to_value(kind: type[T], row: sa.RowMapping) -> T:
     """Build a dataclass from a row whose columns have its field names."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]

@@ -180,6 +180,7 @@ CREATE TABLE executions (
 	info TEXT,
 	wait_until INTEGER,
 	wait_reason TEXT,
+	approved_deletes INTEGER DEFAULT '0' NOT NULL,
 	revision INTEGER DEFAULT '0' NOT NULL,
 	files INTEGER DEFAULT '0' NOT NULL,
 	bytes INTEGER DEFAULT '0' NOT NULL,

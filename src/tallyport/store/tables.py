@@ -165,6 +165,7 @@ executions = Table(
     Column("info", Text),
     Column("wait_until", Big),
     Column("wait_reason", Text),
+    Column("approved_deletes", Integer, nullable=False, server_default="0"),
     Column("revision", Integer, nullable=False, server_default="0"),
     # -- totals, kept by the recorder in the transaction of the rows they count
     Column("files", Big, nullable=False, server_default="0"),  # source files seen
@@ -299,7 +300,15 @@ tasks = Table(
     _one_of("state", ("blocked", "pending", "claimed", "done", "failed")),
     CheckConstraint("(state = 'claimed') = (batch_id IS NOT NULL)", name="claimed_has_batch"),
 )
-Index("tasks_state", tasks.c.execution_id, tasks.c.state, tasks.c.task, tasks.c.device, tasks.c.inode, tasks.c.id)
+Index(
+    "tasks_state",
+    tasks.c.execution_id,
+    tasks.c.state,
+    tasks.c.task,
+    tasks.c.device,
+    tasks.c.inode,
+    tasks.c.id,
+)
 Index("tasks_item", tasks.c.item_id)
 Index(
     "tasks_batch",

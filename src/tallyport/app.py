@@ -1,0 +1,152 @@
+"""Composition: the one file that knows every floor.
+
+A data folder holds everything one installation remembers: ``ledger.db`` (ours), ``dispatch.db`` (the dispatcher's,
+disposable), ``lock``. One process at a time writes in it.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tallyport.domain.errors import ErrorKind, TallyportError
+
+if TYPE_CHECKING:
+    from tallyport.engine.engine import Engine
+    from tallyport.store.database import Database
+
+
+class Embedded(NamedTuple):
+    """An open store with an engine in this process."""
+
+    database: "Database"
+    nudge: Callable[[], None]
+    stop: Callable[[], None]
+
+
+def data_folder(option: str | None = None) -> Path:
+    """Say where this installation remembers: the option, ``TALLYPORT_DATA``, or the user's data folder."""
+    if given := option or os.environ.get("TALLYPORT_DATA"):
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("tallyport", appauthor=False))
+
+
+def movers_wanted(option: int | None = None) -> int:
+    """Say how many mover processes: one for each core this process may use, at most eight."""
+    return option or max(1, min(8, len(os.sched_getaffinity(0))))
+
+
+@contextlib.contextmanager
+def owned(data: Path) -> Iterator[None]:
+    """Hold the data folder for this process. Raises ``CONFIG`` naming the process that holds it."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = data / "lock"
+    with open(path, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TallyportError(ErrorKind.CONFIG, _held(data, path)) from None
+        file.seek(0)
+        file.truncate()
+        command = " ".join(["tallyport", *sys.argv[1:]])
+        json.dump({"pid": os.getpid(), "command": command, "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}, file)
+        file.flush()
+        yield
+
+
+def _held(data: Path, path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text("utf-8"))
+        who = f"process {holder['pid']} ({holder['command']}), since {holder['since']}"
+    except (OSError, ValueError, KeyError):
+        who = "another process"
+    return f"the data folder {data} is in use by {who}: wait for it, stop it, or choose another with --data"
+
+
+@contextlib.contextmanager
+def open_store(data: Path) -> Iterator["Database"]:
+    """Open the store beside whatever else uses it: for reading, and for small changes like adding a user."""
+    from tallyport.store.database import open_database
+
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = open_database(f"sqlite:///{data / 'ledger.db'}")
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@contextlib.contextmanager
+def embedded(data: Path, *, movers: int | None = None) -> Iterator[Embedded]:
+    """Run the engine inside this process, for a command that ends: no server, the same ledger."""
+    with owned(data):
+        from tallyport.engine.mover_pool import MoverPool, ThreadCrew
+
+        local = MoverPool(movers_wanted(movers))
+        local.start()  # they start while the rest is imported
+        from tallyport.engine.dispatch import InlineDispatcher
+        from tallyport.engine.engine import Crews, Engine
+
+        with open_store(data) as database:
+            engine = Engine(database, InlineDispatcher(), Crews(local, ThreadCrew(8)))
+            engine.start()
+            try:
+                yield Embedded(database, engine.nudge, engine.stop)
+            finally:
+                engine.stop()
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 9090,
+    data: Path | None = None,
+    database_url: str | None = None,
+    workers: int | None = None,
+    no_worker: bool = False,
+) -> int:
+    """Serve the API with the engine in the same process, until a signal."""
+    import uvicorn
+
+    from tallyport.api.app import create_api
+
+    folder = data or data_folder()
+    if database_url is not None:
+        raise TallyportError(ErrorKind.CONFIG, "another database than the data folder's is not in this version yet")
+    with owned(folder), open_store(folder) as database:
+        engine = None if no_worker else _server_engine(database, folder, workers)
+        api = create_api(database, nudge=(lambda: None) if engine is None else engine.nudge)
+        config = uvicorn.Config(
+            api,
+            host=host,
+            port=port,
+            http="h11",
+            timeout_graceful_shutdown=3,
+            log_level="warning",
+            server_header=False,
+        )
+        server = uvicorn.Server(config)
+        if engine is not None:
+            engine.start()
+        print(f"tallyport serves on http://{host}:{port} with data in {folder}", file=sys.stderr, flush=True)
+        try:
+            server.run()
+        finally:
+            if engine is not None:
+                engine.stop()
+    return 0
+
+
+def _server_engine(database: "Database", folder: Path, workers: int | None) -> "Engine":
+    from tallyport.engine.dbos_dispatcher import DbosDispatcher
+    from tallyport.engine.engine import Crews, Engine
+    from tallyport.engine.mover_pool import MoverPool, ThreadCrew
+
+    dispatcher = DbosDispatcher(f"sqlite:///{folder / 'dispatch.db'}", width=16)
+    return Engine(database, dispatcher, Crews(MoverPool(movers_wanted(workers)), ThreadCrew(8)))

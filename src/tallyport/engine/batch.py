@@ -1,0 +1,303 @@
+"""One batch: takes visits and tasks from the frontier, has the crew work them, records what came of it.
+
+    begin as the holder of (batch, epoch)
+    until the quota is full or nothing is pending:
+        keep the crew's groups filled with claimed work
+        take reports; every 0.25 s or 2 000 rows: commit them, look at the state of the execution
+    give back what was not done; end the batch
+
+What is concurrent: several batches of one execution, each on its own thread, over one crew. What is not promised: that
+a visit runs once. It may run again after a crash, a pause or a fence, and finds what it did.
+"""
+
+import json
+import marshal
+import queue
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, Scope
+from tallyport.engine.mover import Work
+from tallyport.engine.mover_pool import Crew
+from tallyport.engine.recorder import Fenced, Recorder, Scene
+from tallyport.engine.work import (
+    DeleteWork,
+    FinishWork,
+    ItemResult,
+    LinkWork,
+    PartWork,
+    StampWork,
+    Terms,
+    VisitWork,
+)
+from tallyport.store import executions, frontier, items
+from tallyport.store.database import Database
+from tallyport.store.frontier import TaskRow, VisitRow
+from tallyport.store.ids import Ids
+
+COMMIT_SECONDS = 0.25
+COMMIT_ROWS = 2_000
+QUOTA_ITEMS = 50_000
+QUOTA_BYTES = 4 << 30
+QUOTA_SECONDS = 20.0
+VISIT_ATTEMPTS = 6
+TASK_BYTES = 256 << 20
+
+
+class Orders(NamedTuple):
+    """What a batch works by: everything of its execution that does not change while it runs."""
+
+    scene: Scene
+    terms: Terms
+    full: bool  # list both sides everywhere
+    kinds: tuple[str, ...]  # tasks of the present phase; visits only in the first
+    visits: bool
+    depth: int  # groups in flight
+    halts: bool  # failure policy: stop at the first failed item
+
+
+class Ending(NamedTuple):
+    """Why a batch ended."""
+
+    halted: str | None  # "stopped", "fenced", "failed" (policy), or an ErrorKind of connection scope
+    message: str = ""
+
+
+class Batch:
+    """Works one batch on the calling thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        ids: Ids,
+        crew: Crew,
+        orders: Orders,
+        batch_id: int,
+        epoch: int,
+        slot: int,
+        changed: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._crew = crew
+        self._orders = orders
+        self._batch_id = batch_id
+        self._slot = slot
+        self._changed = changed  # new work may be pending: other batches of the execution may begin
+        self._recorder = Recorder(database, ids, orders.scene, batch_id, epoch)
+        self._reports: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self._claimed: dict[int, VisitRow] = {}
+        self._groups: dict[int, Sequence[Work]] = {}
+        self._halted: str | None = None
+        self._message = ""
+        self._rows = 0
+        self._bytes = 0
+
+    def run(self) -> Ending:
+        """Work until the quota is full, nothing is pending, or the execution asks to stop."""
+        began = committed = time.monotonic()
+        drained = False
+        while True:
+            now = time.monotonic()
+            in_quota = now - began < QUOTA_SECONDS and self._rows < QUOTA_ITEMS and self._bytes < QUOTA_BYTES
+            if self._halted is None and in_quota and not drained and len(self._groups) < self._orders.depth:
+                drained = not self._fill()
+                committed = time.monotonic()
+                continue
+            if not self._groups:
+                break
+            self._take(timeout=COMMIT_SECONDS)
+            if self._recorder.weight >= COMMIT_ROWS or time.monotonic() - committed >= COMMIT_SECONDS:
+                self._commit()
+                committed = time.monotonic()
+                drained = False
+        with self._database.begin() as tx:
+            self._write(tx)
+            frontier.end_batch(tx, self._batch_id)
+        return Ending(self._halted, self._message)
+
+    # -- work out ----------------------------------------------------------------------------------------------
+
+    def _fill(self) -> bool:
+        """Commit what waits, claim more and hand it to the crew; False when nothing is pending."""
+        orders = self._orders
+        with self._database.begin() as tx:
+            self._write(tx)
+            if self._halted is not None:
+                return True
+            visits: list[VisitRow] = []
+            tasks: list[TaskRow] = []
+            execution_id = orders.scene.execution_id
+            if orders.kinds:
+                most = 200 if "part" not in orders.kinds else 8
+                tasks = frontier.claim_tasks(tx, execution_id, self._batch_id, orders.kinds, most, TASK_BYTES)
+            if orders.visits and not tasks:
+                pending = frontier.pending_visits(tx, execution_id, 1_024)
+                share = max(1, min(64, pending // (4 * self._crew.width)))
+                visits = frontier.claim_visits(tx, self._database, execution_id, self._batch_id, share)
+        if not visits and not tasks:
+            return False
+        self._recorder.expect(visits, tasks)
+        self._claimed.update((row.id, row) for row in visits)
+        works: list[Work] = [self._visit(row) for row in visits if row.attempts <= VISIT_ATTEMPTS]
+        works.extend(_task_works(tasks))
+        for row in visits:
+            if row.attempts > VISIT_ATTEMPTS:
+                self._give_up(row)
+        if works:
+            number = self._crew.submit(orders.terms, works, known=self._known, reports=self._reports, slot=self._slot)
+            self._groups[number] = works
+        self._bytes += sum(row.size for row in tasks)
+        return True
+
+    def _visit(self, row: VisitRow) -> VisitWork:
+        return VisitWork(
+            visit_id=row.id,
+            item_id=row.item_id,
+            path=row.path,
+            d_path=row.d_path,
+            d_fresh=row.fresh and row.attempts == 1,
+            resumed=row.attempts > 1,
+            full=self._orders.full,
+            signature=None if self._orders.full or row.names else row.signature,
+            only=tuple(json.loads(row.names)) if row.names else None,
+            attempt=row.attempts,
+        )
+
+    def _give_up(self, row: VisitRow) -> None:
+        """A container that ends every worker that touches it: fail it, go on with the others."""
+        from tallyport.engine.work import VisitReport
+
+        message = f"the container could not be worked in {VISIT_ATTEMPTS} attempts"
+        error = (ErrorKind.UNEXPECTED.value, message)
+        self._recorder.add(VisitReport(row.id, (), (), (), 0, 0, True, error=error))
+
+    def _known(self, visit_id: int, after: str, limit: int) -> Sequence[tuple[Any, ...]]:
+        row = self._claimed[visit_id]
+        with self._database.read() as tx:
+            return items.known(tx, self._database, row.item_id, after, limit)
+
+    # -- reports in --------------------------------------------------------------------------------------------
+
+    def _take(self, timeout: float) -> None:
+        try:
+            event = self._reports.get(timeout=timeout)
+        except queue.Empty:
+            return
+        while True:
+            self._note(event)
+            try:
+                event = self._reports.get_nowait()
+            except queue.Empty:
+                return
+
+    def _note(self, event: tuple[Any, ...]) -> None:
+        what, value = event[0], event[1]
+        if what in ("report", "task"):
+            self._recorder.add(value)
+            if what == "report":
+                self._rows += len(value.items) + value.unchanged
+            if value.halted is not None:
+                self._halt(value.halted, value.error[1] if value.error else "")
+        elif what == "done":
+            self._groups.pop(value, None)
+        else:  # lost: what it held goes back to pending when the batch ends, and is looked at again
+            self._groups.pop(value, None)
+            self._message = event[2]
+            self._halt("lost", event[2])
+
+    def _halt(self, why: str, message: str = "") -> None:
+        if self._halted is None or self._halted == "stopped":
+            self._halted = why
+            self._message = message or self._message
+        self._crew.stop(self._slot)
+
+    def _commit(self) -> None:
+        with self._database.begin() as tx:
+            self._write(tx)
+
+    def _write(self, tx: sa.Connection) -> None:
+        """Record what waits and look at the execution. A fenced holder stops without a trace."""
+        had = self._recorder.weight > 0
+        try:
+            self._recorder.commit(tx)
+        except Fenced:
+            self._halt("fenced")
+            raise
+        execution = executions.find(tx, self._orders.scene.execution_id)
+        if execution is None or execution.state != "executing":
+            self._halt("stopped")
+        elif self._orders.halts and execution.failed:
+            self._halt("failed")
+        if had:
+            self._changed()
+
+
+def scope_of(halted: str) -> tuple[Scope, Remedy] | None:
+    """Say how far a halt reaches, when it is an error's."""
+    return REMEDIES[ErrorKind(halted)] if halted in ErrorKind._value2member_map_ else None
+
+
+def _task_works(tasks: Sequence[TaskRow]) -> list[Work]:
+    works: list[Work] = []
+    groups: dict[tuple[int, int], list[TaskRow]] = {}
+    for task in tasks:
+        if task.task == "link":
+            groups.setdefault((task.device, task.inode), []).append(task)
+        else:
+            works.append(_task_work(task))
+    for members in groups.values():
+        loaded = [marshal.loads(member.payload) for member in members]
+        works.append(
+            LinkWork(
+                tuple(member.id for member in members),
+                tuple(member.path for member in members),
+                tuple(member.d_path for member in members),
+                tuple(item for item, _ in loaded),
+                tuple(replaces for _, replaces in loaded),
+            )
+        )
+    return works
+
+
+def _task_work(task: TaskRow) -> Work:
+    if task.task == "part":
+        return PartWork(
+            task.id,
+            task.path,
+            task.d_path,
+            task.temporary or "",
+            task.start,
+            task.size,
+            marshal.loads(task.payload),
+        )
+    if task.task == "stamp":
+        return StampWork(task.id, task.path, task.d_path)
+    if task.temporary is not None and task.task == "delete_destination":
+        return DeleteWork(task.id, "destination", task.d_path, 1, None, ())
+    item, replaces = marshal.loads(task.payload)
+    result = ItemResult._make(item)
+    source = (result.s_size or 0, result.s_modified or 0, result.s_tag or b"")
+    if task.task == "finish":
+        hashes = marshal.loads(task.hash) if task.hash else ()
+        return FinishWork(
+            task.id,
+            task.path,
+            task.d_path,
+            task.temporary or "",
+            result.s_size or 0,
+            hashes,
+            source,
+            replaces,
+            item,
+            task.container_id,
+        )
+    side = "source" if task.task == "delete_source" else "destination"
+    if side == "source":
+        expect = source if result.s_size is not None else None
+    else:
+        expect = None if result.d_size is None else (result.d_size, result.d_modified or 0, result.d_tag or b"")
+    path = task.path if side == "source" else task.d_path
+    return DeleteWork(task.id, side, path, result.kind, expect, item)

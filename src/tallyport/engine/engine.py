@@ -1,0 +1,331 @@
+"""The engine of one process: takes open executions forward and works the batches that are handed to it.
+
+It meets the API and the CLI in the database alone. ``nudge`` only says "look now"; everything is found by looking.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import threading
+import traceback
+from typing import NamedTuple
+
+from tallyport.connectors.opening import open_connection
+from tallyport.domain.connections import Connection
+from tallyport.domain.entries import Kind
+from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, TallyportError
+from tallyport.domain.executions import Execution
+from tallyport.domain.jobs import Job
+from tallyport.domain.policies import FailurePolicy, Policies, TransferType
+from tallyport.domain.transfer_block import policies_from_json
+from tallyport.engine import execution as life
+from tallyport.engine.batch import Batch, Ending, Orders
+from tallyport.engine.dispatch import Dispatcher, TaskRef
+from tallyport.engine.mover_pool import Crew
+from tallyport.engine.recorder import Fenced, Scene
+from tallyport.engine.schedule import plan_next, start_due
+from tallyport.engine.work import Terms
+from tallyport.store import audit, connections, executions, frontier, jobs
+from tallyport.store.database import Database
+from tallyport.store.ids import Ids
+
+log = logging.getLogger("tallyport.engine")
+
+PART_SIZE = 64 << 20  # bytes; equals the part of the content hash
+LOCAL = frozenset({"fs", "nfs", "local"})
+SLOTS = 64
+
+
+class Crews(NamedTuple):
+    """Who carries what: processes for pairs of local trees, threads for everything else."""
+
+    local: Crew
+    other: Crew
+
+
+class Engine:
+    """One per process. ``start`` recovers what an earlier process left, then works until ``stop``."""
+
+    def __init__(self, database: Database, dispatcher: Dispatcher, crews: Crews, *, owner: str = "local") -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+        self._crews = crews
+        self._owner = owner
+        self._ids = Ids()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._slots: dict[int, tuple[int, Crew]] = {}  # slot: (execution, crew) of a batch under way
+        self._overseer = threading.Thread(target=self._oversee, name="overseer", daemon=True)
+
+    def start(self) -> None:
+        """Recover and begin. One process owns an embedded store, so every batch that is out belongs to nobody."""
+        self._crews.local.start()
+        self._crews.other.start()
+        self.reconcile()
+        self._dispatcher.start(self._work, self._tick)
+        self._overseer.start()
+        self._wake.set()
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Bring work in hand to a safe point and stop. Executions stay open and go on at the next start."""
+        self._stopping.set()
+        self._wake.set()
+        with self._lock:
+            for slot, (_, crew) in self._slots.items():
+                crew.stop(slot)
+        self._dispatcher.stop(grace)
+        self._crews.local.close()
+        self._crews.other.close()
+        if self._overseer.is_alive():
+            self._overseer.join(grace)
+
+    def nudge(self) -> None:
+        """Look at the open executions now."""
+        self._wake.set()
+
+    def reconcile(self) -> None:
+        """Take every batch away from holders that are gone: what they held is pending again."""
+        with self._database.begin() as tx:
+            for batch in frontier.open_batches(tx):
+                frontier.fence(tx, batch.id)
+
+    # -- overseeing --------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        with self._database.begin() as tx:
+            start_due(tx)
+        with contextlib.suppress(Exception):
+            self._dispatcher.purge()
+        self._wake.set()
+
+    def _oversee(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            if self._stopping.is_set():
+                return
+            try:
+                with self._database.read() as tx:
+                    opened = executions.opened(tx)
+                for execution in opened:
+                    self._step(execution.id)
+            except Exception:  # the top of a thread: an outage of the store passes, the next tick looks again
+                log.exception("overseer.failed")
+            self._stopping.wait(0.01)
+
+    def _step(self, execution_id: int) -> None:
+        """Take one execution as far as its rows let it go now."""
+        with self._database.read() as tx:
+            execution = executions.find(tx, execution_id)
+            job = None if execution is None else jobs.find(tx, execution.job_id, deleted=True)
+        if execution is None or execution.has_ended or job is None or not job.managed:
+            return
+        if execution.state == "created":
+            with self._database.begin() as tx:
+                executions.move(tx, execution_id, ("created",), "ready")
+        if execution.state in ("created", "ready") and not self._begin(execution_id, job):
+            return
+        with self._database.begin() as tx:
+            current = executions.find(tx, execution_id)
+            if current is None or current.has_ended or self._stopping.is_set():
+                return
+            step = life.advance(tx, self._database, self._ids, current, self._width)
+        if current.state != "executing":
+            self._stop_batches(execution_id)
+        if step.ended:
+            self._clean(current, job)
+            with self._database.begin(durable=True) as tx:
+                plan_next(tx, job.id)
+        if step.batches:
+            self._dispatcher.submit(
+                TaskRef(f"batch-{batch.id}-e{batch.epoch}", batch.queue, batch.id, batch.epoch)
+                for batch in step.batches
+            )
+
+    def _begin(self, execution_id: int, job: Job) -> bool:
+        """Check both sides, then queue the first visits; False when the execution could not start."""
+        with self._database.read() as tx:
+            execution = executions.find(tx, execution_id)
+        if execution is None or execution.state != "ready":
+            return False
+        try:
+            self._check_sides(job, execution)
+        except TallyportError as error:
+            if REMEDIES[error.kind][1] is Remedy.WAIT and execution.started_at is not None:
+                return False  # looked at again with the next tick
+            with self._database.begin() as tx:
+                life.fail(tx, self._database, self._ids, execution, "failed_to_start", error.message)
+            return False
+        with self._database.begin() as tx:
+            fresh = jobs.find(tx, job.id, deleted=True)
+            assert fresh is not None
+            life.begin(tx, self._database, self._ids, execution, fresh)
+        return True
+
+    def _check_sides(self, job: Job, execution: Execution) -> None:
+        terms = self._terms(job, execution)
+        for side, (platform, settings, path) in (
+            ("source", terms.source),
+            ("destination", terms.destination),
+        ):
+            make = side == "destination" and not execution.simulation
+            connector = open_connection(platform, json.loads(settings), path, make=make)
+            try:
+                root = connector.stat("")
+                if root is None and not (side == "destination" and execution.simulation):
+                    place = f"{connector.location}"
+                    raise TallyportError(ErrorKind.NOT_FOUND, f"the {side} {place} does not exist")
+                if root is not None and root.kind is not Kind.CONTAINER:
+                    raise TallyportError(ErrorKind.CONFIG, f"the {side} {connector.location} is not a folder")
+            finally:
+                connector.close()
+
+    def _width(self, policies: Policies) -> int:
+        return max(1, min(policies.parallel_writes, self._crews.local.width))
+
+    def _stop_batches(self, execution_id: int) -> None:
+        with self._lock:
+            for slot, (held, crew) in self._slots.items():
+                if held == execution_id:
+                    crew.stop(slot)
+
+    def _clean(self, execution: Execution, job: Job) -> None:
+        """Remove the temporaries of big files that an ended execution will not finish."""
+        with self._database.begin() as tx:
+            left = frontier.temporaries(tx, execution.id)
+            ended = executions.find(tx, execution.id)
+        if left and ended is not None and ended.has_ended:
+            platform, settings, path = self._terms(job, execution).destination
+            connector = open_connection(platform, json.loads(settings), path)
+            try:
+                for temporary in left:
+                    with contextlib.suppress(TallyportError):
+                        connector.delete(temporary)
+            finally:
+                connector.close()
+
+    # -- working -----------------------------------------------------------------------------------------------
+
+    def _work(self, task: TaskRef) -> None:
+        """Handle one task of the dispatcher: at least once, on a thread of its own."""
+        if self._stopping.is_set():
+            return
+        with self._database.begin() as tx:
+            execution_id = frontier.take_batch(tx, task.batch_id, task.epoch, self._owner)
+        if execution_id is None:
+            return
+        try:
+            ending = self._run(execution_id, task)
+            self._judge(execution_id, ending)
+        except Fenced:
+            return
+        except Exception as error:  # the top of a thread: recorded, given back, the execution told
+            log.error("batch.failed: %s", traceback.format_exc())
+            with self._database.begin() as tx:
+                frontier.fence(tx, task.batch_id)
+                execution = executions.find(tx, execution_id)
+                if execution is not None and not execution.has_ended:
+                    info = f"the engine failed: {type(error).__name__}: {error}"
+                    life.fail(tx, self._database, self._ids, execution, "failed", info)
+        if not self._stopping.is_set():
+            self._step(execution_id)
+
+    def _run(self, execution_id: int, task: TaskRef) -> Ending:
+        with self._database.read() as tx:
+            execution = executions.find(tx, execution_id)
+            assert execution is not None
+            job = jobs.find(tx, execution.job_id, deleted=True)
+            assert job is not None
+        policies = policies_from_json(execution.policies)
+        terms = self._terms(job, execution)
+        crew = self._crews.local if {terms.source[0], terms.destination[0]} <= LOCAL else self._crews.other
+        scene = Scene(
+            execution_id=execution.id,
+            job_id=job.id,
+            job=job.number,
+            token=execution.token,
+            part_size=PART_SIZE,
+            audit_level=audit.LEVELS[policies.audit_level],
+            simulation=execution.simulation,
+            removes_source=policies.transfer_type in (TransferType.MOVE, TransferType.MIGRATE),
+        )
+        orders = Orders(
+            scene=scene,
+            terms=terms,
+            full=execution.full or policies.full_look,
+            kinds=life.tasks_of(execution.phase),
+            visits=execution.phase == "executing",
+            depth=2 if policies.parallel_writes >= crew.width else 1,
+            halts=policies.failure_policy is FailurePolicy.HALT,
+        )
+        slot = self._take_slot(execution_id, crew)
+        try:
+            batch = Batch(
+                self._database,
+                self._ids,
+                crew,
+                orders,
+                task.batch_id,
+                task.epoch,
+                slot,
+                changed=self._wake.set,
+            )
+            return batch.run()
+        finally:
+            with self._lock:
+                self._slots.pop(slot, None)
+
+    def _take_slot(self, execution_id: int, crew: Crew) -> int:
+        with self._lock:
+            slot = next(number for number in range(SLOTS) if number not in self._slots)
+            self._slots[slot] = (execution_id, crew)
+        crew.clear(slot)
+        if self._stopping.is_set():
+            crew.stop(slot)
+        return slot
+
+    def _judge(self, execution_id: int, ending: Ending) -> None:
+        """Let an error of connection scope act on the whole execution: one cause, not a million flags."""
+        if ending.halted is None or ending.halted not in ErrorKind._value2member_map_:
+            return
+        _, remedy = REMEDIES[ErrorKind(ending.halted)]
+        info = ending.message or ending.halted
+        with self._database.begin() as tx:
+            execution = executions.find(tx, execution_id)
+            if execution is None or execution.has_ended:
+                return
+            if remedy is Remedy.WAIT:
+                life.wait(tx, self._database, self._ids, execution, ending.halted, info)
+            elif remedy is Remedy.STOP:
+                life.fail(tx, self._database, self._ids, execution, "failed", info)
+
+    def _terms(self, job: Job, execution: Execution) -> Terms:
+        with self._database.read() as tx:
+            source = connections.find(tx, job.source_connection or "")
+            destination = connections.find(tx, job.destination_connection or "")
+        if source is None or destination is None:
+            raise TallyportError(ErrorKind.CONFIG, "a connection of this job was deleted")
+        policies = policies_from_json(execution.policies)
+        return Terms(
+            execution_id=execution.id,
+            token=execution.token,
+            source=_end(source, job.source_path),
+            destination=_end(destination, job.destination_path),
+            policies=execution.policies,
+            started=(execution.started_at or execution.created_at) * 1_000,
+            part_size=PART_SIZE,
+            revision=execution.revision,
+            quarantine=policies.quarantine,
+        )
+
+
+def executor_id() -> str:
+    """Name this process among workers: host, process, and a random part, new at each start."""
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+
+
+def _end(connection: Connection, path: str) -> tuple[str, str, str]:
+    return connection.platform, json.dumps(dict(connection.settings)), path

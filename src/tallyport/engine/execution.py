@@ -1,0 +1,281 @@
+"""The life of one execution: begin, phase after phase, end. Level-triggered: every function here looks at the rows.
+
+    ready ─► executing: visits, parts of big files ─► links ─► deletes ─► folder times ─► complete | failed
+                 │ pausing ─► paused      canceling ─► canceled      waiting (no space, brake) ─► ready
+
+:func:`advance` may be called at any time, by anyone, any number of times: it changes nothing unless the rows say so.
+"""
+
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from tallyport.domain import paths
+from tallyport.domain.actions import Reason
+from tallyport.domain.entries import Kind
+from tallyport.domain.executions import Execution
+from tallyport.domain.items import FAILED, Status
+from tallyport.domain.jobs import Job
+from tallyport.domain.policies import FailurePolicy, Policies
+from tallyport.domain.transfer_block import policies_from_json
+from tallyport.store import audit, executions, frontier, items, jobs, rows
+from tallyport.store.database import Database
+from tallyport.store.frontier import BatchRow
+from tallyport.store.ids import Ids
+
+PHASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    # phase, queue, tasks worked in it
+    ("executing", "enumerate", ("part", "finish")),
+    ("links", "transfer", ("link",)),
+    ("deletes", "transfer", ("delete_source", "delete_destination")),
+    ("stamps", "transfer", ("stamp",)),
+)
+BACKOFF_SECONDS = 10
+
+
+class Step(NamedTuple):
+    """What :func:`advance` did."""
+
+    batches: tuple[BatchRow, ...] = ()  # to hand over, after the commit
+    ended: bool = False
+
+
+def tasks_of(phase: str) -> tuple[str, ...]:
+    """Give the tasks worked in a phase."""
+    return next((tasks for name, _, tasks in PHASES if name == phase), ())
+
+
+def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, job: Job) -> None:
+    """Move a ready execution to executing, its first visits queued."""
+    root = job.root_item_id
+    if job.reset in ("hard", "full", "1") and execution.scope is None:
+        items.forget(tx, job.number)
+        root = None
+    elif job.reset in ("soft", "permissions"):
+        items.clear_signatures(tx, job.number)
+    if root is None:
+        root = ids.take()
+        items.upsert(tx, database, [_root_row(root, job.number, execution.id)])
+        items.add_containers(tx, database, [(root, job.number, 0, b"", b"", execution.id)])
+    jobs.change(tx, job.id, root_item_id=root, reset=None)
+    full = execution.full or job.reset in ("soft", "permissions", "hard", "full", "1")
+    moved = executions.move(
+        tx,
+        execution.id,
+        ("ready",),
+        "executing",
+        phase="executing",
+        full=full,
+        wait_until=None,
+        wait_reason=None,
+    )
+    if not moved or execution.started_at is not None:
+        return  # goes on after a pause or a wait: the frontier stands
+    if execution.scope is None:
+        frontier.add_visits(tx, database, [(ids.take(), execution.id, root, b"", b"", False, None)])
+    else:
+        _queue_retry(tx, database, ids, execution, job, json.loads(execution.scope))
+    note(tx, database, ids, execution, 3, "execution.started", f"execution {execution.id} started")
+
+
+def advance(
+    tx: sa.Connection, database: Database, ids: Ids, execution: Execution, width: Callable[[Policies], int]
+) -> Step:
+    """Do the next thing for an execution that is open: batches to hand over, the next phase, or the end.
+
+    ``width`` says how many batches may be out at once (the credit window).
+    """
+    state = execution.state
+    out = frontier.open_batches(tx, execution.id)
+    if state == "waiting" and execution.wait_until is not None and execution.wait_until <= rows.now() and not out:
+        executions.move(tx, execution.id, ("waiting",), "ready")
+        return Step()
+    if state in ("pausing", "canceling"):
+        return Step(ended=_stopped(tx, database, ids, execution)) if not out else Step()
+    if state != "executing":
+        return Step()
+    policies = policies_from_json(execution.policies)
+    if policies.failure_policy is FailurePolicy.HALT and execution.failed:
+        return Step(ended=_halted(tx, database, ids, execution)) if not out else Step()
+    phase = execution.phase
+    at = next((n for n, (name, _, _) in enumerate(PHASES) if name == phase), 0)
+    while True:
+        name, queue, kinds = PHASES[at]
+        room = width(policies) - len(out)
+        pending = frontier.pending_visits(tx, execution.id, 2) if at == 0 else 0
+        waiting = frontier.open_tasks(tx, execution.id, kinds, 64)
+        if pending or waiting:
+            if name == "deletes" and not out and _braked(tx, execution, policies):
+                return Step()
+            if phase != name:
+                executions.change(tx, execution.id, phase=name)
+            wanted = min(room, 1 if not out and not waiting and pending == 1 else room)
+            if not _has_pending(tx, execution.id, kinds, pending):
+                wanted = 0
+            return Step(tuple(frontier.add_batch(tx, execution.id, queue) for _ in range(max(0, wanted))))
+        if out:
+            return Step()
+        if at + 1 == len(PHASES):
+            return Step(ended=_complete(tx, database, ids, execution))
+        at += 1
+
+
+def fail(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, state: str, info: str) -> None:
+    """End an execution that cannot go on: ``failed`` or ``failed_to_start``, with the reason."""
+    open_states = ("created", "ready", "executing", "waiting", "pausing", "canceling")
+    if executions.move(tx, execution.id, open_states, state, phase="complete", info=info):
+        note(tx, database, ids, execution, 5, f"execution.{state}", info)
+        _count_run(tx, execution.job_id, execution.id, started=state == "failed")
+
+
+def wait(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, reason: str, info: str) -> None:
+    """Let an execution wait for a connection to recover; it goes on by itself."""
+    until = rows.now() + BACKOFF_SECONDS * 1_000_000
+    if executions.move(tx, execution.id, ("executing",), "waiting", wait_until=until, wait_reason=reason, info=info):
+        note(tx, database, ids, execution, 4, "execution.waiting", info)
+
+
+def note(
+    tx: sa.Connection,
+    database: Database,
+    ids: Ids,
+    execution: Execution,
+    level: int,
+    event: str,
+    message: str,
+) -> None:
+    """Write one audit line of an execution, if its audit level lets it through."""
+    if level >= audit.LEVELS[policies_from_json(execution.policies).audit_level]:
+        audit.write(tx, database, ids, execution.job_id, execution.id, [(level, event, None, message, None)])
+
+
+# -- ends ------------------------------------------------------------------------------------------------------
+
+
+def _complete(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> bool:
+    good = execution.transferred + execution.unchanged + execution.deleted + execution.skipped
+    # A retry looks at failed items alone, so "nothing went well" says nothing about the job there.
+    if execution.failed and not good and execution.scope is None and not execution.folders > 1:
+        fail(tx, database, ids, execution, "failed", f"nothing was carried; {execution.failed} items failed")
+        return True
+    if execution.failed:
+        result = "errors"
+    else:
+        result = "clean" if execution.writes or execution.transferred or execution.deleted else "no_changes"
+    info = f"{execution.items} items: {execution.transferred} carried, {execution.unchanged} unchanged"
+    info += f", {execution.skipped} left out, {execution.failed} failed"
+    if executions.move(tx, execution.id, ("executing",), "complete", phase="complete", result=result, info=info):
+        note(tx, database, ids, execution, 3, "execution.complete", info)
+        _count_run(tx, execution.job_id, execution.id, started=True)
+        frontier.purge(tx, execution.id)
+    return True
+
+
+def _stopped(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> bool:
+    if execution.state == "pausing":
+        executions.move(tx, execution.id, ("pausing",), "paused", info="paused")
+        note(tx, database, ids, execution, 3, "execution.paused", "paused")
+        return False
+    executions.move(tx, execution.id, ("canceling",), "canceled", phase="complete", info="canceled")
+    note(tx, database, ids, execution, 4, "execution.canceled", "canceled")
+    _count_run(tx, execution.job_id, execution.id, started=True)
+    return True
+
+
+def _halted(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> bool:
+    info = f"stopped by the failure policy: {execution.failed} failed"
+    fail(tx, database, ids, execution, "failed", info)
+    return True
+
+
+def _count_run(tx: sa.Connection, job_id: str, execution_id: int, *, started: bool) -> None:
+    """Count an ended run towards the stop policy, and close the job when a limit is met."""
+    job = jobs.find(tx, job_id)
+    execution = executions.find(tx, execution_id)
+    if job is None or execution is None or not started:
+        return  # runs that failed to start do not count
+    counts = {
+        "executions": job.executions + 1,
+        "successes": job.successes + (1 if execution.result == "no_changes" else 0),
+        "failures": job.failures + (1 if execution.failed else 0),
+    }
+    limits = {"executions": "on_execute", "successes": "on_success", "failures": "on_failure"}
+    met = any(_limit(job, key) is not None and counts[name] >= (_limit(job, key) or 0) for name, key in limits.items())
+    closed = met or (job.schedule_mode == "ad-hoc")
+    jobs.change(tx, job_id, **counts, closed=job.closed or closed)
+
+
+def _limit(job: Job, key: str) -> int | None:
+    value = job.stop_policy.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+# -- beginnings --------------------------------------------------------------------------------------------------
+
+
+def _root_row(root: int, job: int, execution_id: int) -> tuple[object, ...]:
+    empty = (None,) * 7
+    kind, status, reason = int(Kind.CONTAINER), int(Status.SUCCESS), Reason.UNCHANGED.value
+    return (root, job, 0, b"", kind, status, reason, 0, *empty, 0, None, None, None, execution_id, rows.now())
+
+
+def _queue_retry(
+    tx: sa.Connection, database: Database, ids: Ids, execution: Execution, job: Job, scope: dict[str, object]
+) -> None:
+    """Queue visits that look at unresolved items alone, and visits the last execution never finished."""
+    wanted = scope.get("items")
+    given = scope.get("reasons")
+    reasons = [str(reason) for reason in given] if isinstance(given, list) else []
+    chosen = set(map(int, wanted)) if isinstance(wanted, list) else None
+    folders: dict[int, list[str]] = {}
+    whole: set[int] = set()
+    statuses = sorted({*FAILED, Status.PENDING})
+    for item in items.iterate(tx, job.number, statuses=statuses, reasons=reasons):
+        if chosen is not None and item.id not in chosen:
+            continue
+        if item.parent_id == 0:
+            whole.add(item.id)
+        else:
+            folders.setdefault(item.parent_id, []).append(paths.split(item.path)[1])
+    items.set_status(
+        tx,
+        job.number,
+        Status.RETRY,
+        Reason.RETRIED,
+        statuses=statuses,
+        ids=None if chosen is None else sorted(chosen),
+        reasons=reasons,
+    )
+    queued: list[tuple[object, ...]] = []
+    for item_id in whole:
+        queued.append((ids.take(), execution.id, item_id, b"", b"", False, None))
+    for parent, names in folders.items():
+        place = frontier.container(tx, parent)
+        if place is not None:
+            path, d_path = map(paths.to_bytes, place)
+            queued.append((ids.take(), execution.id, parent, path, d_path, False, json.dumps(sorted(names))))
+    if execution.retry_of is not None and chosen is None and not reasons:
+        for left in frontier.unfinished_visits(tx, execution.retry_of):
+            queued.append((ids.take(), execution.id, *left[:3], False, left[3]))
+    frontier.add_visits(tx, database, queued)
+
+
+def _has_pending(tx: sa.Connection, execution_id: int, kinds: tuple[str, ...], visits: int) -> bool:
+    return bool(visits) or frontier.pending_tasks(tx, execution_id, kinds)
+
+
+def _braked(tx: sa.Connection, execution: Execution, policies: Policies) -> bool:
+    """Stop before the first delete when more would go than the job allows; a person approves by resuming."""
+    wanted = frontier.count_tasks(tx, execution.id, ("delete_destination",))
+    if wanted <= execution.approved_deletes:
+        return False
+    known = max(1, execution.files + wanted)
+    over = wanted > policies.max_deletes or wanted * 100 > policies.max_delete_percent * known
+    if not over and execution.files:
+        return False
+    if not over and not wanted:
+        return False
+    info = f"{wanted} items would be deleted, more than the job allows: resume to approve, or raise the limit"
+    return executions.move(tx, execution.id, ("executing",), "waiting", wait_until=None, wait_reason="brake", info=info)

@@ -1,0 +1,506 @@
+"""Turns reports into rows: items, failures, children, tasks, totals and audit of a batch in one transaction.
+
+Everything a report holds is already durable at its destination, so the order write < sync < rename < folder sync <
+ledger holds by construction. A commit of a holder that was fenced changes nothing.
+"""
+
+import marshal
+from collections import Counter
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from tallyport.domain import paths
+from tallyport.domain.actions import Reason
+from tallyport.domain.entries import Kind
+from tallyport.domain.items import DONE, FAILED, Status
+from tallyport.engine.work import Deferred, ItemResult, TaskReport, VisitReport
+from tallyport.store import audit, executions, failures, frontier, items, rows
+from tallyport.store.database import Database
+from tallyport.store.frontier import TaskRow, VisitRow
+from tallyport.store.ids import Ids
+
+Result = tuple[Any, ...]
+
+_UNCHANGED = frozenset({Reason.UNCHANGED, Reason.SAME_CONTENT, Reason.DESTINATION_CHANGED})
+_DELETED = frozenset({Reason.DELETED_AT_SOURCE, Reason.DELETED_AT_DESTINATION, Reason.MOVED})
+PART_ATTEMPTS = 3
+
+# Positions in an ItemResult, for the loop that runs once an item.
+_NAME, _KIND, _STATUS, _REASON, _ID, _ATTEMPTS = range(6)
+_S_SIZE, _MOVED, _D_NAME, _PROCESSING, _MESSAGE, _WROTE = 6, 14, 15, 16, 17, 18
+
+
+class Fenced(Exception):
+    """This batch was given to another holder."""
+
+
+class Scene(NamedTuple):
+    """What the recorder must know of an execution."""
+
+    execution_id: int
+    job_id: str
+    job: int  # number of the job
+    token: str
+    part_size: int
+    audit_level: int
+    simulation: bool
+    removes_source: bool = False
+
+
+class _Open:
+    """A visit under way: what its reports add up to."""
+
+    __slots__ = ("bytes", "deferred", "files", "folders", "row", "seen", "unchanged", "unchanged_bytes")
+
+    def __init__(self, row: VisitRow) -> None:
+        self.row = row
+        self.files = self.bytes = self.unchanged = self.unchanged_bytes = 0
+        self.folders: dict[str, int] = {}
+        self.seen: set[bytes] = set()  # names told, only when the visit is resumed
+        self.deferred = False
+
+
+def category(kind: int, status: int, reason: str) -> str | None:
+    """Name the total that an item counts in; a container counts only when it failed or was left out."""
+    if status in FAILED:
+        return "failed"
+    if status in (Status.SKIPPED, Status.IGNORED):
+        return "skipped"
+    if kind == Kind.CONTAINER:
+        return None
+    if status == Status.PENDING:
+        return "pending"
+    if reason in _UNCHANGED:
+        return "unchanged"
+    return "deleted" if reason in _DELETED else "transferred"
+
+
+class Recorder:
+    """Collects the reports of one batch and writes them."""
+
+    def __init__(self, database: Database, ids: Ids, scene: Scene, batch_id: int, epoch: int) -> None:
+        self._database = database
+        self._ids = ids
+        self._scene = scene
+        self._batch = (batch_id, epoch)
+        self._visits: dict[int, _Open] = {}
+        self._tasks: dict[int, TaskRow] = {}
+        self._reports: list[VisitReport | TaskReport] = []
+        self.weight = 0  # rows waiting to be written
+
+    def expect(self, visits: list[VisitRow], tasks: list[TaskRow]) -> None:
+        """Remember what was claimed: reports name it by id."""
+        self._visits.update((row.id, _Open(row)) for row in visits)
+        self._tasks.update((row.id, row) for row in tasks)
+
+    def add(self, report: VisitReport | TaskReport) -> None:
+        """Take a report; it is written at the next commit."""
+        self._reports.append(report)
+        self.weight += 1 + (len(report.items) if isinstance(report, VisitReport) else 0)
+
+    def outstanding(self) -> int:
+        """Count visits and tasks that were claimed and have not ended."""
+        return len(self._visits) + len(self._tasks)
+
+    def commit(self, tx: sa.Connection) -> None:
+        """Write everything taken so far. Raises :class:`Fenced`, having written nothing."""
+        if not frontier.holds(tx, self._database, *self._batch):
+            raise Fenced
+        reports, self._reports, self.weight = self._reports, [], 0
+        _Writing(self, tx).write(reports)
+
+
+class _Writing:
+    """One commit: rows gathered by table, then written."""
+
+    def __init__(self, recorder: Recorder, tx: sa.Connection) -> None:
+        self.recorder = recorder
+        self.scene = recorder._scene
+        self.database = recorder._database
+        self.ids = recorder._ids
+        self.tx = tx
+        self.now = rows.now()
+        self.totals: Counter[str] = Counter()
+        self.items: list[Result] = []
+        self.failures: list[Result] = []
+        self.cured: list[int] = []
+        self.forgotten: list[int] = []
+        self.audit: list[tuple[int, str, bytes | None, str, int | None]] = []
+        self.containers: list[Result] = []
+        self.closed: list[Result] = []
+        self.visits: list[Result] = []
+        self.ended: list[tuple[str, int]] = []
+        self.tasks: list[Result] = []
+
+    def write(self, reports: list[VisitReport | TaskReport]) -> None:
+        for report in reports:
+            if isinstance(report, VisitReport):
+                self._visit(report)
+            else:
+                self._task(report)
+        tx, database = self.tx, self.database
+        items.upsert(tx, database, self.items)
+        items.delete(tx, self.forgotten)
+        items.add_containers(tx, database, self.containers)
+        items.close_containers(tx, database, self.closed)
+        failures.clear(tx, database, self.scene.execution_id, self.cured)
+        failures.write(tx, database, self.failures)
+        frontier.add_visits(tx, database, self.visits)
+        frontier.end_visits(tx, database, self.ended)
+        frontier.add_tasks(tx, database, self.tasks)
+        audit.write(tx, database, self.ids, self.scene.job_id, self.scene.execution_id, self.audit)
+        executions.count(tx, self.scene.execution_id, self.totals)
+
+    # -- visits ------------------------------------------------------------------------------------------------
+
+    def _visit(self, report: VisitReport) -> None:
+        opened = self.recorder._visits.get(report.visit_id)
+        if opened is None:
+            return  # told after its end: a mover that was given up
+        row = opened.row
+        opened.files += report.s_files
+        opened.bytes += report.s_bytes
+        opened.unchanged += report.unchanged
+        opened.unchanged_bytes += report.unchanged_bytes
+        before = self._settled_before(opened) if row.attempts > 1 and (report.items or report.last) else {}
+        self._results(report.items, row.item_id, row.path, before, opened)
+        for raw in report.deferred:
+            self._defer(Deferred._make(raw), opened, before)
+        if report.children:
+            self._children(report, opened)
+        if report.error is not None:
+            self._end(report, opened, "failed")
+        elif report.halted is not None:
+            self.ended.append(("pending", row.id))
+            del self.recorder._visits[row.id]
+        elif report.last:
+            self._close(report, opened, before)
+
+    def _results(
+        self,
+        results: tuple[Result, ...],
+        parent: int,
+        folder: str,
+        before: dict[bytes, tuple[int, int, str, int]],
+        opened: _Open | None,
+    ) -> list[int]:
+        """Gather the rows of results in one container; gives their ids."""
+        scene, now, totals = self.scene, self.now, self.totals
+        new = iter(self.ids.block(sum(1 for result in results if not result[_ID])))
+        given: list[int] = []
+        for r in results:
+            item_id = r[_ID] or next(new)
+            given.append(item_id)
+            name = paths.to_bytes(r[_NAME])
+            status = r[_STATUS]
+            if opened is not None:
+                if r[_KIND] == 2:
+                    opened.folders[r[_NAME]] = item_id
+                if before:
+                    opened.seen.add(name)
+                    if name in before:
+                        self._uncount(before.pop(name))
+            counted = category(r[_KIND], status, r[_REASON])
+            if counted is not None:
+                totals[counted] += 1
+                if counted == "transferred":
+                    totals["transferred_bytes"] += r[_MOVED]
+                elif counted == "unchanged":
+                    totals["unchanged_bytes"] += r[_S_SIZE] or 0
+            if r[_WROTE]:
+                totals["writes"] += 1
+            if r[_REASON] == Reason.DELETED_BOTH:
+                self.forgotten.append(item_id)
+                continue
+            d_name = r[_D_NAME]
+            self.items.append(
+                (
+                    item_id,
+                    scene.job,
+                    parent,
+                    name,
+                    r[1],
+                    status,
+                    r[3],
+                    r[5],
+                    *r[6:14],
+                    None if d_name is None else paths.to_bytes(d_name),
+                    r[_PROCESSING] or None,
+                    r[_MESSAGE] or None,
+                    scene.execution_id,
+                    now,
+                )
+            )
+            if status in FAILED:
+                self._failed(r, item_id, folder)
+            elif opened is None or opened.row.attempts > 1:
+                self.cured.append(item_id)
+            if scene.audit_level <= 3:
+                self._line(r, counted, item_id, folder)
+        return given
+
+    def _failed(self, r: Result, item_id: int, folder: str) -> None:
+        path = paths.to_bytes(paths.join(folder, r[_NAME]))
+        message = r[_MESSAGE] or r[_REASON]
+        self.failures.append(
+            (self.scene.execution_id, item_id, path, r[1], r[2], r[3], message, r[6], r[7], r[5], self.now)
+        )
+        if self.scene.audit_level <= 5:
+            self.audit.append((5, "item.failed", path, message, item_id))
+
+    def _line(self, r: Result, counted: str | None, item_id: int, folder: str) -> None:
+        level = {"skipped": 3, "transferred": 2, "deleted": 2, "unchanged": 1, "pending": 1}.get(counted or "", 9)
+        if level >= self.scene.audit_level and level < 9:
+            path = paths.to_bytes(paths.join(folder, r[_NAME]))
+            self.audit.append((level, f"item.{counted}", path, r[_MESSAGE] or r[_REASON], item_id))
+
+    def _children(self, report: VisitReport, opened: _Open) -> None:
+        row = opened.row
+        known: dict[str, int] | None = None
+        for name, d_name, fresh, given in report.children:
+            item_id = given or opened.folders.get(name, 0)
+            if not item_id:
+                known = items.sub_containers(self.tx, row.item_id) if known is None else known
+                item_id = known.get(name, 0)
+            if not item_id:
+                item_id = self._adopt_container(name, row.item_id)
+            path = paths.to_bytes(paths.join(row.path, name))
+            d_path = paths.to_bytes(paths.join(row.d_path, d_name))
+            self.containers.append((item_id, self.scene.job, row.item_id, path, d_path, self.scene.execution_id))
+            self.visits.append((self.ids.take(), self.scene.execution_id, item_id, path, d_path, fresh, None))
+
+    def _adopt_container(self, name: str, parent: int) -> int:
+        """Give a container the row it lacks (its own result was lost with a mover)."""
+        result = ItemResult(name, Kind.CONTAINER, Status.SUCCESS, Reason.UNCHANGED, 0, 0)
+        return self._results((tuple(result),), parent, "", {}, None)[0]
+
+    def _close(self, report: VisitReport, opened: _Open, before: dict[bytes, tuple[int, int, str, int]]) -> None:
+        """A visit that went to its end."""
+        for name, earlier in before.items():  # settled by this execution already, now found unchanged
+            if name not in opened.seen and category(*earlier[:3]) in ("transferred", "unchanged"):
+                opened.unchanged -= 1
+                opened.unchanged_bytes -= earlier[3]
+        self.totals["files"] += opened.files
+        self.totals["bytes"] += opened.bytes
+        self.totals["unchanged"] += opened.unchanged
+        self.totals["unchanged_bytes"] += opened.unchanged_bytes
+        self.totals["folders"] += 1
+        row = opened.row
+        if row.names is None:
+            clean = None if opened.deferred else report.signature
+            self.closed.append((clean, opened.files, opened.bytes, self.scene.execution_id, row.item_id))
+        else:
+            self.closed.append((None, row.files, row.bytes, self.scene.execution_id, row.item_id))
+        if opened.deferred and not self.scene.simulation:
+            self._stamp_later(row)
+        self._end(report, opened, "done")
+
+    def _end(self, report: VisitReport, opened: _Open, state: str) -> None:
+        row = opened.row
+        if report.container is not None:
+            self._container(report.container, row)
+        elif report.error is not None:
+            kind, message = report.error
+            name = paths.split(row.path)[1]
+            failed = ItemResult(name, Kind.CONTAINER, Status.RETRY, kind, row.item_id, row.attempts, message=message)
+            self._container(tuple(failed), row)
+        self.ended.append((state, row.id))
+        self.recorder._visits.pop(row.id, None)
+
+    def _container(self, result: Result, row: VisitRow) -> None:
+        """The row of the visited container itself: it belongs to the container above."""
+        folder, name = paths.split(row.path)
+        settled = (name, result[1], result[2], result[3], row.item_id, *result[5:])
+        parent = self.tx.exec_driver_sql(
+            self.database.sql("SELECT parent_id FROM items WHERE id = ?"), (row.item_id,)
+        ).scalar()
+        self._results((settled,), 0 if parent is None else parent, folder, {}, None)
+
+    def _settled_before(self, opened: _Open) -> dict[bytes, tuple[int, int, str, int]]:
+        """What this execution settled in the container before: (kind, status, reason, bytes) by name."""
+        found = self.tx.exec_driver_sql(
+            self.database.sql(
+                "SELECT name, kind, status, reason, s_size FROM items WHERE parent_id = ? AND execution_id = ?"
+            ),
+            (opened.row.item_id, self.scene.execution_id),
+        )
+        return {bytes(r[0]): (r[1], r[2], r[3], r[4] or 0) for r in found if bytes(r[0]) not in opened.seen}
+
+    def _uncount(self, earlier: tuple[int, int, str, int]) -> None:
+        counted = category(*earlier[:3])
+        if counted is not None:
+            self.totals[counted] -= 1
+            if counted in ("transferred", "unchanged"):
+                self.totals[f"{counted}_bytes"] -= earlier[3]
+
+    # -- deferred work -----------------------------------------------------------------------------------------
+
+    def _defer(self, found: Deferred, opened: _Open, before: dict[bytes, tuple[int, int, str, int]]) -> None:
+        scene, row = self.scene, opened.row
+        opened.deferred = True
+        item = ItemResult._make(found.item)
+        if item.item_id and frontier.task_exists(self.tx, scene.execution_id, _task_of(found.task), item.item_id):
+            before.pop(paths.to_bytes(item.name), None)
+            opened.seen.add(paths.to_bytes(item.name))
+            return  # planned before the crash or pause; its parts stand
+        if item.item_id:
+            frontier.drop_tasks(self.tx, scene.execution_id, item.item_id)
+        (item_id,) = self._results((found.item,), row.item_id, row.path, before, opened)
+        path = paths.to_bytes(paths.join(row.path, found.name))
+        d_path = paths.to_bytes(paths.join(row.d_path, item.d_name or found.name))
+        item = item._replace(item_id=item_id)
+        payload = marshal.dumps((tuple(item), found.replaces))
+        base = (item_id, row.item_id, path, d_path)
+        if found.task == "big":
+            finish, *numbers = self.ids.block(1 + max(1, -(-found.size // scene.part_size)))
+            temporary = f".tallyport-{scene.token}p-{finish:x}"
+            source = marshal.dumps((item.s_size, item.s_modified, item.s_tag))
+            for n, number in enumerate(numbers):
+                start = n * scene.part_size
+                length = min(scene.part_size, found.size - start)
+                self._add_task(number, "part", base, start, length, temporary, source, "pending")
+            self._add_task(finish, "finish", base, 0, 0, temporary, payload, "blocked")
+        else:
+            size = found.size if found.task == "link" else 0
+            self._add_task(
+                self.ids.take(),
+                found.task,
+                base,
+                0,
+                size,
+                None,
+                payload,
+                "pending",
+                found.device,
+                found.inode,
+            )
+
+    def _stamp_later(self, row: VisitRow) -> None:
+        if not frontier.task_exists(self.tx, self.scene.execution_id, "stamp", row.item_id):
+            base = (row.item_id, row.item_id, paths.to_bytes(row.path), paths.to_bytes(row.d_path))
+            self._add_task(self.ids.take(), "stamp", base, 0, 0, None, b"", "pending")
+
+    def _add_task(
+        self,
+        number: int,
+        task: str,
+        base: tuple[int, int, bytes, bytes],
+        start: int,
+        size: int,
+        temporary: str | None,
+        payload: bytes,
+        state: str,
+        device: int = 0,
+        inode: int = 0,
+    ) -> None:
+        self.tasks.append(
+            (
+                number,
+                self.scene.execution_id,
+                task,
+                *base,
+                device,
+                inode,
+                start,
+                size,
+                temporary,
+                payload,
+                state,
+            )
+        )
+
+    # -- tasks -------------------------------------------------------------------------------------------------
+
+    def _task(self, report: TaskReport) -> None:
+        task = self.recorder._tasks.pop(report.task_id, None)
+        if task is None:
+            return
+        if report.halted is not None:
+            frontier.end_task(self.tx, task.id, "pending")
+        elif task.task == "part":
+            self._part(task, report)
+        elif task.temporary is not None and task.task == "delete_destination":
+            frontier.end_task(self.tx, task.id, "done")  # the temporary of a big file that failed
+        elif report.item is not None:
+            self._settle(task, report.item)
+        elif report.error is not None and task.task != "stamp":
+            self._fail(task, report.error)
+        else:
+            if report.error is not None:
+                self.audit.append(
+                    (4, "container.not_stamped", paths.to_bytes(task.path), report.error[1], task.item_id)
+                )
+            frontier.end_task(self.tx, task.id, "done")
+
+    def _part(self, task: TaskRow, report: TaskReport) -> None:
+        execution_id = self.scene.execution_id
+        if report.error is None:
+            frontier.end_task(self.tx, task.id, "done", hash=report.hash)
+            family = frontier.tasks_of_item(self.tx, execution_id, task.item_id)
+            left = [t for t, state in family if state != "done"]
+            if [t.task for t in left] == ["finish"]:
+                hashes = tuple(t.hash for t, _ in family if t.task == "part")
+                frontier.end_task(self.tx, left[0].id, "pending", hash=marshal.dumps(hashes))
+            return
+        kind, _ = report.error
+        if task.attempts < PART_ATTEMPTS and kind not in (
+            "changed_during_copy",
+            "not_found",
+            "permission_denied",
+        ):
+            frontier.end_task(self.tx, task.id, "pending")
+            return
+        whole = [t for t, _ in frontier.tasks_of_item(self.tx, execution_id, task.item_id) if t.task == "finish"]
+        frontier.end_task(self.tx, task.id, "failed")
+        if whole:
+            self._fail(whole[0], report.error)
+            # what other workers still carry of it finds no task and ends; its temporary is swept below
+            frontier.drop_tasks(self.tx, execution_id, task.item_id)
+            self._add_task(
+                self.ids.take(),
+                "delete_destination",
+                (
+                    task.item_id,
+                    task.container_id,
+                    paths.to_bytes(task.path),
+                    paths.to_bytes(paths.join(paths.split(task.d_path)[0], task.temporary or "")),
+                ),
+                0,
+                0,
+                task.temporary,
+                b"",
+                "pending",
+            )
+
+    def _settle(self, task: TaskRow, result: Result) -> None:
+        folder = paths.split(task.path)[0]
+        payload_item: Result = marshal.loads(task.payload)[0]
+        settled = (payload_item[0], *result[1:4], task.item_id, *result[5:])
+        if payload_item[_STATUS] == Status.PENDING:
+            self.totals["pending"] -= 1
+        self._results((settled,), task.container_id, folder, {}, None)
+        frontier.end_task(self.tx, task.id, "done" if result[_STATUS] not in FAILED else "failed")
+        if self.scene.removes_source and task.task in ("finish", "link") and result[_STATUS] in DONE:
+            base = (task.item_id, task.container_id, paths.to_bytes(task.path), paths.to_bytes(task.d_path))
+            moved = ItemResult._make(settled)._replace(reason=Reason.MOVED, moved=0)
+            self._add_task(
+                self.ids.take(),
+                "delete_source",
+                base,
+                0,
+                0,
+                None,
+                marshal.dumps((tuple(moved), False)),
+                "pending",
+            )
+
+    def _fail(self, task: TaskRow, error: tuple[str, str]) -> None:
+        (payload_item, _) = marshal.loads(task.payload)
+        item = ItemResult._make(payload_item)
+        failed = item._replace(status=Status.RETRY, reason=error[0], message=error[1], attempts=item.attempts + 1)
+        self._settle(task, tuple(failed))
+
+
+def _task_of(word: str) -> str:
+    return "finish" if word == "big" else word

@@ -1,0 +1,70 @@
+"""The store opens quickly, has one writer, and its snapshot equals its migrations."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+
+from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.store import migrations
+from tallyport.store.database import HEAD, Database, open_database
+from tallyport.store.tables import metadata
+from tools.schema import TARGET, snapshot
+
+
+def schema_of(path: Path) -> dict[str, str]:
+    with sqlite3.connect(path) as raw:
+        rows = raw.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'schema_version'")
+        return {name: " ".join(sql.split()) for name, sql in rows}
+
+
+def test_the_packaged_snapshot_is_fresh() -> None:
+    assert TARGET.read_text("utf-8") == snapshot()
+
+
+def test_the_snapshot_equals_all_migrations(tmp_path: Path) -> None:
+    open_database(f"sqlite:///{tmp_path / 'snapshot.db'}").close()
+    migrated = Database(f"sqlite:///{tmp_path / 'migrated.db'}")
+    migrations.upgrade(migrated)
+    with migrated.read() as tx:
+        assert MigrationContext.configure(tx, opts={"version_table": "schema_version"}).get_current_revision() == HEAD
+    migrated.close()
+    assert schema_of(tmp_path / "migrated.db") == schema_of(tmp_path / "snapshot.db")
+
+
+def test_the_packaged_head_is_the_newest_migration() -> None:
+    assert migrations.head() == HEAD
+
+
+def test_a_newer_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    database = open_database(url)
+    with database.begin() as tx:
+        tx.exec_driver_sql("UPDATE schema_version SET version_num = '9999'")
+    database.close()
+    with pytest.raises(TallyportError, match="install the newer release") as caught:
+        open_database(url)
+    assert caught.value.kind is ErrorKind.CONFIG
+
+
+def test_readers_cannot_write(database: Database) -> None:
+    with database.read() as tx, pytest.raises(sa.exc.OperationalError):
+        tx.exec_driver_sql("DELETE FROM items")
+
+
+def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.begin() as tx:
+        tx.execute(sa.insert(metadata.tables["categories"]).values(name="x"))
+        raise ZeroDivisionError
+    with database.read() as tx:
+        assert tx.execute(sa.select(sa.func.count()).select_from(metadata.tables["categories"])).scalar() == 0
+
+
+def test_an_impossible_row_is_refused(database: Database) -> None:
+    with pytest.raises(sa.exc.IntegrityError), database.begin() as tx:
+        tx.exec_driver_sql(
+            "INSERT INTO executions (job_id, attempt, trigger, state, policies, token, created_at)"
+            " VALUES ('x', 1, 'cli', 'complete', '{}', 't', 1)"
+        )

@@ -1,0 +1,151 @@
+"""Items page by key, keep any name, and group their failures."""
+
+from typing import Any
+
+from tallyport.domain import paths
+from tallyport.domain.executions import Execution
+from tallyport.domain.items import Status
+from tallyport.domain.jobs import Job
+from tallyport.store import failures, items
+from tallyport.store.database import Database
+
+
+def row(item_id: int, job: int, parent: int, name: str, **given: Any) -> tuple[Any, ...]:
+    values = {"kind": 1, "status": 1, "reason": "new_at_source", "size": 3, "message": None, "execution": 1} | given
+    return (
+        item_id,
+        job,
+        parent,
+        paths.to_bytes(name),
+        values["kind"],
+        values["status"],
+        values["reason"],
+        0,
+        values["size"],
+        *(None,) * 6,
+        3,
+        None,
+        None,
+        values["message"],
+        values["execution"],
+        1,
+    )
+
+
+def fill(database: Database, job: Job, execution: Execution, count: int = 10) -> None:
+    with database.begin() as tx:
+        items.upsert(tx, database, [row(1, job.number, 0, "", kind=2, reason="unchanged")])
+        items.upsert(tx, database, [row(2, job.number, 1, "sub", kind=2, reason="unchanged")])
+        items.add_containers(
+            tx,
+            database,
+            [(1, job.number, 0, b"", b"", execution.id), (2, job.number, 1, b"sub", b"SUB", execution.id)],
+        )
+        items.upsert(
+            tx,
+            database,
+            [
+                row(
+                    10 + n,
+                    job.number,
+                    2,
+                    f"f{n}",
+                    status=3 if n % 5 == 0 else 1,
+                    reason="permission_denied" if n % 5 == 0 else "new_at_source",
+                    message=f"cannot read sub/f{n}: permission denied" if n % 5 == 0 else None,
+                )
+                for n in range(count)
+            ],
+        )
+
+
+def test_pages_follow_the_key_over_every_status(database: Database, job: Job, execution: Execution) -> None:
+    fill(database, job, execution)
+    with database.read() as tx:
+        first = items.page(tx, job.number, limit=5)
+        rest = items.page(tx, job.number, limit=100, after=first[-1].id)
+    assert [item.id for item in first + rest] == [1, 2, *range(10, 20)]
+    assert first[2].path == "sub/f0"
+    assert first[2].d_path == "SUB/f0"
+
+
+def test_a_job_sees_its_own_items_only(database: Database, job: Job, execution: Execution) -> None:
+    fill(database, job, execution)
+    with database.read() as tx:
+        assert items.page(tx, job.number + 1) == []
+
+
+def test_filters_narrow_a_page(database: Database, job: Job, execution: Execution) -> None:
+    fill(database, job, execution)
+    with database.read() as tx:
+        failed = items.page(tx, job.number, statuses=[Status.RETRY])
+        assert [item.id for item in failed] == [10, 15]
+        assert [item.id for item in items.page(tx, job.number, text="F3")] == [13]
+        assert [item.id for item in items.page(tx, job.number, kinds=[2])] == [1, 2]
+
+
+def test_names_that_are_not_utf8_come_back_as_they_were(database: Database, job: Job, execution: Execution) -> None:
+    fill(database, job, execution, count=0)
+    name = paths.from_bytes(b"caf\xe9\n")
+    with database.begin() as tx:
+        items.upsert(tx, database, [row(30, job.number, 2, name)])
+    with database.read() as tx:
+        found = items.at_path(tx, job.number, f"sub/{name}")
+        assert found is not None
+        assert paths.to_bytes(found.path) == b"sub/caf\xe9\n"
+        assert items.known(tx, database, 2, "", 10)[0][0] == name
+
+
+def test_an_item_is_one_row_however_often_it_is_settled(database: Database, job: Job, execution: Execution) -> None:
+    fill(database, job, execution)
+    with database.begin() as tx:
+        items.upsert(tx, database, [row(999, job.number, 2, "f3", size=77)])
+    with database.read() as tx:
+        found = items.at_path(tx, job.number, "sub/f3")
+    assert found is not None
+    assert (found.id, found.s_size) == (13, 77)
+
+
+def test_failures_group_by_reason_without_names_and_numbers(
+    database: Database, job: Job, execution: Execution
+) -> None:
+    fill(database, job, execution)
+    with database.read() as tx:
+        groups = failures.groups(failures.unresolved(tx, job.number), sample=1)
+    assert [(group.reason, group.count, group.bytes, len(group.sample)) for group in groups] == [
+        ("permission_denied", 2, 6, 1)
+    ]
+    assert groups[0].message == "cannot read …: permission denied"
+
+
+def test_failures_of_an_execution_page_by_path(database: Database, job: Job, execution: Execution) -> None:
+    with database.begin() as tx:
+        failures.write(
+            tx,
+            database,
+            [(execution.id, n, f"p{n % 3}".encode(), 1, 3, "io_error", "bad", 1, 1, 1, 1) for n in range(9)],
+        )
+    with database.read() as tx:
+        found = list(failures.iterate(tx, execution.id, chunk=2))
+        assert failures.count(tx, execution.id) == 9
+    assert [(item.path, item.item_id) for item in found] == sorted((f"p{n % 3}", n) for n in range(9))
+
+
+def test_an_item_row_costs_less_than_700_bytes(database: Database, job: Job, execution: Execution) -> None:
+    with database.begin() as tx:
+        items.add_containers(tx, database, [(1, job.number, 0, b"", b"", execution.id)])
+        before = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
+        tag = bytes(16)
+        items.upsert(
+            tx,
+            database,
+            [
+                (1 << 60 | n, job.number, 1, f"document-{n:08}.txt".encode(), 1, 1, "new_at_source", 0)
+                + (4096, 1_700_000_000_000_000_000 + n, tag, 4096, 1_700_000_000_000_000_000 + n, tag, tag, 3)
+                + (None, None, None, execution.id, 1_700_000_000_000_000)
+                for n in range(20_000)
+            ],
+        )
+        after = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
+        page = tx.exec_driver_sql("PRAGMA page_size").scalar_one()
+    assert (after - before) * page / 20_000 <= 700
