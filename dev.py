@@ -246,7 +246,7 @@ def install_set(wanted: str) -> None:
 def install_packages(arguments: Sequence[str]) -> None:
     """Install with uv; where only pip knows the way to the registry, with pip."""
     try:
-        quietly([uv(), "pip", "install", "--python", PYTHON, *arguments])
+        quietly([uv(), "pip", "install", "--compile-bytecode", "--python", PYTHON, *arguments])
     except Failure:
         if importlib.util.find_spec("ensurepip") is None:
             raise
@@ -400,7 +400,9 @@ def captured(
 def environment_of_checkout() -> dict[str, str]:
     """Give the variables that programs of the environment run under: .venv's programs come first."""
     path = BIN + os.pathsep + os.environ.get("PATH", os.defpath)
-    return {**os.environ, "VIRTUAL_ENV": VENV, "PATH": path}
+    # Compiled modules are kept: without them every start compiles the whole program again.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "VIRTUAL_ENV": VENV, "PATH": path}
 
 
 def without_dashes(arguments: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from tallyport.store.ids import Ids
 
 def test_identifiers_grow_over_blocks_longer_than_a_millisecond_holds() -> None:
     ids = Ids(worker=5)
-    taken = ids.block(20_000) + [ids.take()] + ids.block(3)
+    taken = [*ids.block(20000), ids.take(), *ids.block(3)]
     assert taken == sorted(set(taken))
     assert all(0 < number < 1 << 63 for number in taken)
 

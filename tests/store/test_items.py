@@ -106,9 +106,7 @@ def test_an_item_is_one_row_however_often_it_is_settled(database: Database, job:
     assert (found.id, found.s_size) == (13, 77)
 
 
-def test_failures_group_by_reason_without_names_and_numbers(
-    database: Database, job: Job, execution: Execution
-) -> None:
+def test_failures_group_by_reason_without_names_and_numbers(database: Database, job: Job, execution: Execution) -> None:
     fill(database, job, execution)
     with database.read() as tx:
         groups = failures.groups(failures.unresolved(tx, job.number), sample=1)
@@ -140,9 +138,11 @@ def test_an_item_row_costs_less_than_700_bytes(database: Database, job: Job, exe
             tx,
             database,
             [
-                (1 << 60 | n, job.number, 1, f"document-{n:08}.txt".encode(), 1, 1, "new_at_source", 0)
-                + (4096, 1_700_000_000_000_000_000 + n, tag, 4096, 1_700_000_000_000_000_000 + n, tag, tag, 3)
-                + (None, None, None, execution.id, 1_700_000_000_000_000)
+                (
+                    *(1 << 60 | n, job.number, 1, f"document-{n:08}.txt".encode(), 1, 1, "new_at_source", 0),
+                    *(4096, 1_700_000_000_000_000_000 + n, tag, 4096, 1_700_000_000_000_000_000 + n, tag, tag, 3),
+                    *(None, None, None, execution.id, 1_700_000_000_000_000),
+                )
                 for n in range(20_000)
             ],
         )

@@ -1,7 +1,7 @@
 """Bytes of local files: read, hashed on the way, written; holes stay holes.
 
-Content is read at positions (``pread``): that takes nothing from a FIFO or terminal that was swapped in for the
-file, it fails with ESPIPE.
+Content is read at positions (``pread``): that takes nothing from a FIFO or terminal that was swapped in for
+the file, it fails with ESPIPE.
 """
 
 import errno
@@ -17,6 +17,7 @@ from tallyport.connectors.local_folders import check, tag_of
 from tallyport.domain.entries import Entry, Fingerprint, Side
 from tallyport.domain.errors import ErrorKind
 
+BLOCK = 4096  # a hole smaller than this is none
 SMALL = 64 * 1024  # up to here one read and one write
 CHUNK = 1024 * 1024
 RACY = 20_000_000  # nanoseconds: two changes closer than the kernel's clock tick can leave the same ctime
@@ -25,7 +26,15 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ZEROS = memoryview(bytes(256 * 1024))  # stays in the processor's cache while a large hole is hashed
 
-_own = threading.local()
+
+class _Own(threading.local):
+    """What each thread has for itself."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(CHUNK))
+
+
+_own = _Own()
 _leave_no_trace = os.O_NOATIME  # only the owner of a file may ask for it: dropped at the first refusal
 
 
@@ -71,9 +80,17 @@ def is_as(st: os.stat_result, expected: Entry | Fingerprint) -> bool:
     )
 
 
-def is_racy(st: os.stat_result) -> bool:
-    """Tell whether the file changed so recently that another change could leave the same ctime."""
-    return 0 <= time.time_ns() - st.st_ctime_ns < RACY
+def is_racy(st: os.stat_result, started: int) -> bool:
+    """Tell whether a file changed so shortly before we read it that a later change may not show."""
+    return 0 <= started - st.st_ctime_ns < RACY
+
+
+def prove_still(source_fd: int, st: os.stat_result, name: str, read: bytes, start: int, end: int) -> None:
+    """Wait until a change of a racy file would show in its ctime, then read again: same hash or error."""
+    time.sleep(RACY / 1e9)
+    again = content_hash(source_fd, start, end, name, holes=False)
+    if again != read or os.fstat(source_fd).st_ctime_ns != st.st_ctime_ns:
+        raise changed(name)
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:
@@ -92,11 +109,11 @@ def carry(
     With ``holes`` nothing is written where the source has none; the hash takes zeros there.
     """
     moved = 0
+    view = _own.buffer
     for data_start, data_end in extents(source_fd, start, end) if holes else [(start, end)]:
         if data_start is None:
             hash_zeros(running, data_end)
             continue
-        view = _buffer()
         at = data_start
         while at < data_end:
             try:
@@ -144,11 +161,11 @@ def hash_zeros(running: ContentHash, length: int) -> None:
         length -= len(_ZEROS)
 
 
-def content_hash(source_fd: int, size: int, name: str, *, holes: bool) -> bytes:
-    """Hash an open file of a known size."""
+def content_hash(source_fd: int, start: int, end: int, name: str, *, holes: bool) -> bytes:
+    """Hash a range of an open file."""
     running = ContentHash()
-    view = _buffer()
-    for data_start, data_end in extents(source_fd, 0, size) if holes else [(0, size)]:
+    view = _own.buffer
+    for data_start, data_end in extents(source_fd, start, end) if holes else [(start, end)]:
         if data_start is None:
             hash_zeros(running, data_end)
             continue
@@ -164,9 +181,7 @@ def content_hash(source_fd: int, size: int, name: str, *, holes: bool) -> bytes:
 
 def changed(name: str) -> Exception:
     """Give the error for a source that is not what was listed."""
-    return refusal(
-        ErrorKind.CHANGED_DURING_COPY, "read", name, "it changed while it was read", Side.SOURCE
-    )
+    return refusal(ErrorKind.CHANGED_DURING_COPY, "read", name, "it changed while it was read", Side.SOURCE)
 
 
 def _write_at(fd: int, data: memoryview, offset: int) -> None:
@@ -174,12 +189,3 @@ def _write_at(fd: int, data: memoryview, offset: int) -> None:
         written = os.pwrite(fd, data, offset)
         data = data[written:]
         offset += written
-
-
-def _buffer() -> memoryview:
-    """Give this thread's buffer of one chunk."""
-    try:
-        return _own.view  # type: ignore[no-any-return]
-    except AttributeError:
-        _own.view = memoryview(bytearray(CHUNK))
-        return _own.view

@@ -50,6 +50,7 @@ ADVICE: dict[ErrorKind, str] = {
     ErrorKind.INVALID_NAME: "rename it, or set a naming policy for the destination",
     ErrorKind.TOO_LARGE: "the file system cannot hold a file of this size",
     ErrorKind.UNSUPPORTED: "the file system has no such ability; leave this fact out by policy",
+    ErrorKind.CORRUPT: "nothing was stored; it is tried again",
     ErrorKind.CHANGED_DURING_COPY: "nothing was stored; it is tried again",
     ErrorKind.NO_SPACE: "free space or raise the quota; the run goes on by itself",
     ErrorKind.READ_ONLY: "mount it writable, then run again",
@@ -75,11 +76,20 @@ def refusal(
     kind: ErrorKind, operation: str, path: str, what: str, side: Side | None = None
 ) -> TallyportError:
     """Make an error of ours: what, where, why, and what happens or can be done next."""
-    message = f"cannot {operation} {display(path) or 'the root folder'}: {what}; {ADVICE[kind]}"
+    where = _quoted(path) if path else "the root folder"
+    message = f"cannot {operation} {where}: {what}; {ADVICE[kind]}"
     return TallyportError(kind, message, path=path, side=side, operation=operation)
 
 
-class translate:  # noqa: N801 - reads as a verb at the call: with translate("list", path)
+def _quoted(path: str) -> str:
+    """Give a path in quotes, clean for logs and terminals whatever is in it."""
+    try:
+        return repr(display(path))
+    except UnicodeEncodeError:  # a surrogate that stands for no byte: not a name, hence the error being told
+        return ascii(path)
+
+
+class translate:  # lower case: it reads as a verb, with translate("list", path)
     """Turn every error of the system that leaves the block into ours."""
 
     __slots__ = ("_operation", "_path", "_side")

@@ -1,8 +1,8 @@
 """What stands in a folder, seen and changed through its descriptor alone.
 
 Nothing here looks a path up: the caller holds a descriptor of the folder and gives one name below it, so a
-folder swapped for a symlink on the way leads nowhere. Names are checked, because they may come from a platform
-that allows ``../x``.
+folder swapped for a symlink on the way leads nowhere. Names are checked, because they may come from a
+platform that allows ``../x``.
 """
 
 import errno
@@ -11,10 +11,11 @@ import stat
 import struct
 from collections.abc import Callable, Iterator
 
-from tallyport.connectors.local_errors import error_of, refusal, translate
+from tallyport.connectors import local_calls
+from tallyport.connectors.local_errors import refusal, translate
 from tallyport.connectors.protocol import Facts
 from tallyport.domain.entries import Entry, Fingerprint, Kind
-from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.errors import ErrorKind
 from tallyport.domain.paths import check_segment, segments
 
 TEMPORARY = ".tallyport-"  # begins the name of everything unfinished: <TEMPORARY><token>-<random>
@@ -105,7 +106,7 @@ def entry_of(name: str, st: os.stat_result) -> Entry:
             None,
             st.st_atime_ns,
             False,
-            name[0] == ".",
+            name[:1] == ".",
             kind is _FILE and st.st_blocks * 512 < size,
         ),
     )
@@ -130,13 +131,14 @@ def same(entry: Entry | None, expected: Fingerprint | Entry) -> bool:
 def open_below(root_fd: int, path: str, *, make: bool = False) -> int:
     """Open a folder below the root, segment by segment and through no symlink. The caller closes it."""
     names = segments(path)
+    for name in names:
+        check(name)
     with translate("open the folder", path):
         fd = os.open(".", _PASSAGE if names else _DIRECTORY, dir_fd=root_fd)
         for position, name in enumerate(names, 1):
             flags_last = _DIRECTORY if position == len(names) else _PASSAGE
             parent_fd = fd
             try:
-                check(name)
                 fd = _step(parent_fd, name, flags_last, make)
             finally:
                 os.close(parent_fd)
@@ -245,7 +247,7 @@ def _changes(st: os.stat_result, facts: Facts) -> tuple[int, int, int | None, tu
 
 
 def user_id(owner: str | int | None) -> int:
-    """Give the number of an account here, -1 for none asked. An unknown name is an error, never an account."""
+    """Give the number of an account here, -1 for none asked. An unknown name is an error, never root."""
     if owner is None or isinstance(owner, int):
         return -1 if owner is None else owner
     import pwd
@@ -275,7 +277,8 @@ def group_id(group: str | int | None) -> int:
 def remove(fd: int, name: str, kind: Kind, expect: Fingerprint | Entry | None) -> None:
     """Remove a file, symlink or empty folder. Gone already is success.
 
-    Nothing is removed that is of another kind or, with ``expect``, has another fingerprint: CHANGED_DURING_COPY.
+    Nothing is removed that is of another kind or, with ``expect``, has another fingerprint:
+    CHANGED_DURING_COPY.
     """
     check(name)
     with translate("remove", name):
@@ -335,10 +338,12 @@ def _link(existing_fd: int, existing: str, d_fd: int, name: str) -> None:
     os.link(existing, name, src_dir_fd=existing_fd, dst_dir_fd=d_fd, follow_symlinks=False)
 
 
-def put_in_place(d_fd: int, temporary: str, name: str, replaces: Fingerprint | Entry | None) -> None:
+def put_in_place(
+    d_fd: int, temporary: str, name: str, replaces: Fingerprint | Entry | None, *, alone: bool = False
+) -> None:
     """Make a finished temporary visible under its name: over nothing, or over exactly what is replaced."""
     if replaces is None:
-        rename_new(d_fd, temporary, d_fd, name)
+        rename_new(d_fd, temporary, d_fd, name, alone=alone)
         return
     here = entry_at(d_fd, name)
     if not same(here, replaces) or (here is not None and here.kind is _CONTAINER):
@@ -347,46 +352,28 @@ def put_in_place(d_fd: int, temporary: str, name: str, replaces: Fingerprint | E
     os.rename(temporary, name, src_dir_fd=d_fd, dst_dir_fd=d_fd)
 
 
-def rename_new(from_fd: int, name: str, to_fd: int, new_name: str) -> None:
-    """Rename; a taken name is FileExistsError, in one step where the file system can."""
-    number = _rename_noreplace(from_fd, os.fsencode(name), to_fd, os.fsencode(new_name))
+def rename_new(from_fd: int, name: str, to_fd: int, new_name: str, *, alone: bool = False) -> None:
+    """Rename; a taken name is FileExistsError, in one step where the file system can.
+
+    Elsewhere a link and an unlink do the same, or, with ``alone`` (nobody else is expected), a look first.
+    """
+    number = local_calls.rename_noreplace(from_fd, os.fsencode(name), to_fd, os.fsencode(new_name))
     if number == 0:
         return
     if number not in (errno.EINVAL, errno.ENOSYS):
         raise OSError(number, os.strerror(number))
-    try:  # a file system without RENAME_NOREPLACE: a link is never made over anything
-        os.link(name, new_name, src_dir_fd=from_fd, dst_dir_fd=to_fd, follow_symlinks=False)
-    except FileExistsError:
-        raise
-    except OSError:  # nor links (vfat, many FUSE): look, then rename
-        if entry_at(to_fd, new_name) is not None:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-        os.rename(name, new_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
-    else:
-        os.unlink(name, dir_fd=from_fd)
-
-
-def _rename_noreplace(from_fd: int, name: bytes, to_fd: int, new_name: bytes) -> int:
-    """Stand in for renameat2 until its first use; give the errno, 0 for success."""
-    global _rename_noreplace
-    _rename_noreplace = _bind_renameat2()
-    return _rename_noreplace(from_fd, name, to_fd, new_name)
-
-
-def _bind_renameat2() -> Callable[[int, bytes, int, bytes], int]:
-    import ctypes  # 4 ms that a process which only reads does not pay
-
-    try:
-        call = ctypes.CDLL(None, use_errno=True).renameat2
-    except AttributeError:  # a C library older than 2.28
-        return lambda *_: errno.ENOSYS
-    call.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
-    last_errno = ctypes.get_errno
-
-    def rename(from_fd: int, name: bytes, to_fd: int, new_name: bytes) -> int:
-        return last_errno() if call(from_fd, name, to_fd, new_name, 1) else 0
-
-    return rename
+    if not alone:
+        try:  # a link is never made over anything
+            os.link(name, new_name, src_dir_fd=from_fd, dst_dir_fd=to_fd, follow_symlinks=False)
+            os.unlink(name, dir_fd=from_fd)
+            return
+        except FileExistsError:
+            raise
+        except OSError:
+            pass  # a folder, or a file system without hard links (vfat, many FUSE)
+    if entry_at(to_fd, new_name) is not None:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    os.rename(name, new_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
 
 
 def unlink_quietly(fd: int, name: str) -> None:
@@ -395,8 +382,3 @@ def unlink_quietly(fd: int, name: str) -> None:
         os.unlink(name, dir_fd=fd)
     except OSError:
         pass  # the sweep of the next visit removes it
-
-
-def no_answer(error: OSError, operation: str, name: str) -> TallyportError:
-    """Give an error of ours for one name."""
-    return error_of(error, operation, name)

@@ -1,10 +1,10 @@
 """A platform made of dictionaries: a real connector for tests and trials, as awkward as its settings say.
 
-Content lives in this process and nowhere else. Two connections with the same ``store`` name see one tree, as
-two accounts of one server would; a connection without a name has a tree of its own. What an awkward platform does
-is a setting: it folds case, keeps times coarsely, gives no hashes, answers slowly, lists what was true a few calls
-ago, runs out of space, refuses names. An ability that the settings take away is gone from the object:
-``isinstance(connector, Hashes)`` is false after ``Settings(hashes=False)``.
+Content lives in this process and nowhere else. Two connections with the same ``store`` name see one tree,
+as two accounts of one server would; a connection without a name has a tree of its own. What an awkward
+platform does is a setting: it folds case, keeps times coarsely, gives no hashes, answers slowly, lists what
+was true a few calls ago, runs out of space, refuses names. An ability that the settings take away is gone
+from the object: ``isinstance(connector, Hashes)`` is false after ``Settings(hashes=False)``.
 
 Names keep the case they were made with. Symlinks are never followed. The tag of a file counts writes. Writing
 over one of several hard links replaces that name alone, as a rename over it would. A listing is a snapshot.
@@ -41,17 +41,13 @@ def _positive(value: int) -> str | None:
 class Settings:
     """How awkward the platform is. The defaults are as good as a local disk."""
 
-    store: str = field(
-        default="", metadata={"help": "name of a tree shared within this process; empty: its own"}
-    )
+    store: str = field(default="", metadata={"help": "name of a tree shared within this process; empty: its own"})
     case_insensitive: bool = field(default=False, metadata={"help": "names that differ only in case are one"})
     time_precision: int = field(
         default=1, metadata={"help": "nanoseconds that times are rounded down to", "check": _positive}
     )
     delay: float = field(default=0.0, metadata={"help": "seconds every call takes", "check": _not_negative})
-    lag: int = field(
-        default=0, metadata={"help": "calls after which a listing shows a change", "check": _not_negative}
-    )
+    lag: int = field(default=0, metadata={"help": "calls after which a listing shows a change", "check": _not_negative})
     forbidden_characters: str = field(
         default="/\0", metadata={"help": "characters no name may hold, besides slash and NUL"}
     )
@@ -134,14 +130,10 @@ class Memory:
         with self._tree.lock:
             return iter(self._listing(self._container(path, "list")))
 
-    def read(
-        self, path: str, *, offset: int = 0, length: int | None = None
-    ) -> AbstractContextManager[Iterator[bytes]]:
+    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         return self._reading(path, offset, length)
 
-    def write(
-        self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = Precondition()
-    ) -> Entry:
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = Precondition()) -> Entry:
         self._begin_change("write", path)
         with self._tree.lock:
             self._place(path, "write")
@@ -220,9 +212,7 @@ class Memory:
             content = node.content
         return _content_hash(content)
 
-    def make_symlink(
-        self, path: str, target: str, facts: Facts, *, when: Precondition = Precondition()
-    ) -> Entry:
+    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = Precondition()) -> Entry:
         self._begin_change("link", path)
         if not self.settings.symlinks:
             raise _error(ErrorKind.UNSUPPORTED, "link", path, "the platform has no symlinks")

@@ -21,6 +21,9 @@ class Reason(StrEnum):
     DELETED_BOTH = "deleted_both"  # gone from both sides; forgotten
     DELETED_AT_DESTINATION = "deleted_at_destination"  # one-way: not made again until the source changes
     DESTINATION_CHANGED = "destination_changed"  # one-way: changed at the destination alone
+    DESTINATION_NEWER = "destination_newer"  # one-way: both changed, the newer one is there already
+    DESTINATION_WINS = "destination_wins"  # one-way: both changed, conflict_resolution keeps the destination's
+    STAYS_FLAGGED = "stays_flagged"  # failed before and not worth another try until a person asks for one
     # -- something to do
     NEW_AT_SOURCE = "new_at_source"
     NEW_AT_DESTINATION = "new_at_destination"
@@ -31,6 +34,8 @@ class Reason(StrEnum):
     RETRIED = "retried"  # a person asked for it again
     LINKED = "linked"  # made as a hard link of its group
     MOVED = "moved"  # transferred and verified, then removed from the source
+    CHANGED_BOTH = "changed_both"  # both sides changed; settled by conflict_resolution or the transfer type
+    NOT_AT_SOURCE = "not_at_source"  # publish: the destination mirrors the source, extras go
     # -- left out
     IGNORED_ONE_WAY_TRANSFER = "ignored_one_way_transfer"
     IGNORED_OVERWRITE_POLICY = "ignored_overwrite_policy"
@@ -46,6 +51,9 @@ class Reason(StrEnum):
     IGNORED_HIDDEN = "ignored_hidden"
     IGNORED_PREDEFINED = "ignored_predefined"
     IGNORED_PATH = "ignored_path"
+    IGNORED_MATCH_FAIL = "ignored_match_fail"  # matches no rule of an include block
+    IGNORED_RESTRICTED_CONTENT_POLICY = "ignored_restricted_content_policy"
+    IGNORED_DUPLICATE_NAME = "ignored_duplicate_name"  # its name is taken at the destination
     IGNORED_BY_USER = "ignored_by_user"
     # -- went wrong
     NOT_FOUND = "not_found"
@@ -113,7 +121,11 @@ class Adopt(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Remove from one side. Carried out after everything else, within the delete brake."""
+    """Remove from one side. Carried out after everything else, within the delete brake.
+
+    A container is visited first, with the other side as absent, and goes when it is empty at the end. With
+    ``MOVED`` the record must say that the item was verified at the job's level; else it stays.
+    """
 
     side: Side
     reason: Reason
@@ -144,4 +156,8 @@ class Inspect(NamedTuple):
     sides: frozenset[Side]
 
 
-Action = Transfer | MakeContainer | Enter | Stamp | Adopt | Delete | Forget | Skip | Flag | Inspect
+class Look(NamedTuple):
+    """The destination was not looked at and must be: fetch its entry and decide again."""
+
+
+Action = Transfer | MakeContainer | Enter | Stamp | Adopt | Delete | Forget | Skip | Flag | Inspect | Look

@@ -1,7 +1,7 @@
 """What a connection can do and how much.
 
-Abilities are derived from what a connector class implements (``connectors/protocol.py``); numbers and truths are
-declared here per platform.
+Abilities are derived from what a connector class implements (``connectors/protocol.py``); numbers and truths
+are declared here per platform.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,8 @@ class Limits:
     max_path: int | None = None  # bytes of a whole path
     case_sensitive: bool = True
     forbidden_characters: str = "/\0"
-    reserved_names: frozenset[str] = frozenset()
+    reserved_names: frozenset[str] = frozenset()  # lower case; refused alone and before a dot (``con.txt``)
+    unicode_only: bool = False  # refuses names whose bytes are not UTF-8
     forbidden_endings: str = ""  # characters a name may not end with
     normalises_names: bool = False  # the platform changes NFC/NFD
     slow_hash: bool = True  # a hash costs a read of the content
@@ -47,5 +48,7 @@ class Limits:
     permissions: bool = False
     owners: bool = False
     locks: bool = False
+    sets_times: bool = True  # an item's time of last change can be given to it
+    refused_extensions: frozenset[str] = frozenset()  # lower case, no dot: file types the platform refuses
     best_verify: VerifyLevel = VerifyLevel.COLD
     atomic_replace: bool = True

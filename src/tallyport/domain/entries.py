@@ -1,7 +1,7 @@
 """What a connector sees, what we remember of it, and the pair that a decision looks at.
 
-Times are nanoseconds since 1970 UTC in ``int``, sizes bytes in ``int``. ``None`` means the platform has no such
-fact. The classes are named tuples: they are made a million times in one run.
+Times are nanoseconds since 1970 UTC in ``int``, sizes bytes in ``int``. ``None`` means the platform has no
+such fact. The classes are named tuples: they are made a million times in one run.
 """
 
 from enum import IntEnum, StrEnum
@@ -72,7 +72,9 @@ class Baseline(NamedTuple):
 class Pair(NamedTuple):
     """Everything about one path that a decision may see.
 
-    ``facts_asked`` holds the sides whose hash was fetched on request: asked once, never again.
+    ``facts_asked`` holds the sides whose hash was fetched on request: asked once, never again. Without
+    ``destination_seen`` the destination was not looked at, and ``destination`` None says nothing. A baseline is
+    there only when an action on the item succeeded; a record of another kind than the entry is no baseline.
     """
 
     path: str  # of the source side, from the root
@@ -83,6 +85,7 @@ class Pair(NamedTuple):
     attempts: int = 0  # failed tries so far, over all executions
     flagged: bool = False
     ignored: bool = False
+    destination_seen: bool = True
 
 
 def fingerprint(entry: Entry) -> Fingerprint:

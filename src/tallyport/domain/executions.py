@@ -24,7 +24,8 @@ class Execution:
     full: bool = False
     info: str | None = None
     wait_until: int | None = None
-    wait_reason: str | None = None
+    wait_reason: str | None = None  # brake, or the error kind a connection recovers from
+    approved_deletes: int = 0  # a person let the delete brake go up to this many
     revision: int = 0
     files: int = 0
     bytes: int = 0

@@ -1,8 +1,8 @@
 """Paths of items: relative, slash-separated text below an endpoint's root.
 
 The root is the empty text. A segment holds any name a platform can give; bytes that are not UTF-8 are carried
-as lone surrogates (PEP 383), so that ``to_bytes(from_bytes(b)) == b`` for every ``b``. Names are data: nothing
-here resolves ``..``; :func:`check_segment` refuses it.
+as lone surrogates (PEP 383), so that ``to_bytes(from_bytes(b)) == b`` for every ``b``. Names are data:
+nothing here resolves ``..``; :func:`check_segment` refuses it.
 """
 
 ROOT = ""

@@ -1,7 +1,7 @@
 """States of an execution, and which call is valid in which state.
 
 A job shows the state of its latest execution. A final state is never left: starting or retrying makes a new
-execution, in ``created`` or ``ready``. The words are canonical; each dialect has its own for them in ``api/``.
+execution, in ``created`` or ``ready``. The words are canonical; each dialect has words of its own in ``api/``.
 """
 
 from enum import StrEnum
@@ -194,8 +194,7 @@ MOVES: dict[State, frozenset[State]] = {
         | {State.READY}  # its worker was lost
     ),
     State.PAUSING: frozenset(
-        {State.PAUSED, State.READY, State.CANCELING}
-        | {State.COMPLETE, State.FAILED}  # what was in hand was the last
+        {State.PAUSED, State.READY, State.CANCELING} | {State.COMPLETE, State.FAILED}  # what was in hand was the last
     ),
     State.PAUSED: frozenset({State.READY, State.CANCELING, State.CANCELED}),
     State.CANCELING: frozenset({State.CANCELED}),

@@ -13,13 +13,14 @@ import traceback
 from typing import NamedTuple
 
 from tallyport.connectors.opening import open_connection
+from tallyport.domain import stops
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
-from tallyport.domain.policies import FailurePolicy, Policies, TransferType
-from tallyport.domain.transfer_block import policies_from_json
+from tallyport.domain.policies import Policies, TransferType
+from tallyport.domain.policies_json import policies_from_json
 from tallyport.engine import execution as life
 from tallyport.engine.batch import Batch, Ending, Orders
 from tallyport.engine.dispatch import Dispatcher, TaskRef
@@ -259,7 +260,7 @@ class Engine:
             kinds=life.tasks_of(execution.phase),
             visits=execution.phase == "executing",
             depth=2 if policies.parallel_writes >= crew.width else 1,
-            halts=policies.failure_policy is FailurePolicy.HALT,
+            halts=stops.halts(policies, failed=1),
         )
         slot = self._take_slot(execution_id, crew)
         try:

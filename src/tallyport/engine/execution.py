@@ -12,14 +12,15 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from tallyport.domain import paths
+from tallyport.domain import paths, stops
 from tallyport.domain.actions import Reason
 from tallyport.domain.entries import Kind
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import FAILED, Status
 from tallyport.domain.jobs import Job
-from tallyport.domain.policies import FailurePolicy, Policies
-from tallyport.domain.transfer_block import policies_from_json
+from tallyport.domain.policies import Policies
+from tallyport.domain.policies_json import policies_from_json
+from tallyport.domain.states import Result, State
 from tallyport.store import audit, executions, frontier, items, jobs, rows
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
@@ -97,7 +98,7 @@ def advance(
     if state != "executing":
         return Step()
     policies = policies_from_json(execution.policies)
-    if policies.failure_policy is FailurePolicy.HALT and execution.failed:
+    if stops.halts(policies, execution.failed):
         return Step(ended=_halted(tx, database, ids, execution)) if not out else Step()
     phase = execution.phase
     at = next((n for n, (name, _, _) in enumerate(PHASES) if name == phase), 0)
@@ -127,7 +128,8 @@ def fail(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, 
     open_states = ("created", "ready", "executing", "waiting", "pausing", "canceling")
     if executions.move(tx, execution.id, open_states, state, phase="complete", info=info):
         note(tx, database, ids, execution, 5, f"execution.{state}", info)
-        _count_run(tx, execution.job_id, execution.id, started=state == "failed")
+        if state == State.FAILED:  # a run that failed to start does not count
+            _count_run(tx, execution.job_id, execution.id)
 
 
 def wait(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, reason: str, info: str) -> None:
@@ -155,20 +157,16 @@ def note(
 
 
 def _complete(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> bool:
-    good = execution.transferred + execution.unchanged + execution.deleted + execution.skipped
-    # A retry looks at failed items alone, so "nothing went well" says nothing about the job there.
-    if execution.failed and not good and execution.scope is None and not execution.folders > 1:
-        fail(tx, database, ids, execution, "failed", f"nothing was carried; {execution.failed} items failed")
-        return True
-    if execution.failed:
-        result = "errors"
-    else:
-        result = "clean" if execution.writes or execution.transferred or execution.deleted else "no_changes"
+    state, result = stops.ending(
+        transferred=execution.transferred + execution.deleted, failed=execution.failed, writes=execution.writes
+    )
     info = f"{execution.items} items: {execution.transferred} carried, {execution.unchanged} unchanged"
     info += f", {execution.skipped} left out, {execution.failed} failed"
-    if executions.move(tx, execution.id, ("executing",), "complete", phase="complete", result=result, info=info):
+    if result is None:
+        fail(tx, database, ids, execution, state, f"nothing was carried and {execution.failed} items failed")
+    elif executions.move(tx, execution.id, ("executing",), state, phase="complete", result=result, info=info):
         note(tx, database, ids, execution, 3, "execution.complete", info)
-        _count_run(tx, execution.job_id, execution.id, started=True)
+        _count_run(tx, execution.job_id, execution.id)
         frontier.purge(tx, execution.id)
     return True
 
@@ -180,7 +178,7 @@ def _stopped(tx: sa.Connection, database: Database, ids: Ids, execution: Executi
         return False
     executions.move(tx, execution.id, ("canceling",), "canceled", phase="complete", info="canceled")
     note(tx, database, ids, execution, 4, "execution.canceled", "canceled")
-    _count_run(tx, execution.job_id, execution.id, started=True)
+    _count_run(tx, execution.job_id, execution.id)
     return True
 
 
@@ -190,26 +188,17 @@ def _halted(tx: sa.Connection, database: Database, ids: Ids, execution: Executio
     return True
 
 
-def _count_run(tx: sa.Connection, job_id: str, execution_id: int, *, started: bool) -> None:
+def _count_run(tx: sa.Connection, job_id: str, execution_id: int) -> None:
     """Count an ended run towards the stop policy, and close the job when a limit is met."""
     job = jobs.find(tx, job_id)
     execution = executions.find(tx, execution_id)
-    if job is None or execution is None or not started:
-        return  # runs that failed to start do not count
-    counts = {
-        "executions": job.executions + 1,
-        "successes": job.successes + (1 if execution.result == "no_changes" else 0),
-        "failures": job.failures + (1 if execution.failed else 0),
-    }
-    limits = {"executions": "on_execute", "successes": "on_success", "failures": "on_failure"}
-    met = any(_limit(job, key) is not None and counts[name] >= (_limit(job, key) or 0) for name, key in limits.items())
-    closed = met or (job.schedule_mode == "ad-hoc")
-    jobs.change(tx, job_id, **counts, closed=job.closed or closed)
-
-
-def _limit(job: Job, key: str) -> int | None:
-    value = job.stop_policy.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    if job is None or execution is None:
+        return
+    result = None if execution.result is None else Result(execution.result)
+    before = stops.Counts(job.executions, job.successes, job.failures)
+    counts = stops.counted(before, State(execution.state), result)
+    met = stops.verdict(stops.read_stop_policy(dict(job.stop_policy)), counts) is not None
+    jobs.change(tx, job_id, **counts._asdict(), closed=job.closed or met or job.schedule_mode == "ad-hoc")
 
 
 # -- beginnings --------------------------------------------------------------------------------------------------
@@ -271,11 +260,8 @@ def _braked(tx: sa.Connection, execution: Execution, policies: Policies) -> bool
     wanted = frontier.count_tasks(tx, execution.id, ("delete_destination",))
     if wanted <= execution.approved_deletes:
         return False
-    known = max(1, execution.files + wanted)
-    over = wanted > policies.max_deletes or wanted * 100 > policies.max_delete_percent * known
-    if not over and execution.files:
+    stop = stops.brake(policies, deletes=wanted, known=execution.files + wanted, source_empty=not execution.files)
+    if stop is None:
         return False
-    if not over and not wanted:
-        return False
-    info = f"{wanted} items would be deleted, more than the job allows: resume to approve, or raise the limit"
+    info = f"{stop.message}: resume to approve, or raise the limit"
     return executions.move(tx, execution.id, ("executing",), "waiting", wait_until=None, wait_reason="brake", info=info)

@@ -30,13 +30,20 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tallyport.engine.visit import KnownRows
+from tallyport.connectors.hashing import digest
+from tallyport.domain.policies_json import policies_from_json
+from tallyport.domain.rules import rules_for
+from tallyport.engine.passage import open_passage
+from tallyport.engine.scan import KnownRows
+from tallyport.engine.throttle import throttles
+from tallyport.engine.visit import Orders, work_round
 from tallyport.engine.work import (
     DeleteWork,
     FinishWork,
     LinkWork,
     PartWork,
     StampWork,
+    TaskReport,
     Terms,
     VisitReport,
     VisitWork,
@@ -65,6 +72,72 @@ def unpack(packed: Sequence[tuple[int, tuple[Any, ...]]]) -> list[Work]:
     return [CODES[code]._make(values) for code, values in packed]
 
 
+class Bench:
+    """All that the groups of one execution are worked with, at one place."""
+
+    def __init__(self, terms: Terms, *, share: int) -> None:
+        self.terms = terms
+        policies = policies_from_json(terms.policies)
+        self._passage = open_passage(terms, policies)
+        rules = rules_for(
+            policies,
+            self._passage.source_limits,
+            self._passage.destination_limits,
+            started=terms.started,
+            first_run=terms.first_run,
+        )
+        self._orders = Orders(
+            policies,
+            rules,
+            terms.part_size,
+            salt=digest(f"{terms.policies} {terms.source} {terms.destination}".encode("utf-8", "surrogatepass")),
+            throttles=throttles(policies, share=share, started=terms.started),
+        )
+
+    def work(
+        self,
+        works: Sequence[Work],
+        *,
+        known: KnownRows,
+        report: Callable[[VisitReport], None],
+        task: Callable[[TaskReport], None],
+        stopped: Callable[[], bool],
+    ) -> None:
+        """Work a group: its visits share their settlements, its tasks come after them."""
+        visits = [work for work in works if type(work) is VisitWork]
+        if visits:
+            work_round(visits, self._passage, self._orders, known, report, stopped)
+        for work in works:
+            if type(work) is not VisitWork:
+                for said in self._task(work, stopped):
+                    task(said)
+
+    def _task(self, work: Work, stopped: Callable[[], bool]) -> Sequence[TaskReport]:
+        passage = self._passage
+        if stopped():
+            numbers = work.task_ids if isinstance(work, LinkWork) else (work.task_id,)  # type: ignore[union-attr]
+            return [TaskReport(number, halted="stopped") for number in numbers]
+        match work:
+            case PartWork():
+                for throttle in self._orders.throttles:
+                    throttle.take(work.length, stopped)
+                return (passage.part(work, stopped),)
+            case FinishWork():
+                return (passage.finish(work),)
+            case LinkWork():
+                return passage.link(work)
+            case DeleteWork():
+                return (passage.delete(work),)
+            case StampWork():
+                return (passage.stamp(work),)
+            case _:
+                raise AssertionError(f"no way to do {work}")
+
+    def close(self) -> None:
+        """Let go of both connections."""
+        self._passage.close()
+
+
 class Mover:
     """The loop of one mover process."""
 
@@ -76,7 +149,7 @@ class Mover:
         self._parent = os.getppid()
         self._ending = False
         self._waiting: deque[tuple[Any, ...]] = deque()  # read while waiting for rows
-        self._benches: dict[int, Any] = {}  # by execution: what its groups are worked with
+        self._benches: dict[int, Bench] = {}  # by execution: what its groups are worked with
 
     def end(self, *_: object) -> None:
         """Finish the present item, then end (SIGTERM)."""
@@ -112,8 +185,6 @@ class Mover:
             rest = rest[os.write(self._outlet, rest) :]
 
     def _take_terms(self, terms: Terms) -> None:
-        from tallyport.engine.bench import Bench  # after the process has said that it lives
-
         old = self._benches.pop(terms.execution_id, None)
         if old is not None:
             old.close()
@@ -170,8 +241,6 @@ def main(arguments: Sequence[str]) -> None:
     mover = Mover(inlet, outlet, flags, movers=movers)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which stops us in good order
     signal.signal(signal.SIGTERM, mover.end)
-    import tallyport.engine.bench  # noqa: F401  (loaded while the engine still prepares the first group)
-
     gc.collect()
     gc.freeze()
     gc.disable()

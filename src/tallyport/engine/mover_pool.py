@@ -23,12 +23,16 @@ from typing import Any, Protocol
 from tallyport.engine.mover import SLOTS, Bench, Work, frame, pack
 from tallyport.engine.work import TaskReport, Terms, VisitReport, VisitWork
 
-KnownCallback = Callable[[int, str, int], Sequence[tuple[Any, ...]]]  # visit id, after this name, at most so many
+KnownCallback = Callable[
+    [int, str, int], Sequence[tuple[Any, ...]]
+]  # visit id, after this name, at most so many
 Event = tuple[Any, ...]
 """``("report", VisitReport)``, ``("task", TaskReport)``, then ``("done", group id)`` or ``("lost", group id, why)``."""
 
 DEPTH = 2  # groups at a mover: one under way, one waiting in the pipe
-_STARTS_IN_VAIN = 3  # movers that ended before they did anything, in a row: something is wrong with all of them
+_STARTS_IN_VAIN = (
+    3  # movers that ended before they did anything, in a row: something is wrong with all of them
+)
 
 
 class Crew(Protocol):
@@ -93,7 +97,9 @@ class _Group:
 class _Mover:
     """One process with the two threads that talk to it."""
 
-    def __init__(self, pool: "MoverPool", process: "subprocess.Popen[bytes]", inlet: int, outlet: int) -> None:
+    def __init__(
+        self, pool: "MoverPool", process: "subprocess.Popen[bytes]", inlet: int, outlet: int
+    ) -> None:
         self.pool = pool
         self.process = process
         self.inlet = inlet  # we write
@@ -198,7 +204,9 @@ class MoverPool:
         group = _Group(next(self._numbers), terms, works, known, reports, slot)
         with self._lock:
             if self._closed or not self._movers:
-                reports.put(("lost", group.id, "the movers are closed" if self._closed else "no mover can be started"))
+                reports.put(
+                    ("lost", group.id, "the movers are closed" if self._closed else "no mover can be started")
+                )
             else:
                 self._backlog.append(group)
                 self._deal()
@@ -257,7 +265,17 @@ class MoverPool:
         # Not -m and no site: the path is handed over, which spares a third of the start.
         start = f"import sys; sys.path[:] = {sys.path!r}; from tallyport.engine.mover import main; main(sys.argv[1:])"
         process = subprocess.Popen(
-            [sys.executable, "-S", "-E", "-c", start, str(inlet), str(outlet), str(self._flags_fd), str(self._size)],
+            [
+                sys.executable,
+                "-S",
+                "-E",
+                "-c",
+                start,
+                str(inlet),
+                str(outlet),
+                str(self._flags_fd),
+                str(self._size),
+            ],
             stdin=subprocess.DEVNULL,
             pass_fds=(inlet, outlet, self._flags_fd),
             process_group=0,  # Ctrl-C is for the engine, which stops the movers in good order

@@ -39,6 +39,8 @@ class VisitWork(NamedTuple):
     s_only: bool = False  # the container is not made at the destination (filtered, simulation, taxonomy rules)
     only: tuple[str, ...] | None = None  # retry: look at these names alone
     attempt: int = 0  # of the visit
+    gone: str = ""  # the side that no longer has the container: what is below is decided with nothing there
+    blank: bool = False  # the ledger has no row below: known rows are not asked for
 
 
 class ItemResult(NamedTuple):
@@ -109,6 +111,7 @@ class Terms(NamedTuple):
     part_size: int  # bytes; files above this go in parts
     revision: int  # grows when limits of a running job change
     quarantine: str | None = None
+    first_run: bool = False  # no execution of this job that was not a simulation ended before
 
 
 class PartWork(NamedTuple):

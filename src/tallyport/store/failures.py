@@ -1,7 +1,7 @@
 """Failed items: the history of each execution, and what is still unresolved in a job."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -149,3 +149,13 @@ def _failed(row: Any) -> FailedItem:
     values = {field: row[field] for field in FailedItem._fields}
     values["path"] = paths.from_bytes(bytes(row["path"]))
     return FailedItem(**values)
+
+
+def of_item(tx: sa.Connection, item_id: int, execution_ids: Iterable[int]) -> list[FailedItem]:
+    """Give an item's failure in each of some executions, oldest first."""
+    query = (
+        sa.select(failures)
+        .where(failures.c.execution_id.in_(list(execution_ids)), failures.c.item_id == item_id)
+        .order_by(failures.c.execution_id)
+    )
+    return [_failed(row) for row in tx.execute(query).mappings()]

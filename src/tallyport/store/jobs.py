@@ -36,6 +36,12 @@ def find(tx: sa.Connection, job_id: str, *, deleted: bool = False) -> Job | None
     return None if row is None else rows.to_value(Job, row)
 
 
+def numbered(tx: sa.Connection, number: int) -> Job | None:
+    """Give the job with a number, or None; deleted jobs are hidden."""
+    row = tx.execute(sa.select(jobs).where(jobs.c.number == number, jobs.c.deleted_at.is_(None))).mappings().first()
+    return None if row is None else rows.to_value(Job, row)
+
+
 def change(tx: sa.Connection, job_id: str, *, version: int | None = None, **values: Any) -> bool:
     """Set columns, with the domain's values; False when the job is gone or ``version`` is not its version now."""
     update = (

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
 # Kill
 
@@ -52,7 +52,7 @@ def spawn(
     )
 
 
-def kill(program: subprocess.Popen[bytes], *, whole_group: bool = True, patience: float = 10.0) -> None:
+def kill(program: subprocess.Popen[Any], *, whole_group: bool = True, patience: float = 10.0) -> None:
     """Kill with no warning, and return when nothing of the group is left.
 
     With ``whole_group`` false only the first process is killed. Those it started must then go by themselves

@@ -1,0 +1,89 @@
+"""The words of this dialect for what is stored, and back."""
+
+from tallyport.domain.executions import Execution
+from tallyport.domain.items import Status
+from tallyport.domain.jobs import Job
+from tallyport.domain.states import Result, State, Wait
+
+JOB = {
+    State.CREATED: "idle",
+    State.PLANNING: "running",
+    State.SCHEDULED: "idle",
+    State.READY: "start",
+    State.WAITING: "start",  # see waiting()
+    State.EXECUTING: "running",
+    State.PAUSING: "running",
+    State.PAUSED: "paused",
+    State.CANCELING: "cancelling",
+    State.CANCELED: "idle",
+    State.COMPLETE: "idle",  # see job()
+    State.FAILED: "failed",
+    State.FAILED_TO_START: "failed-to-start",
+}
+WAITING = {
+    Wait.PREDECESSORS: "start",
+    Wait.WINDOW: "start",
+    Wait.PARTS: "running",
+    Wait.BACKOFF: "running",
+    Wait.BRAKE: "awaiting-user",
+}
+STATES_OF: dict[str, tuple[State, ...]] = {  # for the filter of a list
+    "idle": (State.CREATED, State.SCHEDULED, State.CANCELED, State.COMPLETE),
+    "start": (State.READY, State.WAITING),
+    "running": (State.PLANNING, State.EXECUTING, State.PAUSING),
+    "paused": (State.PAUSED,),
+    "cancelling": (State.CANCELING,),
+    "complete": (State.COMPLETE,),
+    "failed": (State.FAILED,),
+    "failed-to-start": (State.FAILED_TO_START,),
+}
+ITEM = {
+    Status.PENDING: "pending",
+    Status.SUCCESS: "success",
+    Status.PROCESSED: "processed",
+    Status.RETRY: "retry",
+    Status.FLAGGED: "remediation",
+    Status.SKIPPED: "skipped",
+    Status.IGNORED: "ignored",
+}
+STATUSES = {word: (status,) for status, word in ITEM.items()} | {
+    "none": (Status.PENDING,),
+    "flagged": (Status.FLAGGED,),
+    "failed": (Status.RETRY, Status.FLAGGED),
+}
+LEVELS = {1: "trace", 2: "debug", 3: "info", 4: "warn", 5: "error"}
+
+
+def job(value: Job, run: Execution | None) -> str:
+    """Give the status of a job."""
+    state = State(value.state)
+    if state is State.WAITING and run is not None and run.wait_reason in set(Wait):
+        return WAITING[Wait(run.wait_reason)]
+    if state is State.COMPLETE:
+        if value.result == Result.ERRORS:
+            return "failed"
+        return "complete" if value.closed else "idle"
+    return JOB[state]
+
+
+def execution(run: Execution) -> str:
+    """Give the status of an execution."""
+    match State(run.state):
+        case State.COMPLETE:
+            return {"clean": "completed", "no_changes": "no_changes", "warnings": "warn"}.get(run.result or "", "failed")
+        case State.FAILED:
+            return "failed"
+        case State.FAILED_TO_START:
+            return "failed_to_start"
+        case State.CANCELED:
+            return "cancelled"
+    return "failing" if run.failed else "running"
+
+
+def phase(run: Execution) -> str:
+    """Give the phase of an execution: one of six words."""
+    if run.has_ended:
+        return "complete"
+    return {"pending": "pending", "initialize": "initialize", "finalize": "finalize", "complete": "complete"}.get(
+        run.phase, "executing"
+    )

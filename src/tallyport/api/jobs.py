@@ -1,0 +1,207 @@
+"""The routes that the dialects of ``/v1/jobs`` share."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from tallyport.api import envelopes, paging, patches
+from tallyport.api.dryviq.words import STATES_OF
+from tallyport.api.envelopes import Profile
+from tallyport.api.etags import expected_version, is_known
+from tallyport.api.flatfile import creating
+from tallyport.api.flatfile.words import STATUS, STATUSES
+from tallyport.api.wiring import Called, Desked, Document, flag, json_response
+from tallyport.control import agents, executions, jobs, reading
+from tallyport.control.desk import Caller, Desk, Right
+from tallyport.control.jobs import Done
+from tallyport.control.pictures import Picture
+from tallyport.control.refusals import Conflict, NotBuilt, NotFound, Problem, Refusal, invalid
+from tallyport.domain.states import State
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+COMMANDS = ("start", "pause", "resume", "cancel", "reset")
+
+
+@router.get("", summary="List jobs")
+def list_jobs(request: Request, desk: Desked) -> Response:
+    part = paging.slice_of(request, 100)
+    wanted = _wanted(request)
+    pictures, total = reading.jobs_page(desk, wanted, offset=part.offset, limit=part.limit)
+    return envelopes.jobs(request, pictures, part, total, envelopes.profile_of(request))
+
+
+@router.post("", status_code=201, summary="Create a job")
+def create_job(request: Request, desk: Desked, caller: Called, document: Document) -> Response:
+    profile = envelopes.profile_of(request, document)
+    if envelopes.is_agent_job(document):
+        done = creating.create(desk, document, caller)
+    else:
+        done = jobs.create(desk, document, caller)
+    headers = {"Location": f"/v1/jobs/{done.picture.job.id}"}
+    return envelopes.job(request, done.picture, profile, status=201, warnings=done.warnings, headers=headers)
+
+
+@router.patch("", summary="Start, pause, resume, cancel or reset many jobs")
+def command_jobs(request: Request, desk: Desked, caller: Called, document: Document) -> Response:
+    if document:
+        raise NotBuilt("changing the definition of many jobs at once is not in this version; commands are")
+    named = [name for name in COMMANDS if name in request.query_params]
+    if not named:
+        raise invalid("start", "name a command", COMMANDS, code="missing")
+    wanted = _wanted(request)
+    if wanted == reading.WantedJobs() and not flag(request.query_params, "all"):
+        raise invalid("all", "without a filter this is every job: add a filter, or all=1", code="missing")
+    changed, refused = 0, []
+    for job_id in reading.job_ids(desk, wanted):
+        try:
+            _command(request, desk, caller, job_id)
+            changed += 1
+        except Refusal as error:
+            refused.append({"id": job_id, "code": error.code, "reason": error.message})
+    meta = {"total_count": changed + len(refused), "changed": changed, "refused": refused}
+    return json_response({"status": 200, "type": "jobs", "meta": meta})
+
+
+@router.get("/{job}", summary="Show a job")
+def show_job(request: Request, desk: Desked, job: str) -> Response:
+    picture = reading.job(desk, job)
+    if is_known(request, picture.job.version):
+        return Response(status_code=304, headers={"ETag": f'"{picture.job.version}"'})
+    return envelopes.job(
+        request, picture, envelopes.profile_of(request), warnings=picture.job.warnings
+    )
+
+
+@router.patch("/{job}", summary="Change a job, or start, pause, resume, cancel or reset it")
+def change_job(request: Request, desk: Desked, caller: Called, job: str, document: Document) -> Response:
+    asked = patches.read(document)
+    has_command = any(name in request.query_params for name in COMMANDS)
+    if asked.is_empty and not has_command:
+        raise invalid("", "nothing is asked for", patches.KNOWN, code="missing")
+    if has_command and not asked.is_empty:
+        raise invalid("", "change a job and command it in two requests", code="not_together")
+    profile = envelopes.profile_of(request)
+    if has_command:
+        expected_version(request, reading.job(desk, job).job.version)
+        done = _command(request, desk, caller, job)
+    else:
+        done = _change(request, desk, caller, job, asked)
+    return envelopes.job(request, done.picture, profile, warnings=done.warnings)
+
+
+@router.delete("/{job}", summary="Delete a job; its history stays")
+def delete_job(request: Request, desk: Desked, caller: Called, job: str) -> Response:
+    profile = envelopes.profile_of(request)
+    expected_version(request, reading.job(desk, job).job.version)
+    jobs.delete(desk, job, caller)
+    document: dict[str, Any] = {"data": {"success": True}}
+    if profile is not Profile.FLATFILE:
+        document = {"status": 200, "type": "job", "job": {"id": job, "status": "deleted"}, **document}
+    return json_response(document)
+
+
+@router.post("/{job}/clone", status_code=201, summary="Make a new job from this one", tags=["jobs"])
+def clone_job(request: Request, desk: Desked, caller: Called, job: str, document: Document) -> Response:
+    done = jobs.clone(desk, job, document, caller)
+    headers = {"Location": f"/v1/jobs/{done.picture.job.id}"}
+    return envelopes.job(
+        request, done.picture, envelopes.profile_of(request), status=201, warnings=done.warnings, headers=headers
+    )
+
+
+def _command(request: Request, desk: Desk, caller: Caller, job: str) -> Done:
+    query = request.query_params
+    named = [name for name in COMMANDS if name in query and (name == "reset" or flag(query, name))]
+    if len(named) > 1 and named != ["start", "reset"]:
+        raise invalid(named[0], f"{named[0]} and {named[1]} exclude each other", code="not_together")
+    done = Done(reading.job(desk, job))
+    if "reset" in named:
+        caller.require(Right.MANAGE)
+        done = jobs.reset(desk, job, query["reset"] or "1", caller)
+    verbs = {
+        "start": executions.start,
+        "pause": executions.pause,
+        "resume": executions.resume,
+        "cancel": executions.cancel,
+    }
+    for name in named:
+        if name in verbs:
+            done = Done(verbs[name](desk, job, caller))
+    return done
+
+
+def _change(request: Request, desk: Desk, caller: Caller, job: str, asked: patches.Asked) -> Done:
+    version = expected_version(request, None)
+    before = reading.job(desk, job)
+    if version is not None:
+        expected_version(request, before.job.version)
+    if asked.changes_definition:
+        caller.require(Right.MANAGE)
+    done = Done(before)
+    if asked.target is not None:
+        done = Done(_reach(desk, caller, before, asked.target))
+    elif asked.verb is not None:
+        verbs = {"resume": executions.resume, "pause": executions.pause, "cancel": executions.cancel}
+        done = Done(verbs[asked.verb](desk, job, caller))
+    elif set(asked.definition) - {"kind"}:
+        if before.job.managed:
+            done = jobs.change(desk, job, asked.definition, caller, version=version)
+        else:
+            done = creating.change(desk, before, asked.definition, caller)
+    if asked.progress is not None:
+        done = done._replace(picture=agents.report_progress(desk, job, asked.progress))
+    if asked.notes:
+        done = done._replace(picture=jobs.annotate(desk, job, asked.notes, caller).picture)
+    if asked.acknowledges:
+        done = done._replace(picture=executions.acknowledge_outcome(desk, job, caller))
+    return done
+
+
+def _reach(desk: Desk, caller: Caller, before: Picture, target: str) -> Picture:
+    """Bring a job to a state that one of its calls leads to."""
+    job = before.job
+    if target == "canceled":
+        return executions.cancel(desk, job.id, caller)
+    if target == STATUS[State(job.state)]:
+        return before
+    if target == "ready" or (target == "executing" and job.managed):
+        return executions.start(desk, job.id, caller)
+    if not job.managed and target == "executing":
+        return agents.ack(desk, job.id, caller, {})
+    if not job.managed and target in ("complete", "failed"):
+        return agents.finish(desk, job.id, caller, agents.CALLS[target], {})
+    message = f"a client cannot bring this job from {job.state} to {target}"
+    raise Conflict(message, [Problem("status", "conflict", message, ["canceled", "ready", "executing"])])
+
+
+def _wanted(request: Request) -> reading.WantedJobs:
+    query = request.query_params
+    states: list[State] = []
+    for word in (word for value in query.getlist("status") for word in value.split(",") if word):
+        found = set(STATES_OF.get(word, ())) | {state for state, shown in STATUS.items() if shown == word}
+        if not found:
+            raise invalid("status", f"{word!r} is not a status", tuple(sorted({*STATES_OF, *STATUSES})))
+        states += found
+    direction = query.get("sortDirection", "desc")
+    if direction not in ("asc", "desc"):
+        raise invalid("sortDirection", f"{direction!r} is not a direction", ("asc", "desc"))
+    category = query.get("category")
+    return reading.WantedJobs(
+        states=tuple(sorted(set(states))),
+        kind=query.get("kind"),
+        text=query.get("q"),
+        category=None if category is None else _category(category),
+        parent=query.get("parentId", query.get("parent")),
+        top_level=flag(query, "excludeChildJobs"),
+        active=flag(query, "active") if "active" in query else None,
+        connection=query.get("source"),
+        ascending=direction == "asc",
+    )
+
+
+def _category(text: str) -> int:
+    if text.removeprefix("-").isdigit() and len(text) < 10:
+        return int(text)
+    raise NotFound(f"there is no category {text!r}: a category is named by its id here")

@@ -1,0 +1,27 @@
+"""Microseconds of ours as each dialect writes them."""
+
+from datetime import UTC, datetime
+
+MICRO = 1_000_000
+
+
+def seconds(at: int | None) -> int | None:
+    """Give epoch seconds."""
+    return None if at is None else at // MICRO
+
+
+def iso(at: int | None) -> str | None:
+    """Give ISO 8601 UTC to the millisecond."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at / MICRO, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def file_seconds(at: int | None) -> int | None:
+    """Give epoch seconds of a file time, which is in nanoseconds."""
+    return None if at is None else at // 1_000_000_000
+
+
+def present(document: dict[str, object]) -> dict[str, object]:
+    """Leave out what is not known."""
+    return {key: value for key, value in document.items() if value is not None}

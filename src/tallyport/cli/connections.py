@@ -1,0 +1,111 @@
+"""``tallyport connections``: the saved accounts of a server."""
+
+import json
+from typing import Any
+
+import click
+
+from tallyport.cli.exits import Exit, Stop
+from tallyport.cli.options import json_option
+from tallyport.cli.remote import server, server_options
+from tallyport.cli.showing import line, table
+
+
+@click.group()
+def connections() -> None:
+    """Work with the connections of a server."""
+
+
+@connections.command("list")
+@click.option("--platform", help="Only of this platform, such as fs.")
+@json_option
+@server_options
+def list_(platform: str | None, as_json: bool, url: str, token_file: str | None) -> None:
+    """List connections by name."""
+    with server(url, token_file) as client:
+        found = list(client.connections.list(platform=platform))
+    if as_json:
+        click.echo(json.dumps({"connections": [connection.raw for connection in found]}))
+        return
+    rows = [(connection.id, connection.platform, connection.name) for connection in found]
+    for text in table(("ID", "PLATFORM", "NAME"), rows):
+        click.echo(text)
+
+
+@connections.command()
+@click.argument("platform")
+@click.option("--path", help="Folder, for platforms that have one: fs.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting. Secrets: --auth-file.")
+@click.option("--auth-file", metavar="FILE.json", help="Settings as a JSON object; - is standard input.")
+@click.option("--name", help="What to call it.")
+@click.option("--make", is_flag=True, help="Make the folder when it is missing.")
+@json_option
+@server_options
+def add(
+    platform: str,
+    path: str | None,
+    settings: tuple[str, ...],
+    auth_file: str | None,
+    name: str | None,
+    make: bool,
+    as_json: bool,
+    url: str,
+    token_file: str | None,
+) -> None:
+    """Save a connection and print its id. The server opens it first: a wrong one is not saved.
+
+    \b
+    Example:
+      tallyport connections add fs --path /data/projects --name projects
+    """
+    auth: dict[str, Any] = read_json(auth_file) if auth_file else {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise Stop(Exit.USAGE, f"--set {line(text)} is not KEY=VALUE")
+        auth[key] = value
+    if path is not None:
+        auth["path"] = path
+    with server(url, token_file) as client:
+        made = client.connections.create(platform, auth, name=name, make=make)
+    click.echo(json.dumps(made.raw) if as_json else made.id)
+
+
+@connections.command()
+@click.argument("connection")
+@json_option
+@server_options
+def show(connection: str, as_json: bool, url: str, token_file: str | None) -> None:
+    """Show one connection by its id."""
+    with server(url, token_file) as client:
+        found = client.connections.get(connection)
+    if as_json:
+        click.echo(json.dumps(found.raw))
+        return
+    click.echo(f"id        {found.id}\nplatform  {found.platform}\nname      {line(found.name)}")
+
+
+@connections.command()
+@click.argument("connection")
+@server_options
+def rm(connection: str, url: str, token_file: str | None) -> None:
+    """Remove a connection that no job uses. Its content is not touched."""
+    with server(url, token_file) as client:
+        client.connections.delete(connection)
+    click.echo(f"removed {connection}")
+
+
+def read_json(name: str) -> dict[str, Any]:
+    """Read a JSON object from a file, or from standard input for ``-``."""
+    try:
+        with click.open_file(name, encoding="utf-8") as stream:
+            found = json.load(stream)
+    except FileNotFoundError as error:
+        raise Stop(Exit.NOT_FOUND, f"the file {line(name)} does not exist") from error
+    except OSError as error:
+        raise Stop(Exit.ERROR, f"cannot read {line(name)}: {error.strerror}") from error
+    except ValueError as error:
+        raise Stop(Exit.USAGE, f"{line(name)} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise Stop(Exit.USAGE, f"{line(name)} does not hold a JSON object")
+    return found

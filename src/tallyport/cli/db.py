@@ -1,0 +1,68 @@
+"""``tallyport db``: care for the database of a data folder."""
+
+import contextlib
+import os
+import sqlite3
+
+import click
+
+from tallyport.cli.exits import Exit, Stop
+from tallyport.cli.options import data_option, ledger
+from tallyport.cli.showing import line, size
+
+_PAGES = 4_096  # copied at a time: a writer waits at most for so many
+
+
+@click.group()
+def db() -> None:
+    """Back up the database of a data folder."""
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=str))
+@click.option("--force", is_flag=True, help="Replace FILE when it exists.")
+@data_option
+def backup(file: str, force: bool, data: str | None) -> None:
+    """Copy the ledger to FILE, whole and consistent, while a server or a run works on it.
+
+    To restore: stop everything that uses the data folder, put FILE in the place of its database, and start again.
+    """
+
+    if os.path.exists(file) and not force:
+        raise Stop(Exit.ERROR, f"{line(file)} exists: choose another name, or --force")
+    with ledger(data) as database:
+        if database.path is None:
+            raise Stop(Exit.ERROR, "the ledger is on PostgreSQL: back it up with pg_dump")
+        taken = _copy(database.path, file)
+    click.echo(f"{line(file)}: {size(taken)}")
+
+
+def _copy(source: str, target: str) -> int:
+    temporary = f"{target}.{os.getpid()}.part"
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(f"file:{_quoted(source)}?mode=ro", uri=True)) as old,
+            contextlib.closing(sqlite3.connect(temporary)) as new,
+        ):
+            old.backup(new, pages=_PAGES, sleep=0.01)
+            # One file that holds everything: no write-ahead log beside it.
+            new.execute("PRAGMA journal_mode=DELETE")
+            verdict = new.execute("PRAGMA quick_check").fetchone()[0]
+        if verdict != "ok":
+            raise Stop(Exit.ERROR, f"the copy is not sound, and was not kept: {verdict}")
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+            taken = os.fstat(stream.fileno()).st_size
+        os.replace(temporary, target)
+    except (OSError, sqlite3.Error) as error:
+        raise Stop(Exit.ERROR, f"cannot back up to {line(target)}: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+    return taken
+
+
+def _quoted(path: str) -> str:
+    from urllib.parse import quote
+
+    return quote(os.fsencode(os.path.abspath(path)))

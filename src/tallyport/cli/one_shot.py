@@ -1,0 +1,283 @@
+"""A migration between two folders in one process: the job, the run, and the way to its end."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from tallyport.cli.exits import Exit, Stop
+from tallyport.cli.follow import Follower, Screen
+from tallyport.cli.locations import locate
+from tallyport.cli.options import again, data_folder
+from tallyport.cli.outcome import exit_code, facts, said
+from tallyport.cli.showing import line
+from tallyport.domain import paths
+from tallyport.domain.capabilities import VerifyLevel
+from tallyport.domain.connections import Connection
+from tallyport.domain.errors import TallyportError
+from tallyport.domain.executions import Execution
+from tallyport.domain.jobs import Job
+from tallyport.domain.policies import Policies, TransferType
+from tallyport.domain.states import Call, State, after
+from tallyport.domain.transfer_block import (
+    BlockErrors,
+    Problem,
+    policies_from_json,
+    policies_to_json,
+    read_transfer_block,
+    with_overrides,
+)
+from tallyport.store import connections, executions, jobs, rows
+from tallyport.store.database import Database
+
+
+class Prepared(NamedTuple):
+    """A job with a run that is ready to go on."""
+
+    job: Job
+    execution: Execution
+    notes: tuple[str, ...] = ()  # what the person should know before it runs
+
+
+def transfer(
+    transfer_type: str,
+    source: str,
+    destination: str,
+    *,
+    ready: bool,
+    job_file: str | None,
+    overrides: Sequence[str],
+    simulate: bool,
+    verify: str | None,
+    movers: int | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    data: str | None,
+) -> Exit:
+    """Carry one folder to another and say how it went."""
+    began = time.monotonic()
+    screen = Screen(quiet=quiet, verbose=verbose)
+    try:
+        if not ready:
+            raise Stop(
+                Exit.USAGE,
+                f"{transfer_type} is not ready in this release: its policies are not complete, "
+                "and doing half of it could lose data. `tallyport copy` is ready",
+            )
+        ends = locate(source, destination)
+        block = read_job_file(job_file) if job_file else {}
+        chosen = read_overrides(overrides)
+        policies_of(transfer_type, block, chosen, verify=verify)  # a bad policy is said before anything starts
+        folder = data_folder(data)
+        from tallyport import app  # the composition root loads the engine: not before the call is known to be good
+
+        with app.embedded(folder, movers=movers) as embedded:
+            job, execution, notes = prepare(
+                embedded.database, transfer_type, *ends, block, chosen, verify=verify, simulation=simulate
+            )
+            for note in notes:
+                screen.say(note)
+            embedded.nudge()
+            ended = Follower(embedded, execution.id, screen).wait()
+            code = exit_code(ended)
+            report = facts(embedded.database, ended, folder, seconds=time.monotonic() - began)
+    except (Stop, TallyportError) as error:
+        if as_json:
+            click.echo(json.dumps(_nothing(error, time.monotonic() - began)))
+        raise
+    if as_json:
+        click.echo(json.dumps(report))
+    elif not quiet:
+        for text in said(job, ended, report, data):
+            click.echo(text)
+    if code is Exit.INTERRUPTED and not quiet:
+        screen.say(f"stopped; what is done stays done. To go on: {again(f'runs resume {ended.id}', data)}")
+    return code
+
+
+def prepare(
+    database: Database,
+    transfer_type: str,
+    source: str,
+    destination: str,
+    block: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    verify: str | None = None,
+    simulation: bool = False,
+    name: str | None = None,
+) -> Prepared:
+    """Find or make the job between two folders and give it a run that may begin.
+
+    A job of the same type between the same folders is gone on with, so that its ledger says what is there already.
+    A run of it that has not ended is resumed, under the policies it began with.
+    """
+    ends = locate(source, destination)
+    policies = policies_of(transfer_type, block or {}, overrides or {}, verify=verify)
+    if simulation and not policies.simulation:
+        policies = dataclasses.replace(policies, simulation=True)
+    with database.begin() as tx:
+        from_ = _folder(tx, ends.source)
+        to = _folder(tx, ends.destination)
+        job = jobs.same_endpoints(tx, transfer_type, (from_.id, paths.ROOT), (to.id, paths.ROOT))
+        if job is None:
+            at = rows.now()
+            job = jobs.add(
+                tx,
+                Job(
+                    id=jobs.new_id(),
+                    name=name or f"{transfer_type} {paths.display(ends.source)} to {paths.display(ends.destination)}",
+                    source_connection=from_.id,
+                    destination_connection=to.id,
+                    transfer_type=transfer_type,
+                    transfer=dict(block or {}),
+                    created_at=at,
+                    created_by="cli",
+                    modified_at=at,
+                ),
+            )
+        elif block and dict(block) != dict(job.transfer):
+            jobs.change(tx, job.id, transfer=dict(block))
+        notes: list[str] = []
+        open_run = executions.active(tx, job.id)
+        if open_run is not None and open_run.simulation and not policies.simulation:
+            abandon(tx, open_run)
+            open_run = None
+        if open_run is None:
+            frozen = policies_to_json(policies)
+            execution = executions.add(
+                tx,
+                job_id=job.id,
+                trigger="cli",
+                policies=frozen,
+                simulation=policies.simulation,
+                created_by="cli",
+                state="ready",
+            )
+            return Prepared(job, execution)
+        if policies.simulation and not open_run.simulation:
+            raise Stop(
+                Exit.ERROR,
+                f"run {open_run.id} between these folders has not ended: before a simulation, resume it "
+                f"(tallyport runs resume {open_run.id}) or cancel it (tallyport runs cancel {open_run.id})",
+            )
+        notes.append(f"run {open_run.id} between these folders has not ended: going on with it")
+        if policies_from_json(open_run.policies) != policies:
+            notes.append(f"run {open_run.id} keeps the policies it began with; the new ones hold from the next run")
+        return Prepared(job, resume(tx, open_run), tuple(notes))
+
+
+def resume(tx: Any, execution: Execution) -> Execution:
+    """Let a run that has not ended go on."""
+    state = State(execution.state)
+    if state is State.CANCELING:
+        raise Stop(Exit.ERROR, f"run {execution.id} is being canceled: try again in a moment")
+    call = Call.RESUME if state in (State.PAUSED, State.PAUSING) else Call.START
+    wanted = after(call, state)
+    if wanted is not state:
+        executions.move(tx, execution.id, (state.value,), wanted.value)
+    found = executions.find(tx, execution.id)
+    assert found is not None
+    return found
+
+
+def abandon(tx: Any, execution: Execution) -> None:
+    """Cancel a run that has not ended: at once when nothing is out, else as soon as the work in hand is safe."""
+    state = State(execution.state)
+    executions.move(tx, execution.id, (state.value,), after(Call.CANCEL, state).value)
+
+
+def read_job_file(name: str) -> dict[str, Any]:
+    """Give the transfer block of a file that holds one, or a whole job."""
+    try:
+        with open(name, "rb") as stream:
+            found = json.loads(stream.read())
+    except FileNotFoundError as error:
+        raise Stop(Exit.NOT_FOUND, f"the job file {line(name)} does not exist") from error
+    except OSError as error:
+        raise Stop(Exit.ERROR, f"cannot read the job file {line(name)}: {error.strerror}") from error
+    except ValueError as error:
+        raise Stop(Exit.USAGE, f"the job file {line(name)} is not JSON: {error}") from error
+    if isinstance(found, dict) and isinstance(found.get("transfer"), dict):
+        found = found["transfer"]
+    if not isinstance(found, dict):
+        raise Stop(Exit.USAGE, f"the job file {line(name)} holds neither a transfer block nor a job")
+    return found
+
+
+def read_overrides(given: Sequence[str]) -> dict[str, str]:
+    """Read ``key=value`` options; the last of one key wins."""
+    found: dict[str, str] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise Stop(Exit.USAGE, f"--policy {line(text)} is not KEY=VALUE, as in --policy conflict_resolution=latest")
+        found[key.strip()] = value
+    return found
+
+
+def policies_of(
+    transfer_type: str, block: Mapping[str, Any], overrides: Mapping[str, str], *, verify: str | None = None
+) -> Policies:
+    """Give the policies of a one-shot. The number of items in a folder has no limit unless one is asked for."""
+    # The two folders of the command line are the endpoints, whatever a file says.
+    own = {key: value for key, value in block.items() if key not in ("source", "destination")}
+    if own.get("transfer_type", transfer_type) not in (transfer_type, "default"):
+        raise Stop(
+            Exit.USAGE,
+            f"the job file says transfer_type {own['transfer_type']}: call `tallyport {own['transfer_type']}`",
+        )
+    try:
+        read = read_transfer_block({**own, "transfer_type": transfer_type}, endpoints_required=False)
+        policies = read.policies
+        if "max_items_per_container" not in block:
+            policies = dataclasses.replace(policies, max_items_per_container=None)
+        policies = with_overrides(policies, overrides)
+    except BlockErrors as errors:
+        raise Stop(
+            Exit.USAGE, "\n  ".join(["the policies cannot be used:", *map(_problem, errors.problems)])
+        ) from errors
+    if policies.transfer_type is not TransferType(transfer_type):
+        raise Stop(Exit.USAGE, f"--policy transfer_type: call `tallyport {policies.transfer_type}` instead")
+    return dataclasses.replace(policies, verify=VerifyLevel[verify.upper()]) if verify else policies
+
+
+def _problem(problem: Problem) -> str:
+    allowed = f" (one of: {', '.join(map(str, problem.allowed))})" if problem.allowed else ""
+    return f"{problem.path.removeprefix('/transfer/').replace('/', '.')}: {problem.message}{allowed}"
+
+
+def _folder(tx: Any, path: str) -> Connection:
+    settings: dict[str, object] = {"path": path}
+    found = connections.same(tx, "fs", settings)
+    if found is None:
+        at = rows.now()
+        found = Connection(
+            id=connections.new_id(),
+            name=paths.display(path),
+            platform="fs",
+            settings=settings,
+            created_at=at,
+            created_by="cli",
+            modified_at=at,
+        )
+        connections.add(tx, found)
+    return found
+
+
+def _nothing(error: Stop | TallyportError, seconds: float) -> dict[str, Any]:
+    """Give the last line of a command that never had a run."""
+    return {
+        "run_id": None,
+        "status": "failed_to_start",
+        "items": 0,
+        "bytes": 0,
+        "failed": 0,
+        "skipped": 0,
+        "seconds": round(seconds, 3),
+        "error": error.message,
+    }

@@ -1,0 +1,34 @@
+"""``tallyport serve``."""
+
+import click
+
+from tallyport.cli.exits import Exit, finish
+from tallyport.cli.options import data_folder
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="Port to listen on.")
+@click.option(
+    "--data", metavar="DIR", default=None, help="Folder of the ledger. Default: TALLYPORT_DATA, else the user's."
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar="TALLYPORT_DATABASE",
+    show_envvar=True,
+    help="Database instead of the SQLite file in the data folder.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that carry. Default: one per core.")
+@click.option("--no-worker", is_flag=True, help="Serve the API alone; other processes carry.")
+def serve(host: str, port: int, data: str | None, database: str | None, workers: int | None, no_worker: bool) -> None:
+    """Run the server: API, scheduler and workers in one process.
+
+    It answers `GET /healthz` as soon as it serves. The first start makes an administrator's token and says where it is.
+    """
+    from tallyport import app
+
+    if workers is not None and no_worker:
+        raise click.UsageError("--workers and --no-worker exclude each other")
+    code = app.serve(host, port, data_folder(data), database_url=database, workers=workers, no_worker=no_worker)
+    finish(Exit(code))

@@ -1,0 +1,48 @@
+"""Connections: saved accounts on platforms."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tallyport.client import shapes
+from tallyport.client.paging import pages
+from tallyport.client.shapes import Connection
+from tallyport.client.transport import Transport
+
+
+class Connections:
+    """``client.connections``."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(
+        self, platform: str, auth: Mapping[str, Any], *, name: str | None = None, make: bool = False
+    ) -> Connection:
+        """Save a connection. ``make`` has its root made when it is missing."""
+        body: dict[str, Any] = {"platform": {"id": platform}, "auth": dict(auth)}
+        if name is not None:
+            body["name"] = name
+        return shapes.connection(
+            self._transport.post("/v1/connections", body, params={"create": True} if make else None)
+        )
+
+    def get(self, connection_id: str) -> Connection:
+        """Give one connection."""
+        return shapes.connection(self._transport.get(f"/v1/connections/{_segment(connection_id)}"))
+
+    def list(self, *, platform: str | None = None, text: str | None = None) -> Iterator[Connection]:
+        """Give every connection, by name."""
+        params = {"platform": platform, "q": text}
+        for document in pages(self._transport, "/v1/connections", "connections", params):
+            yield shapes.connection(document)
+
+    def delete(self, connection_id: str) -> None:
+        """Remove a connection that no job uses."""
+        self._transport.delete(f"/v1/connections/{_segment(connection_id)}")
+
+
+def _segment(text: object) -> str:
+    """Give an identifier as one segment of an address, whatever is in it."""
+    from urllib.parse import quote
+
+    return quote(str(text), safe="")

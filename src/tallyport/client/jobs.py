@@ -1,0 +1,137 @@
+"""Jobs: what a person defined, and the verbs on it."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from tallyport.client import shapes
+from tallyport.client.errors import TimedOut
+from tallyport.client.paging import pages
+from tallyport.client.shapes import Connection, Group, Job
+from tallyport.client.transport import Transport
+
+FIRST_LOOK, LONGEST_LOOK = 0.05, 2.0  # seconds between two looks of `wait`
+
+
+class Jobs:
+    """``client.jobs``."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transport = transport
+        self._sleep = sleep
+        self._clock = clock
+
+    def create(
+        self,
+        body: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        source: Connection | str | None = None,
+        destination: Connection | str | None = None,
+        source_path: str | None = None,
+        destination_path: str | None = None,
+        transfer_type: str | None = None,
+        policies: Mapping[str, Any] | None = None,
+        start: bool = False,
+    ) -> Job:
+        """Make a job from a whole body, from parts, or from a body with parts in place of its own.
+
+        ``policies`` are keys of the transfer block. ``start`` runs it at once.
+        """
+        whole: dict[str, Any] = {"kind": "transfer", "schedule": {"mode": "manual"}, **(body or {})}
+        block: dict[str, Any] = {**whole.get("transfer", {}), **(policies or {})}
+        if transfer_type is not None:
+            block["transfer_type"] = transfer_type
+        for side, connection, path in (
+            ("source", source, source_path),
+            ("destination", destination, destination_path),
+        ):
+            if connection is not None:
+                block[side] = {"connection": {"id": _id(connection)}}
+            if path is not None:
+                block[side] = {**block.get(side, {}), "target": {"path": path}}
+        whole["transfer"] = block
+        if name is not None:
+            whole["name"] = name
+        if start:
+            whole["status"] = "start"
+        return shapes.job(self._transport.post("/v1/jobs", whole))
+
+    def get(self, job: Job | str) -> Job:
+        """Give a job as it is now."""
+        return shapes.job(self._transport.get(_at(job)))
+
+    def list(self, *, status: str | None = None, text: str | None = None) -> Iterator[Job]:
+        """Give every job, newest first."""
+        for document in pages(self._transport, "/v1/jobs", "jobs", {"status": status, "q": text}, limit=100):
+            yield shapes.job(document)
+
+    def patch(self, job: Job | str, changes: Mapping[str, Any]) -> Job:
+        """Change parts of a job. A run under way keeps what it began with."""
+        return shapes.job(self._transport.patch(_at(job), dict(changes)))
+
+    def start(self, job: Job | str) -> Job:
+        """Run it now. Does nothing when it runs already."""
+        return self._verb(job, "start")
+
+    def pause(self, job: Job | str) -> Job:
+        """Stop after the items in flight; ``resume`` goes on."""
+        return self._verb(job, "pause")
+
+    def resume(self, job: Job | str) -> Job:
+        """Go on after a pause."""
+        return self._verb(job, "resume")
+
+    def cancel(self, job: Job | str) -> Job:
+        """End the run under way for good, after the items in flight."""
+        return self._verb(job, "cancel")
+
+    def retry(self, job: Job | str, *, reason: str | None = None) -> Job:
+        """Try the unresolved items again, and only those; ``reason`` chooses among them."""
+        return shapes.job(self._transport.post(f"{_at(job)}/retry", params={"reason": reason}))
+
+    def delete(self, job: Job | str) -> None:
+        """Delete a job; a run under way is canceled first."""
+        self._transport.delete(_at(job))
+
+    def failed(self, job: Job | str) -> Sequence[Group]:
+        """Give what is failed in a job now, grouped by cause, the largest group first."""
+        document = self._transport.get(f"{_at(job)}/failed-items", {"group_by": "reason"})
+        groups = document if isinstance(document, list) else document.get("data") or document.get("groups") or []
+        return [shapes.group(member) for member in groups]
+
+    def wait(self, job: Job | str, *, timeout: float | None = None, seen: Callable[[Job], object] | None = None) -> Job:
+        """Wait until the newest run has ended or is paused. ``seen`` is called with each state of it.
+
+        Raises TimedOut; the run goes on.
+        """
+        until = None if timeout is None else self._clock() + timeout
+        delay = FIRST_LOOK
+        while True:
+            found = self.get(job)
+            if seen is not None:
+                seen(found)
+            if found.has_ended or found.is_paused:
+                return found
+            if until is not None and self._clock() + delay > until:
+                raise TimedOut(f"job {found.name or found.id} is still {found.state} after {timeout} s")
+            self._sleep(delay)
+            delay = min(delay * 1.5, LONGEST_LOOK)
+
+    def _verb(self, job: Job | str, verb: str) -> Job:
+        return shapes.job(self._transport.patch(_at(job), {}, params={verb: True}))
+
+
+def _id(value: Any) -> str:
+    return str(getattr(value, "id", value))
+
+
+def _at(job: Job | str) -> str:
+    return f"/v1/jobs/{quote(_id(job), safe='')}"

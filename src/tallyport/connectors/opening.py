@@ -1,0 +1,38 @@
+"""Opening a connection: the connector inside its layers, in one visible order."""
+
+from collections.abc import Mapping
+
+from tallyport.connectors import registry
+from tallyport.connectors.layers import Bucket, Limited, Measured, ReadOnly, Retrying, Throttled
+from tallyport.connectors.protocol import Connector
+
+
+def open_connection(
+    platform_id: str,
+    settings_document: Mapping[str, object],
+    path: str = "/",
+    *,
+    make: bool = False,
+    read_only: bool = False,
+    measured: bool = True,
+    limit: int | None = None,
+    throttle: Bucket | float | None = None,
+) -> Connector:
+    """Open what a job calls an endpoint: a platform, a connection's settings and a path below its root.
+
+    ``make`` makes the root when it is missing, except in a simulation (``read_only``), which then gets
+    NOT_FOUND. ``limit`` is the number of calls at once. ``throttle`` is bytes per second; a Bucket can be
+    shared and changed later. The layers are found again with ``layers.find``. Errors of the settings or the
+    path are CONFIG.
+    """
+    platform = registry.platform(platform_id)
+    settings = platform.read_settings(settings_document)
+    connector = platform.open(settings, registry.below(path), make=make and not read_only)
+    if measured:
+        connector = Measured(connector)
+    if limit is not None:
+        connector = Limited(connector, limit)
+    if throttle is not None:
+        connector = Throttled(connector, throttle if isinstance(throttle, Bucket) else Bucket(throttle))
+    connector = Retrying(connector)
+    return ReadOnly(connector) if read_only else connector

@@ -1,0 +1,77 @@
+"""What every verb needs: the store, a source of identifiers, a bell for the engine, and who asks."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from tallyport.control.refusals import NotAllowed
+from tallyport.store import audit
+from tallyport.store.database import Database
+from tallyport.store.ids import Ids
+
+
+class Right(StrEnum):
+    """What a role or a token's scope lets a caller do."""
+
+    READ = "read"  # see jobs, connections, items, reports
+    RUN = "run"  # start, pause, resume, cancel, retry, ignore
+    MANAGE = "manage"  # make, change and delete jobs and connections
+    ADMIN = "admin"  # users and tokens; force
+    AUDIT = "audit"  # the record of what administrators did
+
+
+ROLES: dict[str, frozenset[Right]] = {
+    "viewer": frozenset({Right.READ}),
+    "operator": frozenset({Right.READ, Right.RUN}),
+    "manager": frozenset({Right.READ, Right.RUN, Right.MANAGE}),
+    "admin": frozenset(Right),
+    "auditor": frozenset({Right.READ, Right.AUDIT}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks, and what they may do."""
+
+    name: str
+    user_id: str
+    role: str
+    rights: frozenset[Right]
+    token_id: str = ""
+    email: str | None = None
+
+    def may(self, right: Right) -> bool:
+        return right in self.rights
+
+    def require(self, right: Right) -> None:
+        """Refuse unless the caller has the right."""
+        if right not in self.rights:
+            raise NotAllowed(f"{self.name} ({self.role}) has not the right to {right.value}")
+
+
+OWNER = Caller(name="local", user_id="local", role="admin", rights=frozenset(Right))  # the command line, embedded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where requests are dealt with."""
+
+    database: Database
+    nudge: Callable[[], None] = lambda: None  # wakes the engine; call after the transaction
+    ids: Ids = field(default_factory=Ids)
+
+    def note(
+        self,
+        tx: sa.Connection,
+        job_id: str,
+        event: str,
+        message: str,
+        *,
+        execution_id: int | None = None,
+        item_ids: Iterable[int | None] = (None,),
+    ) -> None:
+        """Write an audit line about what a person did."""
+        lines = [(audit.LEVELS["info"], event, None, message, item_id) for item_id in item_ids]
+        audit.write(tx, self.database, self.ids, job_id, execution_id, lines)

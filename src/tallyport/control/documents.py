@@ -1,0 +1,180 @@
+"""The document that describes a job: reading it, and writing it back so that a patch can be merged into it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tallyport.control.refusals import Invalid, NotBuilt
+from tallyport.domain import transfer_block
+from tallyport.domain.documents import BlockErrors, Reader
+from tallyport.domain.jobs import Job
+from tallyport.domain.policies import Policies
+
+MODES = ("auto", "manual", "ad-hoc")
+COMMANDS = ("start", "paused")  # of a new job
+OTHER_KINDS = ("folder_mapping", "user_account_mapping", "network_home_drive_mapping")
+LIMITS = ("on_success", "on_failure", "on_execute")
+LATER = ("scheduler", "retention", "discriminator", "disabled")  # accepted, kept, without effect yet
+KEYS = ("name", "kind", "description", "transfer", "schedule", "stop_policy", "category", "priority", "status")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """One endpoint as the document has it."""
+
+    connection: str
+    path: str
+
+
+NOWHERE = End(connection="", path="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A job as somebody wants it, checked as far as the document alone allows."""
+
+    name: str | None = None
+    description: str | None = None
+    transfer: Mapping[str, Any] = field(default_factory=dict)
+    policies: Policies = field(default_factory=Policies)
+    source: End = NOWHERE
+    destination: End = NOWHERE
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+    mode: str = "manual"
+    stop_policy: Mapping[str, Any] = field(default_factory=dict)
+    category: Mapping[str, Any] = field(default_factory=dict)
+    priority: int = 0
+    command: str | None = None
+    kept: Mapping[str, Any] = field(default_factory=dict)  # accepted, not acted on
+    warnings: tuple[str, ...] = ()
+
+
+def read(document: object) -> Draft:
+    """Check a whole job document, or raise Invalid with everything that is wrong with it."""
+    reader = Reader()
+    given = reader.members(document, "", (*KEYS, *LATER))
+    draft = Draft(
+        name=_short_text(reader, given, "name", 500),
+        description=_short_text(reader, given, "description", 10_000),
+        transfer=_mapping(reader, given, "transfer"),
+        schedule=_mapping(reader, given, "schedule"),
+        stop_policy=_stop_policy(reader, given),
+        category=_category(reader, given),
+        priority=reader.whole(given.get("priority", 0), "/priority", least=-1_000_000, most=1_000_000) or 0,
+        command=reader.choice(given["status"], "/status", list(COMMANDS)) if "status" in given else None,
+        kept={key: given[key] for key in LATER if key in given},
+        warnings=tuple(f"/{key}: has no effect in this version" for key in LATER if key in given),
+    )
+    _kind(reader, given)
+    if "transfer" in given:
+        draft = _read_transfer(reader, draft)
+    else:
+        reader.wrong("/transfer", "missing", "a job needs a transfer block")
+    draft = _read_schedule(reader, draft)
+    _check_command(reader, draft)
+    if reader.problems:
+        raise Invalid(reader.problems)
+    return draft
+
+
+def write(job: Job, category: str) -> dict[str, Any]:
+    """Give the document of a stored job: what :func:`read` takes, defaults left out."""
+    document: dict[str, Any] = {"name": job.name, "kind": job.kind, "transfer": dict(job.transfer)}
+    if job.description is not None:
+        document["description"] = job.description
+    if job.schedule:
+        document["schedule"] = dict(job.schedule)
+    if job.stop_policy:
+        document["stop_policy"] = dict(job.stop_policy)
+    if job.priority:
+        document["priority"] = job.priority
+    document["category"] = {"name": category}
+    kept = job.extra.get("kept")
+    return document | (dict(kept) if isinstance(kept, Mapping) else {})
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch (RFC 7396)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return merged
+
+
+def _short_text(reader: Reader, given: Mapping[str, object], key: str, longest: int) -> str | None:
+    if key not in given:
+        return None
+    value = given[key]
+    if not isinstance(value, str):
+        reader.wrong_type(value, f"/{key}", "text")
+    elif len(value) > longest:
+        reader.wrong(f"/{key}", "out_of_range", f"must not be longer than {longest} characters")
+    else:
+        return value
+    return None
+
+
+def _mapping(reader: Reader, given: Mapping[str, object], key: str) -> Mapping[str, Any]:
+    value = given.get(key, {})
+    if isinstance(value, dict):
+        return value
+    reader.wrong_type(value, f"/{key}", "an object")
+    return {}
+
+
+def _kind(reader: Reader, given: Mapping[str, object]) -> None:
+    kind = given.get("kind", "transfer")
+    if kind in OTHER_KINDS:
+        raise NotBuilt(f"jobs of kind {kind!r} are not in this version; kind 'transfer' is")
+    reader.choice(kind, "/kind", ["transfer"])
+
+
+def _stop_policy(reader: Reader, given: Mapping[str, object]) -> Mapping[str, Any]:
+    limits = reader.members(given.get("stop_policy", {}), "/stop_policy", LIMITS)
+    for key, value in limits.items():
+        reader.whole(value, f"/stop_policy/{key}", least=1, most=(1 << 31) - 1)
+    return limits
+
+
+def _category(reader: Reader, given: Mapping[str, object]) -> Mapping[str, Any]:
+    wanted = reader.members(given.get("category", {}), "/category", ("id", "name"))
+    if "name" in wanted:
+        reader.text(wanted["name"], "/category/name")
+    if "id" in wanted:
+        reader.whole(wanted["id"], "/category/id", least=-1, most=(1 << 31) - 1)
+    return wanted
+
+
+def _read_transfer(reader: Reader, draft: Draft) -> Draft:
+    try:
+        block = transfer_block.read_transfer_block(dict(draft.transfer))
+    except BlockErrors as error:
+        reader.problems += error.problems
+        return draft
+    for side, end in (("source", block.source), ("destination", block.destination)):
+        if end.uri is not None or end.item is not None:
+            raise NotBuilt(f"/transfer/{side}/target: only a path can be the target in this version")
+    return replace(
+        draft,
+        policies=block.policies,
+        source=End(connection=block.source.connection or "", path=block.source.path),
+        destination=End(connection=block.destination.connection or "", path=block.destination.path),
+        warnings=(*draft.warnings, *block.warnings),
+    )
+
+
+def _read_schedule(reader: Reader, draft: Draft) -> Draft:
+    mode = reader.choice(draft.schedule.get("mode", "manual"), "/schedule/mode", list(MODES))
+    return draft if mode is None else replace(draft, mode=mode)
+
+
+def _check_command(reader: Reader, draft: Draft) -> None:
+    if draft.command == "paused" and draft.mode != "auto":
+        message = f"'paused' holds an automatic schedule, and the mode is {draft.mode!r}: use 'start', or mode 'auto'"
+        reader.wrong("/status", "not_together", message, ["start"])
+        reader.wrong("/schedule/mode", "not_together", message, ["auto"])

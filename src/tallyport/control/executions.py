@@ -1,0 +1,294 @@
+"""Runs of a job: start, pause, resume, cancel, retry; which of them is valid when is ``domain.states``."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from tallyport.control import agents
+from tallyport.control.desk import Caller, Desk
+from tallyport.control.pictures import Picture, find_execution, find_job, look
+from tallyport.control.refusals import Conflict, Invalid, NotBuilt, Problem
+from tallyport.domain import transfer_block
+from tallyport.domain.actions import Reason
+from tallyport.domain.executions import Execution
+from tallyport.domain.jobs import Job
+from tallyport.domain.states import FINAL, Call, State, Verdict, after, allowed
+from tallyport.store import executions, failures, items, jobs, rows
+
+RETRY_SCOPES = ("unresolved", "all")
+LATER_RETRY_SCOPES = ("failed", "pending")
+SAME_RETRY = 60_000_000  # microseconds: a retry by the same caller within this time is the same retry
+MOST_ITEMS = 10_000  # named in one retry
+
+
+def judge(job: Job, call: Call, **facts: bool) -> Verdict:
+    """Say whether a call is valid for a job now, or refuse with its state."""
+    verdict = allowed(call, State(job.state), managed=job.managed, **facts)
+    if verdict is Verdict.NO:
+        raise conflict(job, call)
+    return verdict
+
+
+def conflict(job: Job, call: Call) -> Conflict:
+    """Make the refusal of a call that does not fit the state."""
+    message = f"{call.value.replace('_', ' ')} is not valid while the job is {job.state.replace('_', ' ')}"
+    return Conflict(message, [Problem("status", "conflict", message)])
+
+
+def next_due(job: Job, now: int) -> int | None:
+    """Say when an automatic job runs next."""
+    return now
+
+
+def queue(tx: sa.Connection, job: Job, by: Caller | None, *, trigger: str, **values: Any) -> Execution:
+    """Store a new execution with its policies frozen. The job must have no active one."""
+    if executions.active(tx, job.id) is not None:
+        raise Conflict("the job has an execution that has not ended", [Problem("status", "conflict", job.state)])
+    policies = transfer_block.read_transfer_block(job.transfer).policies
+    values.setdefault("state", State.READY.value)
+    return executions.add(
+        tx,
+        job_id=job.id,
+        trigger=trigger,
+        policies=transfer_block.policies_to_json(policies),
+        simulation=policies.simulation,
+        created_by=None if by is None else by.name,
+        **values,
+    )
+
+
+def start(desk: Desk, job_id: str, by: Caller) -> Picture:
+    """Queue a run. From a final state it is a full new one; from paused it is the old one, resumed."""
+    with desk.database.begin() as tx:
+        begin(desk, tx, find_job(tx, job_id), by)
+        picture = look(tx, find_job(tx, job_id))
+    desk.nudge()
+    return picture
+
+
+def begin(desk: Desk, tx: sa.Connection, job: Job, by: Caller) -> None:
+    """Start inside a transaction of the caller's; nothing happens when it runs already."""
+    if judge(job, Call.START) is not Verdict.YES:
+        return
+    if job.closed:
+        raise Conflict("the job met its stop policy and never runs again; change stop_policy to reopen it")
+    if job.managed:
+        _go(tx, job, by)
+    else:
+        agents.begin(tx, job)
+    jobs.change(tx, job.id, held=False)
+    desk.note(tx, job.id, "job.started", f"started by {by.name}")
+
+
+def resume(desk: Desk, job_id: str, by: Caller) -> Picture:
+    """Let a paused job go on; what is done is not sent again."""
+    with desk.database.begin() as tx:
+        job = find_job(tx, job_id)
+        if judge(job, Call.RESUME) is Verdict.YES:
+            if not job.managed:
+                jobs.change(tx, job_id, state=State.READY.value)
+            elif executions.active(tx, job_id) is None:
+                queue(tx, job, by, trigger="manual")
+            else:
+                _move(tx, job, Call.RESUME)
+            jobs.change(tx, job_id, held=False)
+            desk.note(tx, job_id, "job.resumed", f"resumed by {by.name}")
+        picture = look(tx, find_job(tx, job_id))
+    desk.nudge()
+    return picture
+
+
+def pause(desk: Desk, job_id: str, by: Caller) -> Picture:
+    """Stop at the next safe point; what is done stays done."""
+    with desk.database.begin() as tx:
+        job = find_job(tx, job_id)
+        if judge(job, Call.PAUSE) is Verdict.YES:
+            if executions.active(tx, job_id) is not None:
+                _move(tx, job, Call.PAUSE)
+            else:
+                jobs.change(tx, job_id, state=State.PAUSED.value, held=True)
+            desk.note(tx, job_id, "job.paused", f"paused by {by.name}")
+        picture = look(tx, find_job(tx, job_id))
+    desk.nudge()
+    return picture
+
+
+def cancel(desk: Desk, job_id: str, by: Caller, *, info: str | None = None) -> Picture:
+    """Stop at a safe point and end. What is done stays done."""
+    with desk.database.begin() as tx:
+        job = find_job(tx, job_id)
+        if judge(job, Call.CANCEL) is Verdict.YES:
+            active = executions.active(tx, job_id)
+            if active is None:
+                ended = {} if job.managed else {"extra": agents.ended(job, rows.now(), {"info": info})}
+                jobs.change(tx, job_id, state=State.CANCELED.value, **ended)
+            else:
+                stop(tx, active)
+                if info:
+                    executions.change(tx, active.id, info=info)
+            desk.note(tx, job_id, "job.canceled", f"canceled by {by.name}")
+        picture = look(tx, find_job(tx, job_id))
+    desk.nudge()
+    return picture
+
+
+def stop(tx: sa.Connection, active: Execution) -> None:
+    """Cancel an execution that has not ended: at once when it never began, else the engine ends it."""
+    if active.state == State.CANCELING:
+        return
+    to = State.CANCELED if active.started_at is None and active.state != State.PAUSING else State.CANCELING
+    if not executions.move(tx, active.id, (active.state,), to.value):
+        raise Conflict("the execution changed meanwhile: ask again")
+
+
+def retry(
+    desk: Desk,
+    job_id: str,
+    by: Caller,
+    *,
+    scope: str = "unresolved",
+    reasons: Sequence[str] = (),
+    item_ids: Sequence[int] | None = None,
+) -> Picture:
+    """Make a new attempt over what is unresolved, over some reasons or items, or over everything.
+
+    The answer is the moment of creation. Asked twice in a row by the same caller, it is the same retry.
+    """
+    _check_scope(scope, reasons, item_ids)
+    with desk.database.begin() as tx:
+        job = find_job(tx, job_id)
+        verdict = judge(job, Call.RETRY, unresolved=_has_unresolved(tx, job))
+        active = executions.active(tx, job_id)
+        if verdict is Verdict.DUPLICATE:
+            if not _is_same_retry(active, by) and not agents.is_same_retry(job, by):
+                raise conflict(job, Call.RETRY)
+            return look(tx, job)
+        if job.managed:
+            last = None if job.execution_id is None else find_execution(tx, job.execution_id)
+            attempt = 1 if last is None else last.attempt
+            new = queue(
+                tx,
+                job,
+                by,
+                trigger="retry",
+                state=State.CREATED.value,
+                retry_of=None if last is None else last.id,
+                scope=_scope(tx, job, scope, reasons, item_ids),
+                info=f"Retry {attempt} requested",
+            )
+            desk.note(tx, job_id, "job.retried", f"retry asked by {by.name}", execution_id=new.id)
+        else:
+            agents.retry(tx, job, by)
+        picture = look(tx, find_job(tx, job_id))
+    desk.nudge()
+    return picture
+
+
+def resubmit(desk: Desk, execution_id: int, by: Caller, *, suspended: bool = False, failed_only: bool = False) -> int:
+    """Make a full new run of the job an ended execution belongs to; gives the new execution's id."""
+    with desk.database.begin() as tx:
+        job = find_job(tx, find_execution(tx, execution_id).job_id)
+        judge(job, Call.RESUBMIT)
+        if failed_only:
+            new = queue(tx, job, by, trigger="retry", retry_of=execution_id, scope=json.dumps({"unresolved": True}))
+        else:
+            new = queue(tx, job, by, trigger="manual", state=(State.PAUSED if suspended else State.READY).value)
+        desk.note(tx, job.id, "job.resubmitted", f"resubmitted by {by.name}", execution_id=new.id)
+    desk.nudge()
+    return new.id
+
+
+def hold(desk: Desk, tx: sa.Connection, job: Job, by: Caller) -> None:
+    """Hold an automatic job's next run until somebody starts it; an active run pauses."""
+    if judge(job, Call.HOLD) is not Verdict.YES:
+        return
+    active = executions.active(tx, job.id)
+    if active is None:
+        jobs.change(tx, job.id, held=True, state=job.state if job.execution_id else State.SCHEDULED.value)
+    else:
+        jobs.change(tx, job.id, held=True)
+        if active.state != State.CREATED:
+            _move(tx, job, Call.PAUSE)
+        else:
+            executions.move(tx, active.id, (State.CREATED.value,), State.PAUSED.value)
+    desk.note(tx, job.id, "job.held", f"held by {by.name}")
+
+
+def acknowledge_outcome(desk: Desk, job_id: str, by: Caller) -> Picture:
+    """Note that a person saw the result; the first time counts."""
+    with desk.database.begin() as tx:
+        job = find_job(tx, job_id)
+        run = None if job.execution_id is None else find_execution(tx, job.execution_id)
+        seen = agents.acknowledged(job) if run is None else run.acknowledged_at is not None
+        if judge(job, Call.ACK_OUTCOME, acknowledged=seen) is Verdict.YES:
+            if run is None:
+                jobs.change(tx, job_id, extra=agents.merged(job, {"acknowledged_at": rows.now()}))
+            else:
+                executions.change(tx, run.id, acknowledged_at=rows.now())
+        return look(tx, find_job(tx, job_id))
+
+
+def _go(tx: sa.Connection, job: Job, by: Caller) -> None:
+    active = executions.active(tx, job.id)
+    if active is None:
+        queue(tx, job, by, trigger="manual")
+    elif after(Call.START, State(active.state)) is not State(active.state):
+        _move(tx, job, Call.START)
+
+
+def _move(tx: sa.Connection, job: Job, call: Call) -> None:
+    assert job.execution_id is not None, "an active execution is the newest"
+    state = State(job.state)
+    to = after(call, state)
+    if state in FINAL or not executions.move(tx, job.execution_id, (state.value,), to.value):
+        raise Conflict("the execution changed meanwhile: ask again", [Problem("status", "conflict", job.state)])
+
+
+def _has_unresolved(tx: sa.Connection, job: Job) -> bool:
+    if not job.managed:
+        return agents.wants_retry(job)
+    last = None if job.execution_id is None else executions.find(tx, job.execution_id)
+    unfinished = last is not None and (last.pending > 0 or last.result == "errors")
+    return unfinished or failures.count_unresolved(tx, job.number) > 0
+
+
+def _is_same_retry(active: Execution | None, by: Caller) -> bool:
+    return (
+        active is not None
+        and active.trigger == "retry"
+        and active.created_by == by.name
+        and rows.now() - active.created_at < SAME_RETRY
+    )
+
+
+def _check_scope(scope: str, reasons: Sequence[str], item_ids: Sequence[int] | None) -> None:
+    problems = []
+    if scope in LATER_RETRY_SCOPES:
+        raise NotBuilt(f"retry with scope {scope!r} is not in this version; 'unresolved' covers both")
+    if scope not in RETRY_SCOPES:
+        problems.append(Problem("scope", "unknown_value", f"{scope!r} is not a scope", list(RETRY_SCOPES)))
+    known = [reason.value for reason in Reason]
+    problems += [Problem("reason", "unknown_value", f"{r!r} is not a reason", known) for r in reasons if r not in known]
+    if item_ids is not None and not 1 <= len(item_ids) <= MOST_ITEMS:
+        problems.append(Problem("/items", "unknown_value", f"name between 1 and {MOST_ITEMS} items"))
+    if sum((scope != "unresolved", bool(reasons), item_ids is not None)) > 1:
+        problems.append(Problem("scope", "conflict", "give one of scope, reason and items"))
+    if problems:
+        raise Invalid(problems)
+
+
+def _scope(
+    tx: sa.Connection, job: Job, scope: str, reasons: Sequence[str], item_ids: Sequence[int] | None
+) -> str | None:
+    """Write what the engine visits; absent is everything."""
+    if item_ids is not None:
+        strangers = [str(one) for one in item_ids if items.job_of(tx, one) != job.number]
+        if strangers:
+            raise Invalid([Problem("/items", "not_found", f"no items of this job: {', '.join(strangers[:20])}")])
+        return json.dumps({"items": list(item_ids)})
+    if scope == "all":
+        return None
+    wanted: Mapping[str, object] = {"unresolved": True} | ({"reasons": list(reasons)} if reasons else {})
+    return json.dumps(wanted)

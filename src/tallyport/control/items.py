@@ -1,0 +1,209 @@
+"""Items: pages of them, what became of one, and a person's word on those that failed."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from tallyport.control.desk import Caller, Desk
+from tallyport.control.pictures import find_job
+from tallyport.control.refusals import NotFound, invalid
+from tallyport.domain.actions import Reason
+from tallyport.domain.items import FAILED, Status
+from tallyport.domain.jobs import Job
+from tallyport.store import audit, executions, failures, items, jobs
+from tallyport.store.audit import AuditRow
+from tallyport.store.failures import FailedItem
+from tallyport.store.items import ItemRow
+
+COUNTABLE = 100_000  # items: a job up to this size is counted for a page
+MOST_SKIPPED = 100_000  # rows an offset may skip
+OPEN = (*FAILED, Status.PENDING)  # what a person may ask to try again or to ignore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which items; absent means any."""
+
+    jobs: Sequence[str] = ()
+    statuses: Sequence[Status] = tuple(Status)
+    kinds: Sequence[int] = ()
+    parent: int | None = None
+    reasons: Sequence[str] = ()
+    text: str | None = None
+    execution: int | None = None
+    after: int = 0
+    offset: int = 0
+    limit: int = field(default=100)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Tell whether anything but the status narrows the choice."""
+        return bool(self.kinds or self.reasons or self.text) or self.parent is not None or self.execution is not None
+
+
+class Page(NamedTuple):
+    """One page of items with the job each belongs to."""
+
+    rows: list[tuple[Job, ItemRow]]
+    has_more: bool
+    total: int | None  # absent when counting would read too much
+
+
+class Explanation(NamedTuple):
+    """Everything known of one item."""
+
+    job: Job
+    item: ItemRow
+    failures: list[FailedItem]  # one per execution in which it failed
+    lines: list[AuditRow]
+
+
+def page(desk: Desk, wanted: Wanted, *, count: bool = False) -> Page:
+    """Give one page by id, over one job or several."""
+    if wanted.offset > MOST_SKIPPED:
+        raise invalid("offset", f"may skip at most {MOST_SKIPPED} items; go on from meta.links.next instead")
+    with desk.database.read() as tx:
+        chosen = _jobs(tx, wanted.jobs)
+        found = _merged(tx, chosen, wanted)
+        rows = list(islice(found, wanted.offset, wanted.offset + wanted.limit + 1))
+        total = _total(tx, chosen, wanted, always=count)
+    return Page(rows[: wanted.limit], len(rows) > wanted.limit, total)
+
+
+def every(desk: Desk, wanted: Wanted) -> Iterator[tuple[Job, ItemRow]]:
+    """Give all, read in chunks: memory stays flat. One consistent picture."""
+    with desk.database.read() as tx:
+        yield from _merged(tx, _jobs(tx, wanted.jobs), wanted, chunk=1_000)
+
+
+def explain(desk: Desk, item_id: int) -> Explanation:
+    """Give what happened to one item: its failure in each execution, its audit lines."""
+    with desk.database.read() as tx:
+        row = items.find(tx, item_id) if item_id < 1 << 63 else None
+        number = items.job_of(tx, item_id) if row else None
+        if row is None or number is None:
+            raise NotFound(f"there is no item {item_id}")
+        job = _numbered(tx, number)
+        runs = executions.page(tx, job_id=job.id, limit=1_000)[0]
+        history = failures.of_item(tx, item_id, [run.id for run in runs])
+        return Explanation(job, row, history, audit.page(tx, item_id=item_id, limit=1_000))
+
+
+def find_job_of(desk: Desk, item_id: int) -> Job:
+    """Give the job an item belongs to."""
+    with desk.database.read() as tx:
+        number = items.job_of(tx, item_id) if item_id < 1 << 63 else None
+        if number is None:
+            raise NotFound(f"there is no item {item_id}")
+        return _numbered(tx, number)
+
+
+def try_again(desk: Desk, wanted: Wanted, by: Caller, *, ids: Sequence[int] | None = None) -> int:
+    """Mark failed items to be tried in the next execution, their tries counted anew; gives how many."""
+    return _mark(desk, wanted, by, ids, Status.RETRY, Reason.RETRIED, None)
+
+
+def ignore(desk: Desk, wanted: Wanted, by: Caller, *, ids: Sequence[int] | None = None, note: str | None = None) -> int:
+    """Accept failed items as they are; gives how many."""
+    return _mark(desk, wanted, by, ids, Status.IGNORED, Reason.IGNORED_BY_USER, note)
+
+
+def _mark(
+    desk: Desk,
+    wanted: Wanted,
+    by: Caller,
+    ids: Sequence[int] | None,
+    to: Status,
+    reason: Reason,
+    note: str | None,
+) -> int:
+    statuses = [int(one) for one in wanted.statuses if one in OPEN or (one is Status.IGNORED and to is Status.RETRY)]
+    done = 0
+    with desk.database.begin() as tx:
+        for job in _jobs(tx, wanted.jobs):
+            changed = items.set_status(
+                tx,
+                job.number,
+                int(to),
+                reason.value,
+                statuses=statuses,
+                ids=ids,
+                parent=wanted.parent,
+                reasons=wanted.reasons,
+                text=wanted.text,
+                message=note,
+            )
+            if changed:
+                told = f"{changed} items: {reason.value}, by {by.name}" + (f": {note}" if note else "")
+                named = ids if ids is not None and len(ids) <= 100 else (None,)
+                desk.note(tx, job.id, f"item.{to.name.lower()}", told, item_ids=named)
+            done += changed
+    desk.nudge()
+    return done
+
+
+def _jobs(tx: sa.Connection, ids: Sequence[str]) -> list[Job]:
+    if ids:
+        return [find_job(tx, one) for one in ids]
+    found: list[Job] = []
+    while block := jobs.page(tx, offset=len(found), limit=1_000)[0]:
+        found += block
+    return found
+
+
+def _numbered(tx: sa.Connection, number: int) -> Job:
+    job = jobs.numbered(tx, number)
+    if job is None:
+        raise NotFound("the job of this item is deleted")
+    return job
+
+
+def _merged(
+    tx: sa.Connection, chosen: Sequence[Job], wanted: Wanted, *, chunk: int | None = None
+) -> Iterator[tuple[Job, ItemRow]]:
+    def of(job: Job) -> Iterator[tuple[Job, ItemRow]]:
+        after = wanted.after
+        size = chunk or min(max(wanted.limit + 1, 100) + wanted.offset, 2_000)
+        while block := items.page(
+            tx,
+            job.number,
+            statuses=[int(one) for one in wanted.statuses],
+            kinds=wanted.kinds,
+            parent=wanted.parent,
+            reasons=wanted.reasons,
+            text=wanted.text,
+            execution_id=wanted.execution,
+            after=after,
+            limit=size,
+        ):
+            yield from ((job, row) for row in block)
+            after = block[-1].id
+
+    if len(chosen) == 1:
+        return of(chosen[0])
+    return heapq.merge(*(of(job) for job in chosen), key=lambda pair: pair[1].id)
+
+
+def _total(tx: sa.Connection, chosen: Sequence[Job], wanted: Wanted, *, always: bool) -> int | None:
+    if wanted.is_narrow:
+        return None
+    counted = 0
+    for job in chosen:
+        if not always and not _is_countable(tx, job):
+            return None
+        totals = items.totals(tx, job.number)
+        counted += sum(totals[int(one)].count for one in wanted.statuses if int(one) in totals)
+    return counted
+
+
+def _is_countable(tx: sa.Connection, job: Job) -> bool:
+    return len(items.page(tx, job.number, limit=1)) == 0 or _size(tx, job) <= COUNTABLE
+
+
+def _size(tx: sa.Connection, job: Job) -> int:
+    run = None if job.execution_id is None else executions.find(tx, job.execution_id)
+    return 0 if run is None else run.files + run.folders

@@ -1,0 +1,209 @@
+"""Jobs: make, change, clone, delete."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from tallyport.control import documents, endpoints, executions
+from tallyport.control.desk import Caller, Desk
+from tallyport.control.pictures import Picture, find_job, look
+from tallyport.control.refusals import Invalid, NotBuilt, NotFound, Problem, Stale, invalid
+from tallyport.domain.connections import Connection
+from tallyport.domain.jobs import Job
+from tallyport.domain.states import State
+from tallyport.store import executions as runs
+from tallyport.store import jobs, rows
+
+RESETS = ("soft", "hard", "stats", "permissions", "full")
+LATER_RESETS = ("inspect_filtered", "inspect_shared", "inspect_all", "link_remediation")
+
+
+class Done(NamedTuple):
+    """What came of a verb: the job as it is now, and what the caller should know."""
+
+    picture: Picture
+    warnings: tuple[str, ...] = ()
+
+
+def create(desk: Desk, document: object, by: Caller, *, extra: Mapping[str, object] | None = None) -> Done:
+    """Store a job; ``status: start`` or an automatic schedule queues its first execution."""
+    draft = documents.read(document)
+    with desk.database.begin() as tx:
+        source, destination = endpoints.check(tx, draft)
+        at = rows.now()
+        job = Job(
+            id=jobs.new_id(),
+            name=draft.name or f"{source.name} to {destination.name}",
+            state=State.CREATED.value,
+            source_connection=source.id,
+            source_path=draft.source.path,
+            destination_connection=destination.id,
+            destination_path=draft.destination.path,
+            transfer_type=draft.policies.transfer_type.value,
+            created_at=at,
+            created_by=by.name,
+            modified_at=at,
+            **_values(tx, draft, {} if extra is None else extra),
+        )
+        job = jobs.add(tx, job)
+        desk.note(tx, job.id, "job.created", f"job {job.name!r} made by {by.name}")
+        _set_going(desk, tx, job, draft, by)
+        picture = look(tx, find_job(tx, job.id))
+    desk.nudge()
+    return Done(picture, draft.warnings)
+
+
+def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int | None = None) -> Done:
+    """Merge a patch into the job's document and check the whole again. A running execution keeps its frozen copy."""
+    with desk.database.begin() as tx:
+        old = find_job(tx, job_id)
+        if version is not None and version != old.version:
+            raise Stale(f"the job is at version {old.version}, not {version}")
+        merged = documents.merge(documents.write(old, look(tx, old).category), patch)
+        if isinstance(patch, Mapping) and patch.get("category"):
+            merged["category"] = patch["category"]  # by id or by name: never both
+        draft = documents.read(merged)
+        _keep_endpoints(old, draft)
+        endpoints.check(tx, draft)
+        values = _values(tx, draft, old.extra)
+        values["name"] = draft.name or old.name
+        values["transfer_type"] = draft.policies.transfer_type.value
+        warnings = list(draft.warnings)
+        rescheduled = isinstance(patch, Mapping) and "schedule" in patch
+        if rescheduled and draft.command is None and old.held:
+            values["held"] = False
+            warnings.append("/schedule: the schedule changed without status 'paused', so the job is no longer held")
+        if rescheduled and draft.mode != old.schedule_mode and draft.mode != "auto":
+            values |= {"held": False, "next_run_at": None}
+        if values["stop_policy"] != dict(old.stop_policy):
+            values["closed"] = False
+        jobs.change(tx, job_id, **values)
+        desk.note(tx, job_id, "job.changed", f"job changed by {by.name}")
+        _reschedule(desk, tx, find_job(tx, job_id), draft, by, rescheduled=rescheduled)
+        picture = look(tx, find_job(tx, job_id))
+    desk.nudge()
+    return Done(picture, tuple(warnings))
+
+
+def clone(desk: Desk, job_id: str, overrides: object, by: Caller) -> Done:
+    """Make a new job from an old one's document with a patch merged in."""
+    with desk.database.read() as tx:
+        old = find_job(tx, job_id)
+        if not old.managed:
+            raise NotBuilt("a job that an outside agent works cannot be cloned")
+        document = documents.write(old, look(tx, old).category)
+    if not (isinstance(overrides, Mapping) and overrides.get("name")):
+        document["name"] = f"{old.name} (copy)"
+    return create(desk, documents.merge(document, overrides or {}), by)
+
+
+def delete(desk: Desk, job_id: str, by: Caller) -> None:
+    """Hide a job; its history stays. An active execution is canceled first."""
+    with desk.database.begin() as tx:
+        job = find_job(tx, job_id)
+        active = runs.active(tx, job_id)
+        if active is not None:
+            executions.stop(tx, active)
+        desk.note(tx, job_id, "job.deleted", f"job {job.name!r} deleted by {by.name}")
+        jobs.change(tx, job_id, deleted_at=rows.now(), next_run_at=None)
+    desk.nudge()
+
+
+def reset(desk: Desk, job_id: str, which: str, by: Caller) -> Done:
+    """Set a flag that acts on the next execution."""
+    kind = "full" if which == "1" else which
+    if kind in LATER_RESETS:
+        raise NotBuilt(f"reset {kind!r} is not in this version")
+    if kind not in RESETS:
+        raise invalid("reset", f"{which!r} is not a reset", (*RESETS, *LATER_RESETS))
+    with desk.database.begin() as tx:
+        find_job(tx, job_id)
+        jobs.change(tx, job_id, reset=kind)
+        desk.note(tx, job_id, "job.reset", f"{kind} reset before the next execution, by {by.name}")
+        return Done(look(tx, find_job(tx, job_id)))
+
+
+def annotate(desk: Desk, job_id: str, notes: Mapping[str, object], by: Caller) -> Done:
+    """Keep free values (text, metadata) with a job."""
+    with desk.database.begin() as tx:
+        job = find_job(tx, job_id)
+        jobs.change(tx, job_id, extra=documents.merge(dict(job.extra), notes))
+        desk.note(tx, job_id, "job.annotated", f"notes changed by {by.name}")
+        return Done(look(tx, find_job(tx, job_id)))
+
+
+def _values(tx: sa.Connection, draft: documents.Draft, extra: Mapping[str, object]) -> dict[str, Any]:
+    kept = {"kept": dict(draft.kept)} if draft.kept else {}
+    return {
+        "description": draft.description,
+        "transfer": dict(draft.transfer),
+        "schedule": dict(draft.schedule),
+        "schedule_mode": draft.mode,
+        "stop_policy": dict(draft.stop_policy),
+        "category_id": _category(tx, draft.category),
+        "priority": draft.priority,
+        "warnings": draft.warnings,
+        "extra": {key: value for key, value in extra.items() if key != "kept"} | kept,
+    }
+
+
+def _category(tx: sa.Connection, wanted: Mapping[str, Any]) -> int | None:
+    if "name" in wanted:
+        found = jobs.category_named(tx, wanted["name"])
+        return None if found == -1 else found
+    if wanted.get("id", -1) == -1:
+        return None
+    if wanted["id"] not in jobs.category_names(tx):
+        raise NotFound(f"there is no category {wanted['id']}")
+    return int(wanted["id"])
+
+
+def _keep_endpoints(old: Job, draft: documents.Draft) -> None:
+    pairs = (
+        ("source", draft.source, documents.End(connection=old.source_connection or "", path=old.source_path)),
+        (
+            "destination",
+            draft.destination,
+            documents.End(connection=old.destination_connection or "", path=old.destination_path),
+        ),
+    )
+    problems = [
+        Problem(f"/transfer/{side}", "fixed", "connections and paths of a job are fixed: clone the job instead")
+        for side, wanted, had in pairs
+        if wanted != had
+    ]
+    if problems:
+        raise Invalid(problems)
+
+
+def _set_going(desk: Desk, tx: sa.Connection, job: Job, draft: documents.Draft, by: Caller) -> None:
+    """Queue the first run of a new job, or wait for its schedule or for a person."""
+    if draft.command == "paused":
+        jobs.change(tx, job.id, held=True, state=State.SCHEDULED.value)
+    elif draft.command == "start":
+        executions.queue(tx, job, by, trigger="manual")
+    elif draft.mode == "auto":
+        _schedule(tx, job, by)
+
+
+def _reschedule(
+    desk: Desk, tx: sa.Connection, job: Job, draft: documents.Draft, by: Caller, *, rescheduled: bool
+) -> None:
+    """Carry out the command of a patch, and what a changed schedule means."""
+    if draft.command == "start":
+        executions.begin(desk, tx, job, by)
+    elif draft.command == "paused":
+        executions.hold(desk, tx, job, by)
+    elif rescheduled and draft.mode == "auto" and runs.active(tx, job.id) is None and not job.closed:
+        _schedule(tx, job, by)
+
+
+def _schedule(tx: sa.Connection, job: Job, by: Caller) -> None:
+    now = rows.now()
+    due = executions.next_due(job, now)
+    if due is not None and due <= now:
+        executions.queue(tx, job, by, trigger="schedule")
+    else:
+        state = {} if job.execution_id else {"state": State.SCHEDULED.value}
+        jobs.change(tx, job.id, next_run_at=due, **state)

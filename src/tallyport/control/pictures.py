@@ -1,0 +1,80 @@
+"""What is shown of a job: its row with its newest executions and the names around it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from tallyport.control.refusals import NotFound
+from tallyport.domain.connections import Connection
+from tallyport.domain.executions import Execution
+from tallyport.domain.jobs import Job
+from tallyport.store import connections, executions, failures, jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One job as of one moment."""
+
+    job: Job
+    category: str
+    source: Connection | None
+    destination: Connection | None
+    execution: Execution | None  # the active one, else the last that ended
+    previous: Execution | None  # the one before it
+    unresolved: int  # items that are failed now
+
+    @property
+    def active(self) -> Execution | None:
+        return None if self.execution is None or self.execution.has_ended else self.execution
+
+
+def find_job(tx: sa.Connection, job_id: str) -> Job:
+    """Give a job or refuse."""
+    job = jobs.find(tx, job_id)
+    if job is None:
+        raise NotFound(f"there is no job {job_id!r}")
+    return job
+
+
+def find_execution(tx: sa.Connection, execution_id: int) -> Execution:
+    """Give an execution or refuse."""
+    found = executions.find(tx, execution_id) if execution_id < 1 << 63 else None
+    if found is None:
+        raise NotFound(f"there is no execution {execution_id}")
+    return found
+
+
+def look(tx: sa.Connection, job: Job) -> Picture:
+    """Take the picture of one job."""
+    return look_many(tx, [job])[0]
+
+
+def look_many(tx: sa.Connection, several: Iterable[Job]) -> list[Picture]:
+    """Take pictures of several jobs; each connection is read once."""
+    categories = jobs.category_names(tx)
+    known: dict[str, Connection | None] = {}
+
+    def connection(connection_id: str | None) -> Connection | None:
+        if connection_id is None:
+            return None
+        if connection_id not in known:
+            known[connection_id] = connections.find(tx, connection_id)
+        return known[connection_id]
+
+    pictures = []
+    for job in several:
+        newest, _ = executions.page(tx, job_id=job.id, limit=2) if job.execution_id else ([], 0)
+        now = newest[0] if newest else None
+        pictures.append(
+            Picture(
+                job=job,
+                category=categories.get(job.category_id if job.category_id is not None else -1, "Default"),
+                source=connection(job.source_connection),
+                destination=connection(job.destination_connection),
+                execution=now,
+                previous=newest[1] if len(newest) > 1 else None,
+                unresolved=failures.count_unresolved(tx, job.number) if now is not None else 0,
+            )
+        )
+    return pictures

@@ -1,0 +1,107 @@
+"""Looking at jobs and their executions; nothing here changes anything."""
+
+from dataclasses import dataclass
+
+from tallyport.control.desk import Desk
+from tallyport.control.pictures import Picture, find_execution, find_job, look, look_many
+from tallyport.domain.executions import Execution
+from tallyport.domain.jobs import Job
+from tallyport.domain.states import ACTIVE, State
+from tallyport.store import executions, jobs
+
+_CHUNK = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedJobs:
+    """Which jobs; absent means any."""
+
+    states: tuple[State, ...] = ()
+    kind: str | None = None
+    text: str | None = None
+    category: int | None = None
+    parent: str | None = None
+    top_level: bool = False
+    active: bool | None = None
+    connection: str | None = None  # source
+    ascending: bool = False
+
+
+def job(desk: Desk, job_id: str) -> Picture:
+    """Give one job."""
+    with desk.database.read() as tx:
+        return look(tx, find_job(tx, job_id))
+
+
+def jobs_page(desk: Desk, wanted: WantedJobs, *, offset: int, limit: int) -> tuple[list[Picture], int]:
+    """Give one page of jobs, newest first, and the number of all that match."""
+    with desk.database.read() as tx:
+        if wanted.connection is None and wanted.category != -1:
+            found, total = jobs.page(tx, offset=offset, limit=limit, **_filters(wanted))
+        else:
+            every = [one for one in _all(tx, wanted) if _fits(one, wanted)]
+            found, total = every[offset : offset + limit], len(every)
+        return look_many(tx, found), total
+
+
+def job_ids(desk: Desk, wanted: WantedJobs) -> list[str]:
+    """Give the ids of all jobs that match."""
+    with desk.database.read() as tx:
+        return [one.id for one in _all(tx, wanted) if _fits(one, wanted)]
+
+
+def execution(desk: Desk, execution_id: int) -> tuple[Execution, Picture]:
+    """Give an execution with its job."""
+    with desk.database.read() as tx:
+        run = find_execution(tx, execution_id)
+        return run, look(tx, find_job(tx, run.job_id))
+
+
+def history(
+    desk: Desk, *, job_id: str | None, ended: bool | None, offset: int, limit: int
+) -> tuple[list[Execution], int]:
+    """Give one page of executions, newest first, of one job or of all."""
+    with desk.database.read() as tx:
+        if job_id is not None:
+            find_job(tx, job_id)
+        return executions.page(tx, job_id=job_id, ended=ended, offset=offset, limit=limit)
+
+
+def categories(desk: Desk) -> dict[int, str]:
+    """Give every category by id."""
+    with desk.database.read() as tx:
+        return jobs.category_names(tx)
+
+
+def add_category(desk: Desk, name: str) -> int:
+    """Give the id of a category, made when it is new."""
+    with desk.database.begin() as tx:
+        return jobs.category_named(tx, name)
+
+
+def _filters(wanted: WantedJobs) -> dict[str, object]:
+    states = set(wanted.states)
+    if wanted.active is not None:
+        chosen = ACTIVE if wanted.active else frozenset(State) - ACTIVE
+        states = (states or set(State)) & chosen
+    return {
+        "states": sorted(state.value for state in states),
+        "kind": wanted.kind,
+        "text": wanted.text,
+        "category": wanted.category if wanted.category != -1 else None,
+        "parent": wanted.parent,
+        "top_level": wanted.top_level,
+        "ascending": wanted.ascending,
+    }
+
+
+def _all(tx: jobs.sa.Connection, wanted: WantedJobs) -> list[Job]:
+    found: list[Job] = []
+    while block := jobs.page(tx, offset=len(found), limit=_CHUNK, **_filters(wanted))[0]:  # type: ignore[arg-type]
+        found += block
+    return found
+
+
+def _fits(one: Job, wanted: WantedJobs) -> bool:
+    in_category = wanted.category != -1 or one.category_id is None
+    return in_category and wanted.connection in (None, one.source_connection)

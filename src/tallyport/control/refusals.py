@@ -1,0 +1,79 @@
+"""Why a request is refused. ``api/problems.py`` gives each its status; nothing here knows one."""
+
+from collections.abc import Sequence
+
+from tallyport.domain.documents import Problem
+
+__all__ = [
+    "Conflict",
+    "Invalid",
+    "NotAllowed",
+    "NotBuilt",
+    "NotFound",
+    "NotSignedIn",
+    "Problem",
+    "Refusal",
+    "Stale",
+    "invalid",
+]
+
+
+class Refusal(Exception):
+    """A request that is not carried out; nothing has changed."""
+
+    code = "refused"
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.problems = tuple(problems)
+
+
+class NotFound(Refusal):
+    """There is no such thing, or it is deleted."""
+
+    code = "not_found"
+
+
+class Invalid(Refusal):
+    """What was sent cannot be used; ``problems`` say where and why."""
+
+    code = "invalid"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems), problems)
+
+
+class Conflict(Refusal):
+    """Not valid in the present state, or somebody else was faster."""
+
+    code = "conflict"
+
+
+class Stale(Refusal):
+    """The version the caller saw is not the version now."""
+
+    code = "stale"
+
+
+class NotAllowed(Refusal):
+    """The caller has not the right."""
+
+    code = "not_allowed"
+
+
+class NotSignedIn(Refusal):
+    """No valid token."""
+
+    code = "not_signed_in"
+
+
+class NotBuilt(Refusal):
+    """Part of the published interface that this version does not carry out."""
+
+    code = "not_implemented"
+
+
+def invalid(path: str, message: str, allowed: Sequence[str] = (), *, code: str = "unknown_value") -> Invalid:
+    """Make a refusal of one value."""
+    return Invalid([Problem(path, code, message, list(allowed))])

@@ -1,0 +1,119 @@
+"""What a person should hear about a transfer block that is valid: choices that cannot act, or not yet."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields
+
+from tallyport.domain.endpoints import Endpoint
+from tallyport.domain.policies import (
+    BatchMode,
+    ConflictResolution,
+    DeletePropagation,
+    DuplicateNames,
+    LockPropagation,
+    PermissionsPolicy,
+    Policies,
+    TransferType,
+)
+
+LATER: dict[str, str] = {
+    "account_map": "owners and grants are not mapped between accounts",
+    "group_map": "groups and grants are not mapped",
+    "impersonate_as": "the connection acts as its own account",
+    "metadata_map": "properties are not mapped",
+    "metadata_import": "no properties are imported",
+    "tags": "tags are not carried",
+    "rendition": "the original is carried",
+    "permissions.policy": "grants are not carried; permission bits of local files are",
+    "permissions.links": "shared links are not carried",
+    "permissions.failures": "no grants are carried, so none can fail",
+    "permissions.import": "no grants are imported",
+    "versioning.from_source.max": "only the newest content is carried",
+    "versioning.from_destination.max": "only the newest content is carried",
+    "restricted_content": "what a platform refuses is flagged",
+    "lock_propagation": "locks are not carried",
+    "performance.upload": "the rate is not limited",
+    "performance.download": "the rate is not limited",
+    "performance.parallel_writes.max": "requested alone counts",
+    "performance.retries": "it has no effect",
+    "batch_mode": "no platform here has a bulk call, items are carried one by one",
+    "on_initialize": "nothing is purged",
+    "item_inspection_policy": "content that is not carried is not tracked for validation",
+    "item_inspection_policy_next": "content that is not carried is not tracked for validation",
+    "quarantine": "what is replaced or deleted is not kept",
+}
+"""Keys that are accepted and checked, and what holds until they act. A key leaves when its behaviour lands."""
+
+_POLICY_OF = {  # where a policy is not named as its key
+    "permissions.policy": "permissions_policy",
+    "permissions.links": "permissions_links",
+    "permissions.failures": "permissions_failures",
+    "versioning.from_source.max": "versioning_from_source_max",
+    "versioning.from_destination.max": "versioning_from_destination_max",
+    "performance.upload": "upload",
+    "performance.download": "download",
+    "item_inspection_policy": "item_inspection",
+}
+_PLAIN_ONE_WAY = {TransferType.PUBLISH, TransferType.MOVE, TransferType.MIGRATE, TransferType.TAXONOMY}
+
+
+def warnings_of(
+    policies: Policies,
+    defaults: Policies,
+    set_by: Mapping[str, str],
+    found: Collection[str],
+    ends: Mapping[str, Endpoint],
+) -> Iterator[str]:
+    """Give one sentence for each choice that cannot act as it reads. ``found``: the dotted keys that were given."""
+    yield from _without_effect(policies, set_by, found, ends)
+    yield from _later(policies, defaults, found, ends)
+
+
+def _without_effect(
+    policies: Policies, set_by: Mapping[str, str], found: Collection[str], ends: Mapping[str, Endpoint]
+) -> Iterator[str]:
+    kind = policies.transfer_type
+    deletes = policies.delete_propagation
+    by_job = {key for key, who in set_by.items() if who == "job"}
+    if kind is TransferType.COPY and deletes in (
+        DeletePropagation.IGNORE_BOTH,
+        DeletePropagation.IGNORE_DESTINATION,
+    ):
+        yield f"delete_propagation: {deletes} acts as ignore_source in a copy job"
+    if kind in _PLAIN_ONE_WAY and "delete_propagation" in by_job:
+        yield f"delete_propagation: not used in a {kind} job"
+    if kind in _PLAIN_ONE_WAY and "conflict_resolution" in by_job:
+        winner = "the newer wins" if kind is TransferType.MOVE else "the source wins"
+        yield f"conflict_resolution: not used in a {kind} job, {winner}"
+    if kind is not TransferType.SYNC and policies.filter_destination:
+        yield f"filter.destination: not used in a {kind} job"
+    if kind is TransferType.MOVE and "duplicate_names" in by_job and policies.duplicate_names is DuplicateNames.RENAME:
+        yield "duplicate_names: a move job always warns and skips the second item of one name"
+    unbatched = [side for side, end in ends.items() if end.type in ("file", "custom")]
+    if unbatched and "batch_mode" in by_job and policies.batch_mode is not BatchMode.NONE:
+        yield f"batch_mode: not used where {' and '.join(unbatched)} is of type {ends[unbatched[0]].type}"
+    if policies.permissions_links and policies.permissions_policy is PermissionsPolicy.NONE:
+        yield "permissions.links: carries no links while permissions.policy is none"
+    if policies.lock_propagation is LockPropagation.MIRROR_OWNER and "account_map" not in found:
+        yield "lock_propagation: mirror_owner cannot find lock owners without an account_map"
+    if (
+        kind is TransferType.SYNC
+        and "conflict_resolution" in by_job
+        and policies.conflict_resolution is ConflictResolution.COPY
+    ):
+        yield "conflict_resolution: copy makes a sync job gather conflict copies, latest does not"
+
+
+def _later(
+    policies: Policies, defaults: Policies, found: Collection[str], ends: Mapping[str, Endpoint]
+) -> Iterator[str]:
+    names = {field.name for field in fields(Policies)}
+    for key, holds in LATER.items():
+        if key == "impersonate_as":
+            given = any(end.impersonate_as for end in ends.values())
+        else:
+            policy = _POLICY_OF.get(key, key)
+            given = key in found
+            if given and policy in names:
+                given = getattr(policies, policy) != getattr(defaults, policy)
+        if given:
+            yield f"{key}: accepted, not in force yet: {holds}"

@@ -1,0 +1,80 @@
+"""Vetoes over what the table wants. A guard answers its input, or something weaker: a skip or a flag.
+
+Order matters for the reason that is shown: type, size, refused content, then overwrite. Deletes and containers
+pass through untouched. A guard that cannot fire under an execution's policies and limits is not in its rules.
+"""
+
+from tallyport.domain.actions import Action, Flag, Reason, Skip, Transfer
+from tallyport.domain.capabilities import Limits
+from tallyport.domain.entries import Entry, Kind, Pair, Side
+from tallyport.domain.filters import extension_of
+from tallyport.domain.policies import (
+    ItemOverwrite,
+    LargeItem,
+    Policies,
+    RestrictedContent,
+    Symlinks,
+    TransferType,
+)
+from tallyport.domain.rules import Guard, Rules
+
+
+def guards_for(policies: Policies, source: Limits, destination: Limits) -> tuple[Guard, ...]:
+    """Choose the guards that can fire, in their order."""
+    receiving = [destination] if policies.transfer_type is not TransferType.SYNC else [source, destination]
+    could = {
+        symlink_unknown: policies.symlinks is Symlinks.COPY and not all(side.symlinks for side in receiving),
+        large_item: any(side.max_size is not None for side in receiving),
+        restricted_content: any(side.refused_extensions for side in receiving),
+        item_overwrite: policies.item_overwrite is not ItemOverwrite.OVERWRITE,
+    }
+    return tuple(guard for guard, can in could.items() if can)
+
+
+def carried(action: Transfer, pair: Pair) -> Entry:
+    """Give the entry that a transfer carries."""
+    entry = pair.source if action.to is Side.DESTINATION else pair.destination
+    assert entry is not None, "a transfer carries something that is there"
+    return entry
+
+
+def _receiving(action: Transfer, rules: Rules) -> Limits:
+    return rules.destination if action.to is Side.DESTINATION else rules.source
+
+
+def symlink_unknown(action: Action, pair: Pair, rules: Rules) -> Action:
+    """Flag a symlink on its way to a platform that has none."""
+    if type(action) is not Transfer or _receiving(action, rules).symlinks:
+        return action
+    if carried(action, pair).kind is Kind.SYMLINK:
+        return Flag(Reason.UNSUPPORTED, f"the {action.to} keeps no symlinks")
+    return action
+
+
+def large_item(action: Action, pair: Pair, rules: Rules) -> Action:
+    """Hold back a file above the receiving platform's size cap."""
+    if type(action) is Transfer:
+        size, most = carried(action, pair).size, _receiving(action, rules).max_size
+        if most is not None and size > most:
+            if rules.policies.large_item is LargeItem.SKIP:
+                return Skip(Reason.IGNORED_LARGE_ITEM_POLICY)
+            return Flag(Reason.TOO_LARGE, f"{size} bytes are more than the {most} that the {action.to} takes")
+    return action
+
+
+def restricted_content(action: Action, pair: Pair, rules: Rules) -> Action:
+    """Hold back a type of file that the receiving platform refuses."""
+    if type(action) is Transfer:
+        ending = extension_of(carried(action, pair).name)
+        if ending[1:] in _receiving(action, rules).refused_extensions:
+            if rules.policies.restricted_content in (RestrictedContent.SKIP, RestrictedContent.WARN):
+                return Skip(Reason.IGNORED_RESTRICTED_CONTENT_POLICY)
+            return Flag(Reason.UNSUPPORTED, f"the {action.to} refuses {ending} files")
+    return action
+
+
+def item_overwrite(action: Action, pair: Pair, rules: Rules) -> Action:
+    """Veto a transfer onto something that is there. Outranks conflict_resolution and delete_propagation."""
+    if type(action) is Transfer and action.replaces and rules.overwrite_veto is not None:
+        return rules.overwrite_veto
+    return action

@@ -1,0 +1,154 @@
+"""Names at the receiving side: characters, endings and lengths it refuses, names it takes already.
+
+Pure functions over :class:`~tallyport.domain.capabilities.Limits`. The order is fixed: transform, or encode;
+then truncate; then duplicates. Renaming what was renamed changes nothing, so a second run finds the same names.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from unicodedata import normalize
+
+from tallyport.domain.capabilities import Limits
+from tallyport.domain.paths import to_bytes
+from tallyport.domain.policies import DuplicateNames, Policies, TransferType
+
+
+class Named(NamedTuple):
+    """A name for the receiving side, or why there is none."""
+
+    name: str | None
+    processing: tuple[str, ...] = ()  # renamed encoded truncated deduplicated
+    problem: str = ""  # for people, when ``name`` is None
+
+
+def conflict_name(name: str, modified: int, limits: Limits) -> str:
+    """Name the losing copy of a conflict after its own time: ``report (conflict 2025-05-02T10-11-12Z).docx``."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=min(max(modified // 10**9, -(10**10)), 10**11))
+    return _marked(name, f" (conflict {moment:%Y-%m-%dT%H-%M-%S}Z)", limits)
+
+
+def fit(name: str, policies: Policies, limits: Limits) -> Named:
+    """Give the name an item gets at a platform, not regarding its neighbours."""
+    processing: list[str] = []
+    fitting = name
+    complaint = refusal(name, limits)
+    if complaint:
+        if not policies.segment_transform:
+            return Named(None, (), complaint)
+        encode = policies.encode_invalid_characters
+        fitting = _mend(name, limits, encode=encode)
+        processing.append("encoded" if encode and fitting != _mend(name, limits, encode=False) else "renamed")
+    if length(fitting) > limits.max_name:
+        if not policies.segment_truncate:
+            return Named(None, (), f"the name has {length(fitting)} bytes, the platform takes {limits.max_name}")
+        fitting = truncate(fitting, limits.max_name)
+        if length(fitting) > limits.max_name:
+            return Named(None, (), "the name cannot be cut to the length the platform takes")
+        fitting = _mend(fitting, limits, encode=False)  # the cut may leave a space or a dot at the end
+        processing.append("truncated")
+    return Named(fitting, tuple(processing))
+
+
+def refusal(name: str, limits: Limits) -> str | None:
+    """Say what a platform refuses in a name, length aside; None when nothing."""
+    bad = sorted({character for character in name if _is_bad(character, limits)})
+    if bad:
+        return f"the platform takes no {', '.join(map(ascii, bad))} in a name"
+    if limits.forbidden_endings and name.endswith(tuple(limits.forbidden_endings)):
+        return f"the platform takes no name that ends with {name[-1]!r}"
+    if _is_reserved(name, limits):
+        return f"the platform keeps the name {name} for itself"
+    return None
+
+
+def truncate(name: str, most: int) -> str:
+    """Cut a name from the right of its stem to at most so many bytes; the extension and one character stay."""
+    stem, extension = split_extension(name)
+    room = most - length(extension)
+    while len(stem) > 1 and length(stem) > room:
+        over = length(stem) - room
+        stem = stem[: max(1, len(stem) - max(1, over // 4))]
+    return stem + extension
+
+
+def distinct(
+    name: str, taken: Collection[str], policies: Policies, limits: Limits, *, is_container: bool = False
+) -> Named:
+    """Give a name that no neighbour has. ``taken`` holds the :func:`key` of each name in use at the destination.
+
+    Containers of one name are merged and never numbered. Move jobs always skip the second.
+    """
+    if is_container or key(name, limits) not in taken:
+        return Named(name)
+    if policies.duplicate_names is DuplicateNames.WARN or policies.transfer_type is TransferType.MOVE:
+        return Named(None, (), f"the destination has an item named {name} already")
+    number = 1
+    while True:
+        numbered = _marked(name, f"({number})", limits)
+        if key(numbered, limits) not in taken:
+            return Named(numbered, ("deduplicated",))
+        number += 1
+
+
+def key(name: str, limits: Limits) -> str:
+    """Give what two names must differ in for the platform to keep both."""
+    if limits.normalises_names:
+        name = normalize("NFC", name)
+    return (
+        name
+        if limits.case_sensitive
+        else normalize("NFC", name.casefold())
+        if limits.normalises_names
+        else name.casefold()
+    )
+
+
+def length(name: str) -> int:
+    """Give the bytes of a name."""
+    return len(to_bytes(name))
+
+
+def split_extension(name: str) -> tuple[str, str]:
+    """Give stem and extension with its dot; no extension longer than 16 bytes, none of a name that starts with it."""
+    stem, dot, extension = name.rpartition(".")
+    if not dot or not stem or not extension or length(extension) > 16:
+        return name, ""
+    return stem, dot + extension
+
+
+def _marked(name: str, mark: str, limits: Limits) -> str:
+    stem, extension = split_extension(name)
+    room = limits.max_name - length(mark)
+    if length(stem) + length(extension) > room:
+        stem, extension = split_extension(truncate(name, room))
+    return f"{stem}{mark}{extension}"
+
+
+def _mend(name: str, limits: Limits, *, encode: bool) -> str:
+    mended = "".join(
+        (_encoded(character) if encode else "_") if _is_bad(character, limits) else character for character in name
+    )
+    kept = mended.rstrip(limits.forbidden_endings) if limits.forbidden_endings else mended
+    mended = kept + "_" * (len(mended) - len(kept))
+    if _is_reserved(mended, limits):
+        stem, dot, rest = mended.partition(".")
+        mended = f"{stem}_{dot}{rest}"
+    return mended
+
+
+def _encoded(character: str) -> str:
+    return to_bytes(character).hex().upper()
+
+
+def _is_bad(character: str, limits: Limits) -> bool:
+    return character in limits.forbidden_characters or ("\ud800" <= character <= "\udfff" and limits.unicode_only)
+
+
+def _is_reserved(name: str, limits: Limits) -> bool:
+    if not limits.reserved_names:
+        return False
+    return (
+        name.partition(".")[0].rstrip(" ").casefold() in limits.reserved_names
+        or name.casefold() in limits.reserved_names
+    )

@@ -1,0 +1,213 @@
+"""The way from one connection to another, as a visit and a task see it.
+
+A :class:`Passage` joins the two connections of an execution; a :class:`Crossing` is one container on both sides,
+held open while it is visited. What is carried counts only once the passage has *settled* it: then it is visible
+and as durable as the job asks. Two kinds exist: ``passage_local`` for two local trees, ``transfer`` for the rest.
+Errors are :class:`~tallyport.domain.errors.TallyportError`. A passage is used by one thread.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from tallyport.domain.actions import Reason
+from tallyport.domain.capabilities import Limits
+from tallyport.domain.entries import Entry, Side
+from tallyport.domain.errors import REMEDIES, Scope, TallyportError
+from tallyport.domain.items import Status
+from tallyport.domain.policies import Policies
+from tallyport.engine.work import (
+    DeleteWork,
+    FinishWork,
+    LinkWork,
+    PartWork,
+    StampWork,
+    TaskReport,
+    Terms,
+    VisitWork,
+)
+
+PAGE = 20_000  # entries of one container that are held at once
+
+
+class Landed(NamedTuple):
+    """One item as it stands at the receiving side now."""
+
+    entry: Entry
+    hash: bytes | None
+    moved: int  # bytes written
+    level: int | None = None  # of the proof; None = that of the passage
+    processing: str = ""
+
+
+Settled = tuple[Any, Landed | TallyportError]
+"""What was given as the ticket, and what came of it."""
+
+
+class Listing(Protocol):
+    """The entries of one container as of one moment, our temporaries left out."""
+
+    count: int
+
+    def digest(self) -> bytes:
+        """Give a hash of all that a decision could see of the entries; equal listings give equal digests."""
+
+    def pages(self) -> Iterator[list[Entry]]:
+        """Give every entry that is still there once, in order of the bytes of their names, in pages."""
+
+    def names(self) -> Iterator[str]:
+        """Give all names, in any order."""
+
+    def containers(self) -> list[str]:
+        """Give the names of containers."""
+
+    def totals(self) -> tuple[int, int, int]:
+        """Give the numbers of entries that are no containers, of files, and of bytes in files."""
+
+
+class Crossing(Protocol):
+    """One container on both sides."""
+
+    def container(self, side: Side) -> Entry | None:
+        """Give the container itself, or None where it does not stand."""
+
+    def listing(self, side: Side) -> Listing:
+        """List one side; a container that does not stand there lists as empty."""
+
+    def look(self, side: Side, name: str) -> Entry | None:
+        """See one entry."""
+
+    def carry(self, to: Side, entry: Entry, name: str, *, replaces: Entry | None, ticket: Any) -> None:
+        """Carry a file or symlink to one side. Raises nothing: what came of it is given by ``settle``."""
+
+    def make(self, to: Side, entry: Entry, name: str) -> Entry:
+        """Make a container on one side, ready to be filled; one that stands there already is success."""
+
+    def stamp(self, to: Side, entry: Entry, name: str) -> Entry:
+        """Give what stands on one side the times and permissions of the entry."""
+
+    def rename(self, side: Side, name: str, new_name: str) -> None:
+        """Rename on one side, over nothing."""
+
+    def content_hash(self, side: Side, entry: Entry) -> bytes:
+        """Hash the content on one side."""
+
+    def sweep(self) -> None:
+        """Remove the temporaries of this execution that a crash left here."""
+
+    def seal(self) -> tuple[Entry | None, bool]:
+        """Set the destination container's own times and permissions where they differ.
+
+        Gives it as it stands, None where none is, and whether something was set.
+        """
+
+    def identity(self) -> bytes:
+        """Give what tells the destination container from another one, and from itself after a change in it."""
+
+    def close(self) -> None:
+        """Let go. Nothing may be unsettled."""
+
+
+class Passage(Protocol):
+    """What joins the two connections of one execution."""
+
+    source_limits: Limits
+    destination_limits: Limits
+    level: int  # domain.capabilities.VerifyLevel that a carried file reaches
+
+    def cross(self, work: VisitWork) -> Crossing:
+        """Open a container on both sides; the destination's is not touched when ``work`` says it is not there."""
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is unsettled that ``settle`` is due."""
+
+    def settle(self) -> list[Settled]:
+        """Make what was carried visible and durable; gives an outcome for each ticket since the last call."""
+
+    def part(self, work: PartWork, stopped: Callable[[], bool]) -> TaskReport: ...
+
+    def finish(self, work: FinishWork) -> TaskReport: ...
+
+    def link(self, work: LinkWork) -> list[TaskReport]: ...
+
+    def delete(self, work: DeleteWork) -> TaskReport: ...
+
+    def stamp(self, work: StampWork) -> TaskReport: ...
+
+    def close(self) -> None: ...
+
+
+LOCAL_PLATFORMS = frozenset({"fs", "local", "nfs"})
+
+
+def is_local(terms: Terms) -> bool:
+    """Tell whether both sides are folders of this machine, which mover processes carry between."""
+    return terms.source[0] in LOCAL_PLATFORMS and terms.destination[0] in LOCAL_PLATFORMS
+
+
+def open_passage(terms: Terms, policies: Policies) -> Passage:
+    """Open the right passage for a pair of connections."""
+    if not is_local(terms):
+        from tallyport.engine.transfer import open_connections
+
+        return open_connections(terms, policies)
+    import json
+
+    from tallyport.connectors.local import Local
+    from tallyport.engine.passage_local import LocalPassage
+
+    source, destination = (
+        Local(json.loads(settings)["path"], path.strip("/"), make=make)
+        for (_, settings, path), make in ((terms.source, False), (terms.destination, not policies.simulation))
+    )
+    return LocalPassage(source, destination, policies=policies, token=terms.token)
+
+
+def task_error(task_id: int, error: TallyportError) -> TaskReport:
+    """Report a task that failed, or one to be done again once the connection is well."""
+    if REMEDIES[error.kind][0] is Scope.CONNECTION:
+        return TaskReport(task_id, error=(str(error.kind), error.message), halted=str(error.kind))
+    return TaskReport(task_id, error=(str(error.kind), error.message))
+
+
+def item_done(
+    item: tuple[Any, ...], entry: Entry, *, content: bytes | None, level: int, moved: int
+) -> tuple[Any, ...]:
+    """Give a pending item its end: it stands at the destination as ``entry``."""
+    name, kind, _, reason, item_id, _, s_size, s_modified, s_tag = item[:9]
+    d_name = item[15] if len(item) > 15 else None
+    processing = item[16] if len(item) > 16 else ""
+    status = Status.PROCESSED if processing else Status.SUCCESS
+    return (
+        name,
+        kind,
+        int(status),
+        reason,
+        item_id,
+        0,
+        s_size,
+        s_modified,
+        s_tag,
+        entry.size,
+        entry.modified,
+        entry.tag,
+        content,
+        level,
+        moved,
+        d_name,
+        processing,
+        "",
+        1,
+    )
+
+
+def item_gone(item: tuple[Any, ...], side: str) -> tuple[Any, ...]:
+    """Give a pending delete its end. A moved item keeps its baseline, any other loses it."""
+    whole = (*item, *_REST[len(item) - 12 :])
+    is_moved = whole[3] == Reason.MOVED
+    facts = whole[6:13] if is_moved else (None,) * 7
+    wrote = 2 if side == Side.SOURCE else 1
+    return (*whole[:2], int(Status.SUCCESS), *whole[3:5], 0, *facts, *whole[13:17], "", wrote)
+
+
+_REST = (None, 0, 0, None, "", "", 0)  # the fields of an ItemResult from ``hash`` on, as they are by default

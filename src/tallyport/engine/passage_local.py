@@ -1,0 +1,605 @@
+"""The way between two local trees: descriptors held once a visit, one landing for many visits."""
+
+import errno
+import marshal
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import xxhash
+
+from tallyport.connectors.hashing import of_parts
+from tallyport.connectors.local import Local
+from tallyport.connectors.local_errors import refusal, translate
+from tallyport.connectors.local_files import (
+    Landed,
+    Landing,
+    copy_range,
+    finish,
+    hard_link,
+    hash_file,
+    sync_folder,
+)
+from tallyport.connectors.local_folders import (
+    TEMPORARY,
+    entry_at,
+    entry_of,
+    make_folder,
+    open_below,
+    remove,
+    rename_new,
+    same,
+    stamp,
+    stamp_fd,
+    sweep,
+)
+from tallyport.connectors.protocol import Facts
+from tallyport.domain.actions import Reason
+from tallyport.domain.capabilities import Durability, VerifyLevel
+from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
+from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.paths import segments, split
+from tallyport.domain.policies import Policies, TransferType
+from tallyport.engine.passage import PAGE, Settled, item_done, item_gone, task_error
+from tallyport.engine.work import (
+    DeleteWork,
+    FinishWork,
+    LinkWork,
+    PartWork,
+    StampWork,
+    TaskReport,
+    VisitWork,
+)
+
+_DIRECTORY, _SYMLINK_BITS, _FILE_BITS = stat.S_IFDIR >> 12, stat.S_IFLNK >> 12, stat.S_IFREG >> 12
+_SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
+_FILE = Kind.FILE
+
+
+class LocalPassage:
+    """Two folders of this machine."""
+
+    def __init__(self, source: Local, destination: Local, *, policies: Policies, token: str) -> None:
+        self.source = source
+        self.destination = destination
+        self.source_limits = source.limits
+        self.destination_limits = destination.limits
+        self.token = token
+        self.durability = policies.durability
+        self.verify = policies.verify
+        self.level = int(max(VerifyLevel.HASH, policies.verify))
+        self.is_dry = policies.simulation
+        self.both_ways = policies.transfer_type is TransferType.SYNC
+        self.landing = Landing(policies.durability, token)
+        self.failures: list[Settled] = []
+        self._times = policies.timestamps
+        self._owners = policies.preserve_owners
+        self._reads_back = policies.verify > VerifyLevel.HASH
+
+    def facts_of(self, entry: Entry) -> Facts:
+        """Give what travels with an entry under the job's policies."""
+        owner, group = (entry.owner, entry.group) if self._owners else (None, None)
+        return Facts(entry.size, entry.modified if self._times else None, entry.mode, owner, group)
+
+    def cross(self, work: VisitWork) -> "LocalCrossing":
+        return LocalCrossing(self, work)
+
+    @property
+    def full(self) -> bool:
+        return self.landing.full
+
+    def settle(self) -> list[Settled]:
+        failures, self.failures = self.failures, []
+        settled: list[Settled] = self.landing.settle()  # type: ignore[assignment]
+        if self._reads_back:
+            settled = [(ticket[0], self._read_back(outcome, *ticket[1:])) for ticket, outcome in settled]
+        return failures + settled if failures else settled
+
+    def ticket(self, ticket: Any, d_fd: int, name: str) -> Any:
+        """Keep with a ticket where to read again what it stands for, if that is asked for."""
+        return (ticket, d_fd, name) if self._reads_back else ticket
+
+    def _read_back(self, outcome: Landed | TallyportError, d_fd: int, name: str) -> Landed | TallyportError:
+        if isinstance(outcome, TallyportError) or outcome.entry.kind is not _FILE:
+            return outcome
+        try:
+            self.prove(d_fd, name, outcome.hash)
+        except TallyportError as error:
+            return error
+        return outcome
+
+    def prove(self, d_fd: int, name: str, expected: bytes) -> None:
+        """Read what was written, from the disk where the level asks for that; remove it when it is not equal."""
+        if self.verify is VerifyLevel.COLD:
+            _evict(d_fd, name)
+        if hash_file(d_fd, name) != expected:
+            remove(d_fd, name, _FILE, None)
+            raise refusal(ErrorKind.CORRUPT, "prove", name, "what was read back is not what was written")
+
+    # -- tasks
+
+    def part(self, work: PartWork, stopped: Callable[[], bool]) -> TaskReport:
+        try:
+            with self._beside(work.path, work.d_path) as (s_fd, name, d_fd, _):
+                content = copy_range(
+                    s_fd,
+                    name,
+                    d_fd,
+                    work.temporary,
+                    offset=work.offset,
+                    length=work.length,
+                    expect=Fingerprint(*work.source),
+                    durability=self.durability,
+                )
+        except TallyportError as error:
+            return task_error(work.task_id, error)
+        return TaskReport(work.task_id, hash=content)
+
+    def finish(self, work: FinishWork) -> TaskReport:
+        content = of_parts(work.hashes)
+        try:
+            with self._beside(work.path, work.d_path) as (s_fd, name, d_fd, d_name):
+                source = _still(s_fd, name, Fingerprint(*work.source))
+                replaces = _expected(d_name, work.item) if work.replaces else None
+                try:
+                    entry = finish(
+                        d_fd,
+                        work.temporary,
+                        d_name,
+                        facts=self.facts_of(source),
+                        replaces=replaces,
+                        durability=self.durability,
+                    )
+                except TallyportError as error:
+                    there = entry_at(d_fd, d_name) if error.kind is ErrorKind.NOT_FOUND else None
+                    if there is None or there.size != work.size or hash_file(d_fd, d_name) != content:
+                        raise
+                    entry = there  # it was finished before, and that was not recorded
+                if self._reads_back:
+                    self.prove(d_fd, d_name, content)
+        except TallyportError as error:
+            return task_error(work.task_id, error)
+        return TaskReport(
+            work.task_id, item_done(work.item, entry, content=content, level=self.level, moved=work.size)
+        )
+
+    def link(self, work: LinkWork) -> list[TaskReport]:
+        reports: dict[int, TaskReport] = {}
+        made: list[tuple[int, int, str, bytes, int]] = []  # position, descriptor, name, hash, moved
+        held: list[int] = []
+        folders: dict[str, int] = {}
+        try:
+            for position, task_id in enumerate(work.task_ids):
+                try:
+                    d_container, d_name = split(work.d_paths[position])
+                    if d_container not in folders:
+                        folders[d_container] = self.destination.open_container(d_container)
+                        held.append(folders[d_container])
+                    d_fd = folders[d_container]
+                    replaces = _expected(d_name, work.items[position]) if work.replaces[position] else None
+                    content, moved = self._link_one(work, position, d_fd, d_name, replaces, made)
+                    made.append((position, d_fd, d_name, content, moved))
+                except TallyportError as error:
+                    reports[position] = task_error(task_id, error)
+            if self.durability is not Durability.NONE:
+                with translate("sync the folder", ""):
+                    for d_fd in held:
+                        sync_folder(d_fd)
+            for position, d_fd, d_name, content, moved in made:
+                entry = entry_at(d_fd, d_name)
+                if entry is None:
+                    gone = refusal(ErrorKind.NOT_FOUND, "link", d_name, "it vanished at once")
+                    reports[position] = task_error(work.task_ids[position], gone)
+                    continue
+                item = work.items[position]
+                if not moved and position:
+                    item = (*item[:3], str(Reason.LINKED), *item[4:])
+                done = item_done(item, entry, content=content, level=self.level, moved=moved)
+                reports[position] = TaskReport(work.task_ids[position], done)
+        finally:
+            for d_fd in held:
+                os.close(d_fd)
+        return [reports[position] for position in range(len(work.task_ids))]
+
+    def _link_one(
+        self,
+        work: LinkWork,
+        position: int,
+        d_fd: int,
+        d_name: str,
+        replaces: Entry | None,
+        made: list[tuple[int, int, str, bytes, int]],
+    ) -> tuple[bytes, int]:
+        """Make one name of the group: a link to one that is made, or the content where there is none."""
+        container, name = split(work.paths[position])
+        s_fd = self.source.open_container(container)
+        try:
+            expected = _source_of(work.items[position])
+            entry = _still(s_fd, name, expected)
+            for _, first_fd, first_name, content, _ in made:
+                temporary = f"{TEMPORARY}{self.token}-{os.urandom(6).hex()}"
+                try:
+                    hard_link(first_fd, first_name, d_fd, d_name, replaces=replaces, temporary=temporary)
+                except TallyportError as error:
+                    if error.kind is not ErrorKind.UNSUPPORTED:
+                        raise
+                    break  # no (more) links on this file system: a copy holds the same
+                return content, 0
+            with Landing(self.durability, self.token) as landing:
+                landing.copy(
+                    s_fd,
+                    entry,
+                    d_fd,
+                    d_name,
+                    facts=self.facts_of(entry),
+                    replaces=replaces,
+                    new=False,
+                    ticket=None,
+                )
+                ((_, outcome),) = landing.settle()
+            if isinstance(outcome, TallyportError):
+                raise outcome
+            if self._reads_back:
+                self.prove(d_fd, d_name, outcome.hash)
+            return outcome.hash, outcome.moved
+        finally:
+            os.close(s_fd)
+
+    def delete(self, work: DeleteWork) -> TaskReport:
+        side = self.source if work.side == _SOURCE else self.destination
+        container, name = split(work.path)
+        kind = Kind(work.kind)
+        expect = None if kind is Kind.CONTAINER or work.expect is None else Fingerprint(*work.expect)
+        try:
+            fd = side.open_container(container)
+            try:
+                remove(fd, name, kind, expect)
+                if self.durability is not Durability.NONE:
+                    with translate("sync the folder", container):
+                        sync_folder(fd)
+            finally:
+                os.close(fd)
+        except TallyportError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                return task_error(work.task_id, error)
+        return TaskReport(work.task_id, item_gone(work.item, work.side))
+
+    def stamp(self, work: StampWork) -> TaskReport:
+        try:
+            s_fd = self.source.open_container(work.path)
+            try:
+                entry = entry_of("", os.fstat(s_fd))
+            finally:
+                os.close(s_fd)
+            d_fd = self.destination.open_container(work.d_path)
+            try:
+                with translate("set times and permissions of", work.d_path):
+                    stamp_fd(d_fd, self.facts_of(entry))
+                    if self.durability is not Durability.NONE:
+                        sync_folder(d_fd)
+            finally:
+                os.close(d_fd)
+        except TallyportError as error:
+            return task_error(work.task_id, error)
+        return TaskReport(work.task_id)
+
+    def close(self) -> None:
+        self.landing.discard()
+        self.source.close()
+        self.destination.close()
+
+    @contextmanager
+    def _beside(self, path: str, d_path: str) -> Iterator[tuple[int, str, int, str]]:
+        """Open the folders of one file on both sides."""
+        container, name = split(path)
+        d_container, d_name = split(d_path)
+        s_fd = self.source.open_container(container)
+        try:
+            d_fd = self.destination.open_container(d_container)
+            try:
+                yield s_fd, name, d_fd, d_name
+            finally:
+                os.close(d_fd)
+        finally:
+            os.close(s_fd)
+
+
+class LocalCrossing:
+    """One folder on both sides, each by a descriptor. A destination that is missing is made when it is needed."""
+
+    def __init__(self, passage: LocalPassage, work: VisitWork) -> None:
+        self._passage = passage
+        self._work = work
+        self._landing = passage.landing
+        self._s_fd = -1 if work.gone == "source" else passage.source.open_container(work.path)
+        self._d_fd = -1
+        self._must_open = False  # the destination lacks the rights to be filled
+        if work.s_only or work.gone == "destination" or (passage.is_dry and work.d_fresh):
+            return
+        try:
+            self._d_fd = passage.destination.open_container(work.d_path)
+            mode = os.fstat(self._d_fd).st_mode
+            self._must_open = mode & 0o300 != 0o300 and os.geteuid() != 0
+        except TallyportError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                self.close()
+                raise
+        except BaseException:
+            self.close()
+            raise
+
+    def _fd(self, side: Side) -> int:
+        return self._s_fd if side is _SOURCE else self._d_fd
+
+    def _ready(self, side: Side) -> int:
+        """Give the descriptor of a folder that can be written to."""
+        if side is _SOURCE:
+            return self._s_fd
+        if self._d_fd < 0:
+            self._d_fd = open_below(self._passage.destination.root_fd, self._work.d_path, make=True)
+        if self._must_open:
+            self._must_open = False
+            with translate("write to", self._work.d_path):
+                os.fchmod(self._d_fd, stat.S_IMODE(os.fstat(self._d_fd).st_mode) | 0o700)
+        return self._d_fd
+
+    def container(self, side: Side) -> Entry | None:
+        fd = self._fd(side)
+        if fd < 0:
+            return None
+        path = self._work.path if side is _SOURCE else self._work.d_path
+        return entry_of((segments(path) or [""])[-1] or ".", os.fstat(fd))
+
+    def listing(self, side: Side) -> "LocalListing":
+        return LocalListing(self._fd(side), self._work.path if side is _SOURCE else self._work.d_path)
+
+    def look(self, side: Side, name: str) -> Entry | None:
+        fd = self._fd(side)
+        if fd < 0:
+            return None
+        with translate("look at", name, side):
+            return entry_at(fd, name)
+
+    def carry(self, to: Side, entry: Entry, name: str, *, replaces: Entry | None, ticket: Any) -> None:
+        passage = self._passage
+        if to is _DESTINATION:
+            from_fd, to_fd, is_new = self._s_fd, self._d_fd, self._work.d_fresh
+        else:
+            from_fd, to_fd, is_new = self._d_fd, self._s_fd, False
+        if to_fd < 0 or self._must_open:
+            try:
+                to_fd = self._ready(to)
+            except TallyportError as error:
+                passage.failures.append((ticket, error))
+                return
+        if passage._reads_back:
+            ticket = (ticket, to_fd, name)
+        facts = passage.facts_of(entry)
+        if entry.kind is _FILE:
+            self._landing.copy(
+                from_fd, entry, to_fd, name, facts=facts, replaces=replaces, new=is_new, ticket=ticket
+            )
+        else:
+            self._landing.symlink(
+                entry, to_fd, name, facts=facts, replaces=replaces, new=is_new, ticket=ticket
+            )
+
+    def make(self, to: Side, entry: Entry, name: str) -> Entry:
+        fd = self._ready(to)
+        self._landing.touch(fd)
+        return make_folder(fd, name, 0o777 if entry.mode is None else entry.mode)
+
+    def stamp(self, to: Side, entry: Entry, name: str) -> Entry:
+        fd = self._ready(to)
+        self._landing.touch(fd)
+        return stamp(fd, name, self._passage.facts_of(entry))
+
+    def rename(self, side: Side, name: str, new_name: str) -> None:
+        fd = self._ready(side)
+        with translate("rename", name, side):
+            rename_new(fd, name, fd, new_name)
+        self._landing.touch(fd)
+
+    def content_hash(self, side: Side, entry: Entry) -> bytes:
+        return hash_file(self._fd(side), entry.name)
+
+    def sweep(self) -> None:
+        if self._d_fd >= 0:
+            sweep(self._d_fd, self._passage.token)
+        if self._passage.both_ways and self._s_fd >= 0:
+            sweep(self._s_fd, self._passage.token)
+
+    def seal(self) -> tuple[Entry | None, bool]:
+        if self._d_fd < 0:
+            return None, False
+        with translate("set times and permissions of", self._work.d_path):
+            before = os.fstat(self._d_fd)
+            if self._s_fd >= 0:
+                stamp_fd(self._d_fd, self._passage.facts_of(entry_of(".", os.fstat(self._s_fd))))
+            after = os.fstat(self._d_fd)
+        has_changed = before.st_ctime_ns != after.st_ctime_ns
+        if has_changed:
+            self._landing.touch(self._d_fd)
+        return entry_of(".", after), has_changed
+
+    def identity(self) -> bytes:
+        if self._d_fd < 0:
+            return b"nothing"
+        st = os.fstat(self._d_fd)
+        return b"%d %d %d %d" % (st.st_dev, st.st_ino, st.st_mtime_ns, st.st_ctime_ns)
+
+    def close(self) -> None:
+        for fd in (self._s_fd, self._d_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._s_fd = self._d_fd = -1
+
+
+class LocalListing:
+    """The entries of a folder: with their stats up to one page, by names alone above."""
+
+    def __init__(self, fd: int, path: str) -> None:
+        self._fd = fd
+        self._path = path
+        self._rows: list[tuple[str, os.stat_result]] = []
+        self._names: list[str] | None = None
+        self._digest: bytes | None = None
+        self._totals: tuple[int, int, int] | None = None
+        self._containers: list[str] | None = None
+        self.count = 0
+        if fd >= 0:
+            with translate("list", path):
+                self._read()
+
+    def _read(self) -> None:
+        rows, take = self._rows, self._rows.append
+        with os.scandir(self._fd) as found:
+            for item in found:
+                name = item.name
+                if name[:11] == TEMPORARY:
+                    continue
+                try:
+                    take((name, item.stat(follow_symlinks=False)))
+                except FileNotFoundError:
+                    continue
+                if len(rows) > PAGE:
+                    self._names = [name for name, _ in rows]
+                    rows.clear()
+                    self._names.extend(item.name for item in found if item.name[:11] != TEMPORARY)
+                    break
+        if self._names is None:
+            rows.sort()
+            self.count = len(rows)
+        else:
+            self._names.sort(key=os.fsencode)
+            self.count = len(self._names)
+
+    def _stats(self) -> Iterator[list[tuple[str, os.stat_result]]]:
+        """Give names with stats, in pages, and work out digest and totals on the way."""
+        if self._names is None:
+            if self._totals is None:
+                self._count([self._rows])
+            yield self._rows
+            return
+        running = xxhash.xxh3_128()
+        others = files = size = 0
+        containers: list[str] = []
+        for start in range(0, len(self._names), PAGE):
+            page = []
+            with translate("list", self._path):
+                for name in self._names[start : start + PAGE]:
+                    try:
+                        page.append((name, os.stat(name, dir_fd=self._fd, follow_symlinks=False)))
+                    except FileNotFoundError:
+                        continue
+            running.update(_seen(page))
+            more = _sums(page)
+            others, files, size = others + more[0], files + more[1], size + more[2]
+            containers.extend(name for name, st in page if st.st_mode >> 12 == _DIRECTORY)
+            yield page
+        self._digest = running.digest()
+        self._totals = others, files, size
+        self._containers = containers
+
+    def _count(self, pages: list[list[tuple[str, os.stat_result]]]) -> None:
+        (page,) = pages
+        self._totals = _sums(page)
+        self._containers = [name for name, st in page if st.st_mode >> 12 == _DIRECTORY]
+
+    def _go_through(self) -> None:
+        if self._totals is None:
+            for _ in self._stats():
+                pass
+
+    def digest(self) -> bytes:
+        self._go_through()
+        if self._digest is None:
+            self._digest = xxhash.xxh3_128_digest(_seen(self._rows))
+        return self._digest
+
+    def pages(self) -> Iterator[list[Entry]]:
+        if self.count == 0:
+            return
+        for page in self._stats():
+            entries = [entry_of(name, st) for name, st in page]
+            for position, (name, st) in enumerate(page):
+                if st.st_mode >> 12 == _SYMLINK_BITS:
+                    entries[position] = self._symlink(name, entries[position])
+            yield [entry for entry in entries if entry.name]
+
+    def _symlink(self, name: str, entry: Entry) -> Entry:
+        """Add the target of a symlink; one that vanished or changed is seen as what it is now."""
+        try:
+            return entry._replace(target=os.readlink(name, dir_fd=self._fd))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EINVAL):
+                raise
+        with translate("look at", name):
+            return entry_at(self._fd, name) or entry._replace(name="")
+
+    def names(self) -> Iterator[str]:
+        return iter(self._names if self._names is not None else [name for name, _ in self._rows])
+
+    def containers(self) -> list[str]:
+        self._go_through()
+        return self._containers or []
+
+    def totals(self) -> tuple[int, int, int]:
+        self._go_through()
+        return self._totals or (0, 0, 0)
+
+
+def _seen(page: list[tuple[str, os.stat_result]]) -> bytes:
+    """Write down all of a page that a decision looks at; of a container only that it is there."""
+    return marshal.dumps(
+        [
+            (name, st.st_mode, st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns)
+            if st.st_mode >> 12 != _DIRECTORY
+            else (name, _DIRECTORY)
+            for name, st in page
+        ],
+        2,
+    )
+
+
+def _sums(page: list[tuple[str, os.stat_result]]) -> tuple[int, int, int]:
+    sizes = [st.st_size for _, st in page if st.st_mode >> 12 == _FILE_BITS]
+    others = sum(st.st_mode >> 12 != _DIRECTORY for _, st in page)
+    return others, len(sizes), sum(sizes)
+
+
+def _still(s_fd: int, name: str, expected: Fingerprint) -> Entry:
+    """Give the source's entry, if it is the one that was planned."""
+    with translate("look at", name, _SOURCE):
+        entry = entry_at(s_fd, name)
+    if entry is None:
+        raise refusal(ErrorKind.NOT_FOUND, "read", name, "it vanished since it was listed", _SOURCE)
+    if not same(entry, expected) or entry.kind is not _FILE:
+        raise refusal(
+            ErrorKind.CHANGED_DURING_COPY, "read", name, "it changed since it was listed", _SOURCE
+        )
+    return entry
+
+
+def _source_of(item: tuple[Any, ...]) -> Fingerprint:
+    return Fingerprint(item[6], item[7], item[8])
+
+
+def _expected(name: str, item: tuple[Any, ...]) -> Entry | None:
+    """Give what a pending item says stands at the destination, to be replaced."""
+    if item[9] is None:
+        return None
+    return Entry(name, Kind.FILE, item[9], item[10], item[11])
+
+
+def _evict(d_fd: int, name: str) -> None:
+    """Have the next read of a file come from the disk, as far as the system lets us."""
+    with translate("prove", name):
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=d_fd)
+        try:
+            os.fdatasync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(fd)

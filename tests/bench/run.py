@@ -1,0 +1,284 @@
+"""Measures Tallyport beside its peers. `python3 dev.py bench W1 --against rclone,rsync,cp`.
+
+Every round runs each program once, in turn, on one file system and with warm caches. What is printed are
+medians, ratios and the goals; at full scale the reference page is brought up to date.
+
+Beside the workloads there are three measures of ours alone: `memory` (of all processes, at 100 000 and at
+1 000 000 items), `start` (processor time from the call to the first byte at the destination) and `decide`
+(decisions a second).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, ROOT)
+
+from tallyport.testing import trees  # noqa: E402
+from tests.bench import decide, measure, programs, report  # noqa: E402
+from tests.bench.measure import Cost  # noqa: E402
+from tests.bench.programs import Program  # noqa: E402
+from tests.bench.workloads import WORKLOADS, Workload, scaled  # noqa: E402
+
+PAGE = os.path.join(ROOT, "docs", "reference", "benchmarks.md")
+ALONE = ("memory", "start", "decide")
+ROOM = 300 * 10**6  # bytes of memory that all our processes may hold at 1 000 000 items
+GROWTH = 1.15  # from 100 000 to 1 000 000 items
+START = 1.0  # seconds of processor time to the first byte
+LEDGER = 700  # bytes for an item, indexes included
+
+
+def main() -> int:
+    """Run what was asked for; 1 if a program failed."""
+    options = arguments()
+    if problem := what_is_missing(options.against):
+        print(problem, file=sys.stderr)
+        return 1
+    measure.adopt_orphans()
+    with tempfile.TemporaryDirectory(prefix="tallyport-bench-", dir=options.folder) as folder:
+        bench = Bench(folder, options)
+        for name in options.what:
+            print(f"\n{name}", flush=True)
+            if name in WORKLOADS:
+                bench.compare(name, WORKLOADS[name])
+            else:
+                getattr(bench, name)()
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    every = [*WORKLOADS, *ALONE]
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{' '.join(every)} (default: W1 W2 W3 W4)")
+    parser.add_argument("--against", default="rclone,rsync,cp", help=f"of {','.join(programs.PEERS)}")
+    parser.add_argument("--scale", type=float, default=1.0, help="smaller trees, for a first look")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", help="where to work: its file system is the one that is measured")
+    parser.add_argument("--write", action=argparse.BooleanOptionalAction, help="the page; default: at full scale")
+    options = parser.parse_args()
+    options.what = options.what or ["W1", "W2", "W3", "W4"]
+    options.against = [name for name in options.against.split(",") if name]
+    if unknown := sorted({*options.what} - {*every} | {*options.against} - {*programs.PEERS}):
+        parser.error(f"unknown: {' '.join(unknown)}")
+    options.write = options.scale == 1.0 if options.write is None else options.write
+    return options
+
+
+def what_is_missing(peers: Sequence[str]) -> str:
+    """Say what stands in the way, or nothing."""
+    if missing := programs.missing(peers):
+        return f"not on this machine: {', '.join(missing)} (`python3 dev.py bench` installs them)"
+    done = subprocess.run([*programs.OURS, "--version"], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else f"tallyport does not start: {done.stderr.strip()}"
+
+
+class Bench:
+    """A folder to work in, and what was asked for."""
+
+    def __init__(self, folder: str, options: argparse.Namespace) -> None:
+        self.folder = folder
+        self.options = options
+        self.facts = report.machine(folder)
+        self.versions = programs.versions(options.against)
+
+    # Ours and its peers
+
+    def compare(self, name: str, workload: Workload) -> None:
+        """Measure one workload with all programs, and print and keep the table."""
+        source = os.path.join(self.folder, "source")
+        made = workload.make(source, self.options.scale)
+        say(f"{workload.title}: {made.files} files, {made.bytes / 1e6:.0f} MB")
+        ours = [programs.tallyport(level) for level in workload.levels]
+        peers = {name: programs.peer(name) for name in self.options.against}
+        everybody = [*ours, *peers.values()]
+        costs: dict[str, list[Cost]] = {program.name: [] for program in everybody}
+        if not workload.first:
+            for program in everybody:
+                self.once(program, source, made, again=False)
+        for number in range(self.options.rounds):
+            if workload.change is not None:
+                workload.change(source, number)
+            for program in turned(everybody, number):
+                cost = self.once(program, source, made, again=not workload.first, sync=workload.sync)
+                costs[program.name].append(cost)
+                say(f"round {number + 1}  {program.name:<18} {cost.wall:7.2f} s  {cost.cpu:7.2f} s CPU")
+                if workload.first:
+                    self.forget(program)
+        short = {program.name: name for name, program in peers.items()}
+        rows = [
+            report.Row(
+                name=program.name,
+                peer=short.get(program.name, ""),
+                cost=measure.middle(costs[program.name]),
+            )
+            for program in everybody
+        ]
+        self.publish(name, workload.title, report.table(rows, workload.goals))
+        for program in everybody:
+            self.forget(program)
+        trees.remove_tree(source)
+
+    def once(self, program: Program, source: str, made: trees.Tree, *, again: bool, sync: bool = False) -> Cost:
+        """Run a program once, and see that it did its work."""
+        destination, data = self.places(program)
+        os.makedirs(destination, exist_ok=True)
+        os.sync()  # what others left to be written is not this program's to wait for
+        command = program.command(source, destination, data, again=again)
+        cost = measure.run(command, env=environment())
+        if sync:
+            begun = time.perf_counter()
+            subprocess.run(["sync", "-f", destination], check=True)
+            cost = with_wall(cost, cost.wall + time.perf_counter() - begun)
+        if cost.status not in program.fine:
+            raise SystemExit(f"{' '.join(command)} ended with {cost.status}: {cost.out[-500:]}")
+        if not again and trees.count(destination).files != made.files:
+            raise SystemExit(f"{program.name} did not copy all files")
+        return cost
+
+    def places(self, program: Program) -> tuple[str, str]:
+        """Give the destination and the data folder of a program."""
+        place = os.path.join(self.folder, program.name.replace(" ", "-").replace(",", ""))
+        return os.path.join(place, "destination"), os.path.join(place, "data")
+
+    def forget(self, program: Program) -> None:
+        """Remove what a program made, so that its next run starts anew."""
+        shutil.rmtree(os.path.dirname(self.places(program)[0]), ignore_errors=True)
+
+    # Ours alone
+
+    def memory(self) -> None:
+        """Measure the memory of all our processes, at 100 000 and at 1 000 000 items, and the ledger's size."""
+        lines = [["items", "run", "memory MB", "shared pages once MB", "ledger bytes an item", "goal", ""]]
+        firsts: list[Cost] = []
+        program = programs.tallyport()
+        for factor in (1, 10):
+            source = os.path.join(self.folder, "source")
+            files = scaled(100_000 * factor, self.options.scale)
+            made = trees.bench_tree(source, files=files, folders=max(files // 100, 1), smallest=1, largest=trees.KIB)
+            say(f"{made.items} items")
+            for again in (False, True):
+                cost = self.once(program, source, made, again=again)
+                ledger = folder_size(self.places(program)[1]) / made.items
+                goal, verdict = "", ""
+                if not again:
+                    firsts.append(cost)
+                    goal = f"<= {ROOM / 1e6:.0f} MB, <= {LEDGER} bytes"
+                    verdict = "met" if cost.memory <= ROOM and ledger <= LEDGER else "missed"
+                megabytes = [f"{cost.memory / 1e6:.0f}", f"{cost.shared / 1e6:.0f}"]
+                which = "second" if again else "first"
+                lines.append([f"{made.items:,}", which, *megabytes, f"{ledger:.0f}", goal, verdict])
+            self.forget(program)
+            trees.remove_tree(source)
+        growth = firsts[1].memory / firsts[0].memory
+        verdict = "met" if growth <= GROWTH else "missed"
+        lines.append(["growth, tenfold items", "", f"{growth:.2f} x", "", "", f"<= {GROWTH} x", verdict])
+        self.publish("memory", "memory of all our processes", lines)
+
+    def start(self) -> None:
+        """Measure the processor time from the call to the first byte at the destination, and of a whole run."""
+        source = os.path.join(self.folder, "source")
+        made = trees.bench_tree(source, files=1, folders=1, smallest=trees.MIB, largest=trees.MIB)
+        program = programs.tallyport()
+        firsts: list[float] = []
+        walls: list[float] = []
+        wholes: list[Cost] = []
+        for _ in range(max(self.options.rounds, 3)):
+            destination, _data = self.places(program)
+            os.makedirs(destination, exist_ok=True)
+            command = program.command(source, destination, self.places(program)[1])
+            begun = time.perf_counter()
+
+            def look(running: subprocess.Popen[bytes], destination: str = destination) -> None:
+                while running.poll() is None and not has_bytes(destination):
+                    time.sleep(0.001)
+                firsts.append(measure.processor_time(running.pid))
+
+            wholes.append(measure.run(command, env=environment(), while_it_runs=look))
+            walls.append(time.perf_counter() - begun)
+            self.forget(program)
+        first = sorted(firsts)[len(firsts) // 2]
+        whole = measure.middle(wholes)
+        verdict = "met" if first <= START else f"missed by {first / START - 1:.0%}"
+        self.publish(
+            "start",
+            f"one-shot of {made.files} file",
+            [
+                ["", "CPU s", "wall s", "goal", ""],
+                ["to the first byte at the destination", f"{first:.2f}", "", f"<= {START:g} s CPU", verdict],
+                ["to the end", f"{whole.cpu:.2f}", f"{whole.wall:.2f}", "", ""],
+            ],
+        )
+        trees.remove_tree(source)
+
+    def decide(self) -> None:
+        """Measure how many pairs are decided on in a second, on one core."""
+        count = scaled(300_000, self.options.scale)
+        lines = [["pairs", "decisions a second"]]
+        lines += [[what, f"{rate:,.0f}"] for what, rate in decide.rates(count)]
+        self.publish("decide", "decisions a second, one core", lines)
+
+    def publish(self, name: str, title: str, lines: list[list[str]]) -> None:
+        """Print a table, and write it to the page when that is wished."""
+        print(f"\n{report.as_text(lines)}\n", flush=True)
+        if not self.options.write:
+            return
+        page = report.PAGE_HEAD
+        if os.path.exists(PAGE):
+            with open(PAGE, encoding="utf-8") as stream:
+                page = stream.read()
+        command = f"python3 dev.py bench {name}"
+        if name in WORKLOADS:
+            command += f" --against {','.join(self.options.against)} --rounds {self.options.rounds}"
+        command += "" if self.options.scale == 1.0 else f" --scale {self.options.scale:g}"
+        content = report.section(name, title, command, self.facts, self.versions, lines)
+        os.makedirs(os.path.dirname(PAGE), exist_ok=True)
+        with open(PAGE, "w", encoding="utf-8") as stream:
+            stream.write(report.put(page, name, content))
+
+
+def turned(everybody: list[Program], number: int) -> list[Program]:
+    """Give the programs in the order of this round: each round another one begins."""
+    place = number % len(everybody)
+    return everybody[place:] + everybody[:place]
+
+
+def with_wall(cost: Cost, wall: float) -> Cost:
+    return Cost(wall=wall, cpu=cost.cpu, memory=cost.memory, shared=cost.shared, status=cost.status, out=cost.out)
+
+
+def environment() -> dict[str, str]:
+    """Give the variables that programs are measured under: none of ours from outside."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TALLYPORT_")}
+
+
+def has_bytes(folder: str) -> bool:
+    """Tell whether any file below a folder, whatever its name, has content."""
+    for here, _, names in os.walk(folder):
+        for name in names:
+            try:
+                if os.lstat(os.path.join(here, name)).st_size:
+                    return True
+            except OSError:
+                continue
+    return False
+
+
+def folder_size(folder: str) -> int:
+    """Give the bytes that all files below a folder take."""
+    return sum(os.lstat(os.path.join(here, name)).st_size for here, _, names in os.walk(folder) for name in names)
+
+
+def say(what: str) -> None:
+    print(f"  {what}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
