@@ -131,9 +131,7 @@ class Server:
     def answers(self) -> bool:
         """Tell whether the health check is good; fail if the server is gone."""
         assert self.program is not None
-        assert self.program.poll() is None, (
-            f"the server ended with {self.program.returncode}:\n{self.words()}"
-        )
+        assert self.program.poll() is None, f"the server ended with {self.program.returncode}:\n{self.words()}"
         try:
             with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
                 return bool(answer.status == 200)
@@ -230,9 +228,7 @@ class Server:
             state = self.state(job)
             if state["status"] in ("complete", "failed", "canceled"):
                 return state
-            assert time.monotonic() < end, (
-                f"still {state['status']} after {patience} s: {state}\n{self.words()}"
-            )
+            assert time.monotonic() < end, f"still {state['status']} after {patience} s: {state}\n{self.words()}"
             time.sleep(0.1)
 
     def items(self, job: str) -> Iterator[dict[str, Any]]:
@@ -316,4 +312,31 @@ def totals(data: str) -> dict[str, int]:
     return dict(zip(names, values, strict=True))
 
 
+def failed_items(data: str) -> list[dict[str, Any]]:
+    """List the failed items of the last run, as the command does."""
+    listed = json.loads(tallyport("failed", "last", "--format", "json", data=data).expect(DONE).out)
+    assert isinstance(listed, list)
+    return listed
+
+
 SUCCESS, RETRY, FLAGGED, SKIPPED = 1, 3, 4, 5  # domain.items.Status, as stored
+
+
+def reasons(data: str) -> list[tuple[str, str]]:
+    """Give the name and the reason of each item that failed, from the ledger."""
+    listed = rows(data, "SELECT name, reason FROM items WHERE status IN (3, 4) ORDER BY name")
+    return [(os.fsdecode(name), reason) for name, reason in listed]
+
+
+def text(path: str) -> str:
+    """Give the content of a file, as text."""
+    with open(path, errors="replace") as stream:
+        return stream.read()
+
+
+# Root may read and write everything; without these two rights it is bound by modes like anybody else.
+AS_ANYBODY = (
+    ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
+    if os.geteuid() == 0
+    else []
+)

@@ -122,13 +122,13 @@ def test_a_failed_item_is_named_and_only_it_is_retried(place, data):
     os.makedirs(in_the_way)
 
     result = product.copy(source, destination, data=data).expect(FAILED_ITEMS).result
-    failed = product.tallyport("failed", str(result["run_id"]), "--format", "json", data=data).expect(DONE)
+    failed = product.failed_items(data)
     os.rmdir(in_the_way)
     before = compare.snapshot(destination)
-    product.tallyport("runs", "retry", str(result["run_id"]), data=data).expect(DONE)
+    product.tallyport("runs", "retry", "last", data=data).expect(DONE)
 
     assert result["failed"] == 1
-    assert "file-0000041.dat" in failed.out
+    assert [(item["path"], item["reason"]) for item in failed] == [("folder-0002/file-0000041.dat", "kind_conflict")]
     assert compare.differences(source, destination) == []
     after = compare.snapshot(destination)
     written = {path for path in after if before.get(path) != after[path]}
@@ -157,8 +157,7 @@ def test_ctrl_c_stops_cleanly_and_the_run_goes_on_later(place, data):
     assert compare.leftovers(destination) == []
     assert "resume" in out + err
 
-    run = str(runs(data)[0]["run_id"])
-    product.tallyport("runs", "resume", run, data=data).expect(DONE)
+    product.tallyport("runs", "resume", "last", data=data).expect(DONE)
 
     assert compare.differences(source, destination) == []
     assert sum(product.item_counts(data).values()) == made.items
@@ -167,16 +166,6 @@ def test_ctrl_c_stops_cleanly_and_the_run_goes_on_later(place, data):
 def any_file(folder: str) -> bool:
     """Tell whether anything but folders and temporaries is below a folder."""
     return any(not name.startswith(".tallyport-") for _, _, names in os.walk(folder) for name in names)
-
-
-def runs(data: str) -> list[dict[str, object]]:
-    """List the runs of a data folder, newest first."""
-    import json
-
-    listed = json.loads(product.tallyport("runs", "list", "--json", data=data).expect(DONE).out)
-    found = listed["runs"] if isinstance(listed, dict) else listed
-    assert isinstance(found, list)
-    return found
 
 
 @pytest.mark.timeout(240)

@@ -60,19 +60,23 @@ class World:
         self.ticks = 0
 
     def write(self, side: Side, path: str, content: str, modified: int, kind: Kind = Kind.FILE) -> None:
-        """Put a file or a symlink there, and the containers above it; a container in the way is left alone."""
+        """Put a file or a symlink there, and the containers above it; what is in the way is left alone."""
         tree = self.trees[side]
-        for above in containers_of(path):
-            if tree.get(above, Node(Kind.CONTAINER)).kind is not Kind.CONTAINER:
-                return
-            self.make(side, above)
-        if path not in tree or tree[path].kind is not Kind.CONTAINER:
+        if self._opened(side, path) and (path not in tree or tree[path].kind is not Kind.CONTAINER):
             self.ticks += 1
             tree[path] = Node(kind, content, modified, self.ticks)
 
     def make(self, side: Side, path: str) -> None:
-        """Make a container where nothing stands."""
-        self.trees[side].setdefault(path, Node(Kind.CONTAINER))
+        """Make a container, and those above it, where nothing stands in the way."""
+        if self._opened(side, path):
+            self.trees[side].setdefault(path, Node(Kind.CONTAINER))
+
+    def _opened(self, side: Side, path: str) -> bool:
+        tree = self.trees[side]
+        for above in containers_of(path):
+            if tree.setdefault(above, Node(Kind.CONTAINER)).kind is not Kind.CONTAINER:
+                return False
+        return True
 
     def touch(self, side: Side, path: str) -> None:
         """Change no content and no time of last change, as chmod does."""
@@ -135,6 +139,7 @@ class Run:
         self.actions: dict[str, Action] = {}
         self.questions = 0  # most asked for one item
         self.lost: set[str] = set()  # contents that an action may take from the world, by its own word
+        self.stayed: set[str] = set()
         self._deletes: list[tuple[Side, str, Action]] = []
 
     def __call__(self) -> dict[str, Action]:
@@ -214,15 +219,12 @@ class Run:
                     self.lost.add(there.content)
                 elif there is not None and keep_as is not None:
                     kept = "/".join([*path.split("/")[:-1], keep_as])
-                    assert kept not in world.trees[to]
+                    while kept in world.trees[to]:
+                        kept += "'"
                     world.trees[to][kept] = there
-                for above in containers_of(path):
-                    world.make(to, above)
-                world.ticks += 1
-                world.trees[to][path] = node._replace(tag=world.ticks)
+                world.write(to, path, node.content, node.modified, node.kind)
+                assert world.trees[to][path].content == node.content
             case MakeContainer(to=to):
-                for above in containers_of(path):
-                    world.make(to, above)
                 world.make(to, path)
             case Stamp(to=to):
                 world.ticks += 1
@@ -259,8 +261,11 @@ class Run:
     def _delete(self) -> None:
         for side, path, action in reversed(self._deletes):
             tree = self.world.trees[side]
-            if path not in tree or any(name.startswith(f"{path}/") for name in tree):
-                continue  # a container that is not empty stays
+            if path not in tree:
+                continue
+            if any(name.startswith(f"{path}/") for name in tree):
+                self.stayed.add(path)  # a container with something in it that is left alone
+                continue
             self.lost.add(tree[path].content)
             del tree[path]
             if isinstance(action, Delete):
@@ -289,8 +294,7 @@ def world_of(source: str, destination: str = "") -> World:
     for side, text in ((SOURCE, source), (DESTINATION, destination)):
         for path, content, modified in tree(text):
             if path.endswith("/"):
-                for above in containers_of(path):
-                    world.make(side, above)
+                world.make(side, path[:-1])
             else:
                 world.write(side, path, content, modified)
     return world

@@ -82,7 +82,8 @@ class Port:
     def begin(self, policies: Policies | None = None, **values: Any) -> int:
         chosen = policies or Policies(transfer_type=TransferType.COPY)
         with self.database.begin() as tx:
-            made = executions.add(tx, job_id=self.job.id, trigger="cli", policies=policies_to_json(chosen), **values)
+            given = {"trigger": "cli", "policies": policies_to_json(chosen)} | values
+            made = executions.add(tx, job_id=self.job.id, **given)
         if self.engine is not None:
             self.engine.nudge()
         return made.id

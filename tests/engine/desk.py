@@ -259,10 +259,9 @@ class Desk:
             rows.pop(to_bytes(item.name), None)
             return
         item_id = item.item_id or (self.container_id(path) if item.kind == 2 else self.new_id())
-        status = 1 if item.kind == 2 and item.status == 0 and not self.policies.simulation else item.status
-        d_side = (item.d_size, item.d_modified, item.d_tag)
-        if item.kind == 2 and item.status == 0:
-            d_side = (0, 0, b"")  # its own visit would fill this in
+        status, d_side = item.status, (item.d_size, item.d_modified, item.d_tag)
+        if item.kind == 2 and item.status == 0 and not item.reason.startswith(("deleted", "not_at")):
+            status, d_side = 1, (0, 0, b"")  # its own visit would fill this in
         rows[to_bytes(item.name)] = Known(
             item.name, item_id, item.kind, status, item.attempts, *item[6:9], *d_side, item.hash, item.d_name
         )
@@ -271,7 +270,10 @@ class Desk:
 
     def take_deferred(self, visit: VisitWork, deferred: Deferred) -> None:
         item = ItemResult(*deferred.item)
+        self.take_item(visit, item)
         path, d_path = join(visit.path, item.name), join(visit.d_path, item.d_name or item.name)
+        item_id = self.rows[visit.item_id][to_bytes(item.name)].item_id
+        deferred = deferred._replace(item=tuple(item._replace(item_id=item_id)))
         source = (item.s_size, item.s_modified, item.s_tag)
         if deferred.task == "link":
             self.links.setdefault((deferred.device, deferred.inode), []).append((visit.visit_id, deferred))

@@ -194,7 +194,6 @@ def test_a_full_destination_waits_and_goes_on_when_there_is_room(port: Port, mon
 
 
 def test_a_missing_source_fails_to_start_and_says_why(port: Port) -> None:
-    port.slow(0, store="nowhere", must_exist=True) if False else None
     with port.database.begin() as tx:
         jobs.change(tx, port.job.id, source_path="no/such/folder")
     port.start()

@@ -11,7 +11,7 @@ from tallyport.api.envelopes import Profile
 from tallyport.api.etags import expected_version, is_known
 from tallyport.api.flatfile import creating
 from tallyport.api.flatfile.words import STATUS, STATUSES
-from tallyport.api.wiring import Called, Desked, Document, flag, json_response
+from tallyport.api.wiring import Called, Desked, Document, flag, json_response, text
 from tallyport.control import agents, executions, jobs, reading
 from tallyport.control.desk import Caller, Desk, Right
 from tallyport.control.jobs import Done
@@ -69,9 +69,7 @@ def show_job(request: Request, desk: Desked, job: str) -> Response:
     picture = reading.job(desk, job)
     if is_known(request, picture.job.version):
         return Response(status_code=304, headers={"ETag": f'"{picture.job.version}"'})
-    return envelopes.job(
-        request, picture, envelopes.profile_of(request), warnings=picture.job.warnings
-    )
+    return envelopes.job(request, picture, envelopes.profile_of(request), warnings=picture.job.warnings)
 
 
 @router.patch("/{job}", summary="Change a job, or start, pause, resume, cancel or reset it")
@@ -173,7 +171,7 @@ def _reach(desk: Desk, caller: Caller, before: Picture, target: str) -> Picture:
     if not job.managed and target in ("complete", "failed"):
         return agents.finish(desk, job.id, caller, agents.CALLS[target], {})
     message = f"a client cannot bring this job from {job.state} to {target}"
-    raise Conflict(message, [Problem("status", "conflict", message, ["canceled", "ready", "executing"])])
+    raise Conflict(message, [Problem("status", "conflict", message, ("canceled", "ready", "executing"))])
 
 
 def _wanted(request: Request) -> reading.WantedJobs:
@@ -191,7 +189,7 @@ def _wanted(request: Request) -> reading.WantedJobs:
     return reading.WantedJobs(
         states=tuple(sorted(set(states))),
         kind=query.get("kind"),
-        text=query.get("q"),
+        text=text(query, "q"),
         category=None if category is None else _category(category),
         parent=query.get("parentId", query.get("parent")),
         top_level=flag(query, "excludeChildJobs"),

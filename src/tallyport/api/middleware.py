@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tallyport.api import problems, rights, tokens
 from tallyport.control import replies, users
+from tallyport.control.desk import Caller
 from tallyport.control.refusals import NotSignedIn, Refusal, invalid
 from tallyport.store import rows
 from tallyport.store.database import Database
@@ -129,7 +130,7 @@ class SignedIn:
         scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
 
-    def _authenticate(self, token: str) -> users.Caller:
+    def _authenticate(self, token: str) -> Caller:
         now = rows.now()
         caller = users.authenticate(self._database, token, now)
         if caller is None:

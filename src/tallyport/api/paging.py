@@ -31,9 +31,7 @@ def slice_of(request: Request, default: int = 100, *, size: int = 20) -> Slice:
     if numbered:
         limit = whole(query, "pageSize", size, least=1, most=MOST)
         return Slice((whole(query, "pageNumber", 1, least=1, most=1_000_000_000) - 1) * limit, limit)
-    return Slice(
-        whole(query, "offset", 0, most=1_000_000_000_000), whole(query, "limit", default, least=1, most=MOST)
-    )
+    return Slice(whole(query, "offset", 0, most=1_000_000_000_000), whole(query, "limit", default, least=1, most=MOST))
 
 
 def meta(

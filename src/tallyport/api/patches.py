@@ -41,7 +41,7 @@ def read(document: object) -> Asked:
     if not isinstance(document, Mapping):
         raise invalid("", "a patch is a JSON object", code="wrong_type")
     problems = [
-        Problem(f"/{key}", "unknown_key", f'unknown key "{key}".', list(KNOWN)) for key in document if key not in KNOWN
+        Problem(f"/{key}", "unknown_key", f'unknown key "{key}".', KNOWN) for key in document if key not in KNOWN
     ]
     if "transfer" in document and "config" in document and document["transfer"] != document["config"]:
         problems.append(Problem("/config", "not_together", "config and transfer are one thing and differ here"))
@@ -61,7 +61,9 @@ def read(document: object) -> Asked:
     )
     if asked.changes_definition and (verb or target):
         problems.append(
-            Problem("/status", "not_together", "change the definition and the state in two requests", ["start", "paused"])
+            Problem(
+                "/status", "not_together", "change the definition and the state in two requests", ("start", "paused")
+            )
         )
     if problems:
         raise Invalid(problems)
@@ -82,7 +84,7 @@ def _status(
         return VERBS[word], None
     if isinstance(word, str) and word in STATUSES:
         return None, word
-    allowed = [*COMMANDS, *STATUSES]
+    allowed = (*COMMANDS, *STATUSES)
     problems.append(Problem("/status", "unknown_value", f"{word!r} is not a status to ask for", allowed))
     return None, None
 

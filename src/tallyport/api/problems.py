@@ -115,9 +115,7 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         status = error.status_code
-        return response(
-            request.scope, status, CODES.get(status, "error"), str(error.detail), headers=error.headers
-        )
+        return response(request.scope, status, CODES.get(status, "error"), str(error.detail), headers=error.headers)
 
     async def not_valid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -141,5 +139,7 @@ def _of_validation(error: Mapping[str, Any]) -> Problem:
     place = [str(part) for part in error.get("loc", ())]
     path = place[-1] if place and place[0] in ("query", "header", "path") else "/" + "/".join(place[1:])
     expected = (error.get("ctx") or {}).get("expected")
-    allowed = [] if expected is None else [word.strip(" '") for word in str(expected).replace(" or ", ", ").split(",")]
+    allowed = (
+        () if expected is None else tuple(word.strip(" '") for word in str(expected).replace(" or ", ", ").split(","))
+    )
     return Problem(path, str(error.get("type", "invalid")), str(error.get("msg", "is not valid")), allowed)

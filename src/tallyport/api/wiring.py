@@ -87,6 +87,13 @@ def whole(query: Mapping[str, str], name: str, default: int, *, least: int = 0, 
     return int(text)
 
 
+def text(query: Mapping[str, str], name: str) -> str | None:
+    """Read text to search for."""
+    if "\0" in query.get(name, ""):
+        raise invalid(name, "cannot hold a NUL")
+    return query.get(name) or None
+
+
 def words(query: Any, *names: str) -> list[str]:
     """Read a list of words: comma separated, the parameter repeated, or both."""
     return [word for name in names for value in query.getlist(name) for word in value.split(",") if word]

@@ -22,6 +22,33 @@ class Exit(IntEnum):
     INTERRUPTED = 130  # stopped by a person; what is done stays done, and the run can be resumed
 
 
+WORDS: dict[Exit, tuple[str, str]] = {
+    # what it means, what a script does next
+    Exit.DONE: ("Everything asked for was done.", "Nothing."),
+    Exit.ERROR: ("Something went wrong; standard error says what.", "Read the message."),
+    Exit.USAGE: (
+        "The call makes no sense: an unknown option, a policy that is none, two folders inside one another, "
+        "a transfer type that is not ready.",
+        "Mend the call. Nothing was touched.",
+    ),
+    Exit.NOT_FOUND: ("The source, the run, the job or the item does not exist.", "Look at the name."),
+    Exit.SIGN_IN: ("The server wants a valid token, or the token may not do this.", "`tallyport tokens create`."),
+    Exit.FAILED_ITEMS: (
+        "The run finished and some items failed. Everything else was carried.",
+        "`tallyport failed RUN --by-reason`, remove the cause, `tallyport runs retry RUN`.",
+    ),
+    Exit.STOPPED: (
+        "A policy stopped the run: `failure_policy` is `halt` and an item failed, or more would be deleted than the "
+        "job allows.",
+        "Look at the run (`tallyport runs show RUN`); decide.",
+    ),
+    Exit.BLOCKERS: ("A simulation found items that would fail.", "`tallyport failed RUN --by-reason`."),
+    Exit.INTERRUPTED: (
+        "A person stopped it, by Ctrl-C or by canceling the run. What is done stays done.",
+        "`tallyport runs resume RUN`, or the same command again.",
+    ),
+}
+
 KINDS = {ErrorKind.NOT_FOUND: Exit.NOT_FOUND, ErrorKind.UNAUTHENTICATED: Exit.SIGN_IN}
 """Error kinds that have an exit code of their own; the others end in ``ERROR``."""
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 from xml.sax.saxutils import escape
@@ -42,9 +43,8 @@ def failed(run: str, by_reason: bool, form: str, as_json: bool, data: str | None
 
 
 def _write(lines: Iterator[str]) -> None:
-    out = click.get_text_stream("stdout", errors="backslashreplace")
     for text in lines:
-        out.write(text + "\n")
+        sys.stdout.write(text + "\n")  # not echo, which flushes every line: there may be millions
 
 
 def _facts(row: Any) -> dict[str, Any]:
@@ -91,8 +91,8 @@ def _csv(rows: Iterator[dict[str, Any]]) -> Iterator[str]:
 def _cells(values: Any) -> str:
     sheet = io.StringIO()
     guarded = [f"'{v}" if isinstance(v, str) and v.startswith(_FORMULA) else v for v in values]
-    csv.writer(sheet, lineterminator="\r").writerow(guarded)
-    return sheet.getvalue()  # the writer of the lines adds the line feed: RFC 4180 ends a row with both
+    csv.writer(sheet, lineterminator="\r\n").writerow(guarded)
+    return sheet.getvalue().removesuffix("\n")  # whoever writes the lines adds it
 
 
 def _xml(rows: Iterator[dict[str, Any]]) -> Iterator[str]:

@@ -94,7 +94,7 @@ def said(job: Job, run: Execution, report: dict[str, Any], data: str | None) -> 
         f"  {verb} {number(run.transferred)} ({size(run.transferred_bytes)}), unchanged {number(run.unchanged)}, "
         f"skipped {number(run.skipped)}, deleted {number(run.deleted)}, failed {number(run.failed)}"
     )
-    if run.info:
+    if run.info and run.state != State.COMPLETE:
         yield f"  {line(run.info)}"
     if report["reasons"]:
         yield "failed, by cause:"

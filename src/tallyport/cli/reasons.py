@@ -7,6 +7,9 @@ REASONS: dict[str, str] = {
     "deleted_both": "it is gone from both sides",
     "deleted_at_destination": "it was deleted at the destination; a one-way job makes it again when the source changes",
     "destination_changed": "only the destination has changed; a one-way job leaves that alone",
+    "destination_newer": "both sides have changed, and the newer content is at the destination already",
+    "destination_wins": "both sides have changed, and conflict_resolution keeps what the destination has",
+    "stays_flagged": "it failed before, and another try would not help until a person asks for one",
     # something to do
     "new_at_source": "the source had it and the destination did not",
     "new_at_destination": "the destination had it and the source did not",
@@ -17,6 +20,8 @@ REASONS: dict[str, str] = {
     "retried": "a person asked for it again",
     "linked": "it was made as another hard link to a file of the same group",
     "moved": "it was carried and verified, then removed from the source",
+    "changed_both": "both sides have changed; conflict_resolution or the transfer type decided",
+    "not_at_source": "the source does not have it, and the destination is to mirror the source",
     # left out
     "ignored_one_way_transfer": "only the destination has it, and a one-way job does not carry back",
     "ignored_overwrite_policy": "the destination holds a file of this name, and item_overwrite says to keep that",
@@ -32,6 +37,9 @@ REASONS: dict[str, str] = {
     "ignored_hidden": "a filter leaves out hidden items",
     "ignored_predefined": "a filter leaves out a predefined group of file types",
     "ignored_path": "a filter leaves out this path",
+    "ignored_match_fail": "a filter keeps only what matches its rules, and it matches none",
+    "ignored_restricted_content_policy": "the destination does not take it, and restricted_content leaves such out",
+    "ignored_duplicate_name": "its name is taken at the destination, and duplicate_names leaves the second one out",
     "ignored_by_user": "a person said to leave it",
     # went wrong
     "not_found": "it was there when its folder was listed, and gone when it was to be read",
@@ -87,13 +95,15 @@ ADVICE: dict[str, str] = {
     "not_listed": "Make the folder readable, then retry: its whole subtree is looked at again.",
     "symlink_refused": "Choose another symlinks policy, or replace the link.",
     "overwrite_refused": "Remove what is in the way, or choose another item_overwrite.",
+    "stays_flagged": "Remove the cause, then retry.",
+    "ignored_duplicate_name": "Rename one of the two, or set duplicate_names to rename.",
     "ignored_one_way_transfer": "Use sync if both sides are written to.",
     "ignored_overwrite_policy": "Set item_overwrite to overwrite to have it replaced.",
 }
 
 STATUSES: dict[str, str] = {
     "pending": "planned, not finished",
-    "success": "carried unchanged and verified, or known to be equal",
+    "success": "carried as it is and verified, or known to be equal",
     "processed": "carried after a change on the way",
     "retry": "failed, will be tried again in the next run",
     "flagged": "failed, and its tries are used up or another would not help: a person decides",

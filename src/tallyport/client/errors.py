@@ -104,7 +104,7 @@ BY_STATUS: Mapping[int, type[ClientError]] = {
 def from_answer(status: int, document: Any, *, request_id: str | None = None) -> ClientError:
     """Make the error an answer stands for: a problem document (RFC 9457), or one of the older forms."""
     body = document if isinstance(document, Mapping) else {}
-    kind = str(body.get("type") or body.get("code") or "").rstrip("/").rpartition("/")[2].replace("-", "_")
+    kind = str(body.get("code") or body.get("type") or "").rstrip("/").rpartition("/")[2].replace("-", "_")
     listed = body.get("errors") or body.get("problems") or ()
     problems = [_problem(entry) for entry in listed if isinstance(entry, Mapping)]
     message = (

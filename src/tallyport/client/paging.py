@@ -16,8 +16,11 @@ def pages(
     while True:
         document = transport.get(at, query)
         members = document.get(key)
+        views = document.get("data") or []
         if members is None:
-            members = document.get("data") or []
+            members = views
+        elif len(views) == len(members):  # both views of each: one member with both
+            members = [{key.removesuffix("s"): one, "data": other} for one, other in zip(members, views, strict=True)]
         yield from members
         meta = document.get("meta") or {}
         following = ((meta.get("links") or {}).get("next") or {}).get("href")

@@ -37,6 +37,8 @@ from tallyport.domain.paths import display
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_ANYTHING = Precondition()
+
 
 class Layer:
     """What all layers share: pass every call on, through four methods that a layer overrides."""
@@ -78,7 +80,7 @@ class Layer:
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         return self._reading(path, offset, length)
 
-    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = Precondition()) -> Entry:
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
         return self._call("write", self.inner.write, path, self._sent(path, content), facts, when=when)
 
     def make_container(self, path: str, facts: Facts) -> Entry:
@@ -107,10 +109,10 @@ class _Hashing(Layer):
 
 
 class _Linking(Layer):
-    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = Precondition()) -> Entry:
+    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
         return self._call("make_symlink", cast(Links, self.inner).make_symlink, path, target, facts, when=when)
 
-    def make_hard_link(self, path: str, existing: str, *, when: Precondition = Precondition()) -> Entry:
+    def make_hard_link(self, path: str, existing: str, *, when: Precondition = _ANYTHING) -> Entry:
         return self._call("make_hard_link", cast(Links, self.inner).make_hard_link, path, existing, when=when)
 
 
@@ -596,7 +598,7 @@ class Faulty(Layer):
         self._fail(fault, operation, path)
         return result
 
-    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = Precondition()) -> Entry:
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
         fault = self._due("write", path)
         if fault is None or fault.effective:
             entry = self.inner.write(path, content, facts, when=when)

@@ -21,15 +21,15 @@ from dataclasses import dataclass, field
 
 from tallyport.connectors import local_calls
 from tallyport.connectors.hashing import ContentHash
-from tallyport.connectors.local_content import CHUNK, changed, create, open_file, write_all
+from tallyport.connectors.local_content import CHUNK, changed, create, hash_file, open_file, write_all
 from tallyport.connectors.local_errors import error_of, refusal, translate
-from tallyport.connectors.local_files import hash_file
 from tallyport.connectors.local_folders import (
     TEMPORARY,
     check,
     entries,
     entry_at,
     entry_of,
+    hard_link,
     make_folder,
     open_below,
     put_in_place,
@@ -125,14 +125,10 @@ class Local:
         """Give each child once; the folder is opened now, so that a missing one is told at once."""
         return self._listing(path, self.open_container(path))
 
-    def read(
-        self, path: str, *, offset: int = 0, length: int | None = None
-    ) -> AbstractContextManager[Iterator[bytes]]:
+    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         return self._reading(path, offset, length)
 
-    def write(
-        self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = _ANYTHING
-    ) -> Entry:
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
         with self._beside(path, "write", foreign=True) as (d_fd, name):
             check(name)
             temporary = self._temporary()
@@ -226,13 +222,8 @@ class Local:
                 raise refusal(ErrorKind.NOT_FOUND, "link", old, "there is nothing of that name")
             if entry.kind not in (Kind.FILE, Kind.SYMLINK):
                 raise refusal(ErrorKind.UNSUPPORTED, "link", old, "only files have second names")
-            temporary = self._temporary()
-            os.link(old, temporary, src_dir_fd=from_fd, dst_dir_fd=d_fd, follow_symlinks=False)
-            try:
-                _put(d_fd, temporary, name, when)
-            finally:  # also after success: renaming one name of a file over another does nothing
-                unlink_quietly(d_fd, temporary)
-            return _standing(d_fd, name)
+            replaces = when.entry if when.absent or when.entry is not None else entry_at(d_fd, name)
+            return hard_link(from_fd, old, d_fd, name, replaces=replaces, temporary=self._temporary())
 
     def sync(self) -> None:
         """Bring everything on the root's file system to disk."""
@@ -347,9 +338,7 @@ def _standing(fd: int, name: str) -> Entry:
     return entry
 
 
-def _chunks(
-    source_fd: int, st: os.stat_result, path: str, offset: int, length: int | None
-) -> Iterator[bytes]:
+def _chunks(source_fd: int, st: os.stat_result, path: str, offset: int, length: int | None) -> Iterator[bytes]:
     """Give a range of an open file; one that changes while it is read raises instead of ending."""
     end = st.st_size if length is None else min(st.st_size, offset + length)
     while offset < end:

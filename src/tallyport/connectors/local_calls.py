@@ -34,6 +34,8 @@ def _bind_renameat2() -> Callable[[int, bytes, int, bytes], int]:
     noreplace = 1
 
     def rename(from_fd: int, name: bytes, to_fd: int, new_name: bytes) -> int:
+        if b"\0" in new_name or b"\0" in name:  # ctypes would cut the name there
+            return errno.EINVAL
         return last_errno() if call(from_fd, name, to_fd, new_name, noreplace) else 0
 
     return rename

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 from tallyport.connectors.hashing import ContentHash
-from tallyport.connectors.local_errors import error_of, refusal
+from tallyport.connectors.local_errors import error_of, refusal, translate
 from tallyport.connectors.local_folders import check, tag_of
 from tallyport.domain.entries import Entry, Fingerprint, Side
 from tallyport.domain.errors import ErrorKind
@@ -35,19 +35,19 @@ class _Own(threading.local):
 
 
 _own = _Own()
-_leave_no_trace = os.O_NOATIME  # only the owner of a file may ask for it: dropped at the first refusal
+_read_quietly = _READ | os.O_NOATIME  # only the owner of a file may ask for it: dropped at the first refusal
 
 
 def open_to_read(fd: int, name: str) -> int:
     """Open what was listed as a file; never waits, never follows. What it is must be seen by fstat."""
-    global _leave_no_trace
+    global _read_quietly
     try:
-        return os.open(name, _READ | _leave_no_trace, dir_fd=fd)
+        return os.open(name, _read_quietly, dir_fd=fd)
     except PermissionError as error:
-        if error.errno != errno.EPERM or not _leave_no_trace:
+        if error.errno != errno.EPERM or _read_quietly == _READ:
             raise
     source_fd = os.open(name, _READ, dir_fd=fd)
-    _leave_no_trace = 0
+    _read_quietly = _READ
     return source_fd
 
 
@@ -101,23 +101,21 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
         written = os.write(fd, data)
 
 
-def carry(
-    source_fd: int, out_fd: int, start: int, end: int, running: ContentHash, name: str, *, holes: bool
-) -> int:
+def carry(source_fd: int, out_fd: int, start: int, end: int, running: ContentHash, name: str, *, holes: bool) -> int:
     """Copy a range to the same place of another file, hashing it; give the bytes written.
 
     With ``holes`` nothing is written where the source has none; the hash takes zeros there.
     """
     moved = 0
     view = _own.buffer
-    for data_start, data_end in extents(source_fd, start, end) if holes else [(start, end)]:
-        if data_start is None:
-            hash_zeros(running, data_end)
+    for at, stop, is_hole in extents(source_fd, start, end) if holes else [(start, end, False)]:
+        if is_hole:
+            hash_zeros(running, stop - at)
+            _clear(out_fd, at, stop, name)
             continue
-        at = data_start
-        while at < data_end:
+        while at < stop:
             try:
-                size = os.preadv(source_fd, [view[: min(CHUNK, data_end - at)]], at)
+                size = os.preadv(source_fd, [view[: min(CHUNK, stop - at)]], at)
             except OSError as error:
                 raise error_of(error, "read", name, Side.SOURCE) from error
             if size == 0:
@@ -133,8 +131,8 @@ def carry(
     return moved
 
 
-def extents(source_fd: int, start: int, end: int) -> Iterator[tuple[int | None, int]]:
-    """Give the data of a range in order as (start, end), a hole as (None, length)."""
+def extents(source_fd: int, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """Give a range in order as pieces of data and holes: (start, end, is_hole)."""
     at = start
     while at < end:
         try:
@@ -144,12 +142,12 @@ def extents(source_fd: int, start: int, end: int) -> Iterator[tuple[int | None, 
                 raise
             data = end
         if data > at:
-            yield None, data - at
+            yield at, data, True
         if data < end:
             at = min(os.lseek(source_fd, data, os.SEEK_HOLE), end)
             if at <= data:  # the file was cut meanwhile
                 at = end
-            yield data, at
+            yield data, at, False
         else:
             at = end
 
@@ -165,18 +163,40 @@ def content_hash(source_fd: int, start: int, end: int, name: str, *, holes: bool
     """Hash a range of an open file."""
     running = ContentHash()
     view = _own.buffer
-    for data_start, data_end in extents(source_fd, start, end) if holes else [(start, end)]:
-        if data_start is None:
-            hash_zeros(running, data_end)
+    for at, stop, is_hole in extents(source_fd, start, end) if holes else [(start, end, False)]:
+        if is_hole:
+            hash_zeros(running, stop - at)
             continue
-        at = data_start
-        while at < data_end:
-            got = os.preadv(source_fd, [view[: min(CHUNK, data_end - at)]], at)
+        while at < stop:
+            got = os.preadv(source_fd, [view[: min(CHUNK, stop - at)]], at)
             if got == 0:
                 raise changed(name)
             running.update(view[:got])
             at += got
     return running.digest()
+
+
+def _clear(out_fd: int, start: int, end: int, name: str) -> None:
+    """Write zeros over what an earlier try left where the source has a hole."""
+    try:
+        for at, stop, is_hole in extents(out_fd, start, min(end, os.fstat(out_fd).st_size)):
+            while at < stop and not is_hole:
+                at += os.pwrite(out_fd, _ZEROS[: min(len(_ZEROS), stop - at)], at)
+    except OSError as error:
+        raise error_of(error, "write", name, Side.DESTINATION) from error
+
+
+def hash_file(fd: int, name: str) -> bytes:
+    """Hash the content of a file by reading it; one that changes meanwhile is CHANGED_DURING_COPY."""
+    with translate("read", name):
+        source_fd, st = open_file(fd, name)
+        try:
+            content = content_hash(source_fd, 0, st.st_size, name, holes=st.st_blocks * 512 < st.st_size)
+            if os.fstat(source_fd).st_ctime_ns != st.st_ctime_ns:
+                raise changed(name)
+        finally:
+            os.close(source_fd)
+    return content
 
 
 def changed(name: str) -> Exception:

@@ -42,6 +42,11 @@ ERRNO_KINDS: dict[int, ErrorKind] = {
     errno.ENOMEM: ErrorKind.UNAVAILABLE,
 }
 
+# The same, met while a source is read.
+SOURCE_KINDS: dict[int, ErrorKind] = {
+    errno.EISDIR: ErrorKind.CHANGED_DURING_COPY,  # a folder stands where a file was listed
+}
+
 ADVICE: dict[ErrorKind, str] = {
     ErrorKind.NOT_FOUND: "it is looked at again in the next run",
     ErrorKind.ALREADY_EXISTS: "somebody else put it there; it is decided on again",
@@ -60,21 +65,20 @@ ADVICE: dict[ErrorKind, str] = {
 }
 
 
-def error_of(
-    cause: OSError | ValueError, operation: str, path: str, side: Side | None = None
-) -> TallyportError:
+def error_of(cause: OSError | ValueError, operation: str, path: str, side: Side | None = None) -> TallyportError:
     """Say what went wrong in the words of the domain; raise the result ``from`` its cause."""
     if isinstance(cause, OSError):
-        kind = ERRNO_KINDS.get(cause.errno or 0, ErrorKind.UNEXPECTED)
+        number = cause.errno or 0
+        kind = ERRNO_KINDS.get(number, ErrorKind.UNEXPECTED)
+        if side is Side.SOURCE:
+            kind = SOURCE_KINDS.get(number, kind)
         what = cause.strerror or str(cause)
     else:  # a lone surrogate that stands for no byte, a NUL
         kind, what = ErrorKind.INVALID_NAME, "the name cannot be written as bytes"
     return refusal(kind, operation, path, what.lower(), side)
 
 
-def refusal(
-    kind: ErrorKind, operation: str, path: str, what: str, side: Side | None = None
-) -> TallyportError:
+def refusal(kind: ErrorKind, operation: str, path: str, what: str, side: Side | None = None) -> TallyportError:
     """Make an error of ours: what, where, why, and what happens or can be done next."""
     where = _quoted(path) if path else "the root folder"
     message = f"cannot {operation} {where}: {what}; {ADVICE[kind]}"

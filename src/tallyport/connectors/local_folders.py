@@ -269,9 +269,7 @@ def group_id(group: str | int | None) -> int:
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
-        raise refusal(
-            ErrorKind.UNSUPPORTED, "set the group", group, "no group of that name on this machine"
-        ) from None
+        raise refusal(ErrorKind.UNSUPPORTED, "set the group", group, "no group of that name on this machine") from None
 
 
 def remove(fd: int, name: str, kind: Kind, expect: Fingerprint | Entry | None) -> None:
@@ -286,9 +284,7 @@ def remove(fd: int, name: str, kind: Kind, expect: Fingerprint | Entry | None) -
         if entry is None:
             return
         if entry.kind is not kind or (expect is not None and not same(entry, expect)):
-            raise refusal(
-                ErrorKind.CHANGED_DURING_COPY, "remove", name, "it changed after the decision was taken"
-            )
+            raise refusal(ErrorKind.CHANGED_DURING_COPY, "remove", name, "it changed after the decision was taken")
         try:
             if kind is _CONTAINER:
                 os.rmdir(name, dir_fd=fd)
@@ -322,6 +318,8 @@ def hard_link(
     with translate("link", name):
         if replaces is None:
             _link(existing_fd, existing, d_fd, name)
+        elif _are_one(entry_at(existing_fd, existing), here := entry_at(d_fd, name)) and same(here, replaces):
+            pass  # it is that name already; a link more would change its ctime
         else:
             _link(existing_fd, existing, d_fd, temporary)
             try:
@@ -332,6 +330,11 @@ def hard_link(
     if entry is None:
         raise refusal(ErrorKind.NOT_FOUND, "link", name, "it vanished again")
     return entry
+
+
+def _are_one(one: Entry | None, other: Entry | None) -> bool:
+    """Tell whether two entries are names of one file."""
+    return one is not None and other is not None and one.link_id is not None and one.link_id == other.link_id
 
 
 def _link(existing_fd: int, existing: str, d_fd: int, name: str) -> None:

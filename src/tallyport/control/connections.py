@@ -59,7 +59,13 @@ def create(desk: Desk, draft: Draft, by: Caller, *, make: bool = False) -> Conne
 
 
 def change(
-    desk: Desk, connection_id: str, by: Caller, *, name: str | None, settings: Mapping[str, object] | None, version: int | None
+    desk: Desk,
+    connection_id: str,
+    by: Caller,
+    *,
+    name: str | None,
+    settings: Mapping[str, object] | None,
+    version: int | None,
 ) -> Connection:
     """Change the name or the settings. The platform stays what it is."""
     with desk.database.read() as tx:
@@ -122,7 +128,7 @@ def _check(draft: Draft, *, make: bool) -> dict[str, object]:
     except registry.InvalidSettings as error:
         raise Invalid(
             [
-                Problem(f"/auth/{p.path}", "unknown_value", p.message, [str(a) for a in p.allowed or ()])
+                Problem(f"/auth/{p.path}", "unknown_value", p.message, tuple(str(a) for a in p.allowed or ()))
                 for p in error.problems
             ]
         ) from error
@@ -143,3 +149,17 @@ def _jobs_using(tx: sa.Connection, connection_id: str) -> list[str]:
         names += [j.name for j in page if connection_id in (j.source_connection, j.destination_connection)]
         offset += len(page)
     return names
+
+
+def show(desk: Desk, connection_id: str) -> Connection:
+    """Give one connection."""
+    with desk.database.read() as tx:
+        return find(tx, connection_id)
+
+
+def page(
+    desk: Desk, *, platform: str | None, text: str | None, offset: int, limit: int
+) -> tuple[list[Connection], int]:
+    """Give one page of connections by name, and the number of all that match."""
+    with desk.database.read() as tx:
+        return connections.page(tx, platform=platform, text=text, offset=offset, limit=limit)

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tallyport.control.refusals import Invalid, NotBuilt
-from tallyport.domain import transfer_block
+from tallyport.domain import schedules, transfer_block
 from tallyport.domain.documents import BlockErrors, Reader
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies
 
-MODES = ("auto", "manual", "ad-hoc")
 COMMANDS = ("start", "paused")  # of a new job
 OTHER_KINDS = ("folder_mapping", "user_account_mapping", "network_home_drive_mapping")
 LIMITS = ("on_success", "on_failure", "on_execute")
@@ -114,6 +113,8 @@ def _short_text(reader: Reader, given: Mapping[str, object], key: str, longest: 
         reader.wrong_type(value, f"/{key}", "text")
     elif len(value) > longest:
         reader.wrong(f"/{key}", "out_of_range", f"must not be longer than {longest} characters")
+    elif "\0" in value:
+        reader.wrong(f"/{key}", "unknown_value", "cannot hold a NUL")
     else:
         return value
     return None
@@ -169,12 +170,16 @@ def _read_transfer(reader: Reader, draft: Draft) -> Draft:
 
 
 def _read_schedule(reader: Reader, draft: Draft) -> Draft:
-    mode = reader.choice(draft.schedule.get("mode", "manual"), "/schedule/mode", list(MODES))
-    return draft if mode is None else replace(draft, mode=mode)
+    try:
+        schedule = schedules.read_schedule(dict(draft.schedule))
+    except BlockErrors as error:
+        reader.problems += error.problems
+        return draft
+    return replace(draft, mode=schedule.mode.value, warnings=(*draft.warnings, *schedule.warnings))
 
 
 def _check_command(reader: Reader, draft: Draft) -> None:
     if draft.command == "paused" and draft.mode != "auto":
         message = f"'paused' holds an automatic schedule, and the mode is {draft.mode!r}: use 'start', or mode 'auto'"
-        reader.wrong("/status", "not_together", message, ["start"])
-        reader.wrong("/schedule/mode", "not_together", message, ["auto"])
+        reader.wrong("/status", "not_together", message, ("start",))
+        reader.wrong("/schedule/mode", "not_together", message, ("auto",))

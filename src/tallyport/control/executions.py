@@ -10,7 +10,7 @@ from tallyport.control import agents
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_execution, find_job, look
 from tallyport.control.refusals import Conflict, Invalid, NotBuilt, Problem
-from tallyport.domain import transfer_block
+from tallyport.domain import schedules, transfer_block
 from tallyport.domain.actions import Reason
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
@@ -37,9 +37,11 @@ def conflict(job: Job, call: Call) -> Conflict:
     return Conflict(message, [Problem("status", "conflict", message)])
 
 
-def next_due(job: Job, now: int) -> int | None:
-    """Say when an automatic job runs next."""
-    return now
+def next_due(tx: sa.Connection, job: Job, now: int) -> int | None:
+    """Say when an automatic job runs next; the answer may lie in the past."""
+    ended, _ = executions.page(tx, job_id=job.id, ended=True, limit=1)
+    schedule = schedules.read_schedule(dict(job.schedule))
+    return schedules.next_due(schedule, ended[0].ended_at if ended else None, now)
 
 
 def queue(tx: sa.Connection, job: Job, by: Caller | None, *, trigger: str, **values: Any) -> Execution:
@@ -122,8 +124,9 @@ def cancel(desk: Desk, job_id: str, by: Caller, *, info: str | None = None) -> P
         if judge(job, Call.CANCEL) is Verdict.YES:
             active = executions.active(tx, job_id)
             if active is None:
-                ended = {} if job.managed else {"extra": agents.ended(job, rows.now(), {"info": info})}
-                jobs.change(tx, job_id, state=State.CANCELED.value, **ended)
+                jobs.change(tx, job_id, state=State.CANCELED.value)
+                if not job.managed:
+                    jobs.change(tx, job_id, extra=agents.ended(job, rows.now(), {"info": info}))
             else:
                 stop(tx, active)
                 if info:
@@ -268,8 +271,8 @@ def _check_scope(scope: str, reasons: Sequence[str], item_ids: Sequence[int] | N
     if scope in LATER_RETRY_SCOPES:
         raise NotBuilt(f"retry with scope {scope!r} is not in this version; 'unresolved' covers both")
     if scope not in RETRY_SCOPES:
-        problems.append(Problem("scope", "unknown_value", f"{scope!r} is not a scope", list(RETRY_SCOPES)))
-    known = [reason.value for reason in Reason]
+        problems.append(Problem("scope", "unknown_value", f"{scope!r} is not a scope", RETRY_SCOPES))
+    known = tuple(reason.value for reason in Reason)
     problems += [Problem("reason", "unknown_value", f"{r!r} is not a reason", known) for r in reasons if r not in known]
     if item_ids is not None and not 1 <= len(item_ids) <= MOST_ITEMS:
         problems.append(Problem("/items", "unknown_value", f"name between 1 and {MOST_ITEMS} items"))

@@ -9,7 +9,6 @@ from tallyport.control import documents, endpoints, executions
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
 from tallyport.control.refusals import Invalid, NotBuilt, NotFound, Problem, Stale, invalid
-from tallyport.domain.connections import Connection
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import State
 from tallyport.store import executions as runs
@@ -201,9 +200,9 @@ def _reschedule(
 
 def _schedule(tx: sa.Connection, job: Job, by: Caller) -> None:
     now = rows.now()
-    due = executions.next_due(job, now)
+    due = executions.next_due(tx, job, now)
     if due is not None and due <= now:
         executions.queue(tx, job, by, trigger="schedule")
     else:
-        state = {} if job.execution_id else {"state": State.SCHEDULED.value}
-        jobs.change(tx, job.id, next_run_at=due, **state)
+        state = job.state if job.execution_id else State.SCHEDULED.value
+        jobs.change(tx, job.id, next_run_at=due, state=state)

@@ -62,10 +62,12 @@ def look_many(tx: sa.Connection, several: Iterable[Job]) -> list[Picture]:
             known[connection_id] = connections.find(tx, connection_id)
         return known[connection_id]
 
+    chosen = list(several)
+    runs = executions.newest(tx, [job.id for job in chosen if job.execution_id is not None])
+    unresolved = failures.count_each_unresolved(tx, [job.number for job in chosen])
     pictures = []
-    for job in several:
-        newest, _ = executions.page(tx, job_id=job.id, limit=2) if job.execution_id else ([], 0)
-        now = newest[0] if newest else None
+    for job in chosen:
+        now, previous = (*runs.get(job.id, ()), None, None)[:2]
         pictures.append(
             Picture(
                 job=job,
@@ -73,8 +75,8 @@ def look_many(tx: sa.Connection, several: Iterable[Job]) -> list[Picture]:
                 source=connection(job.source_connection),
                 destination=connection(job.destination_connection),
                 execution=now,
-                previous=newest[1] if len(newest) > 1 else None,
-                unresolved=failures.count_unresolved(tx, job.number) if now is not None else 0,
+                previous=previous,
+                unresolved=unresolved.get(job.number, 0),
             )
         )
     return pictures

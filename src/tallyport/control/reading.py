@@ -1,6 +1,9 @@
 """Looking at jobs and their executions; nothing here changes anything."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
 
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import Picture, find_execution, find_job, look, look_many
@@ -79,7 +82,7 @@ def add_category(desk: Desk, name: str) -> int:
         return jobs.category_named(tx, name)
 
 
-def _filters(wanted: WantedJobs) -> dict[str, object]:
+def _filters(wanted: WantedJobs) -> dict[str, Any]:
     states = set(wanted.states)
     if wanted.active is not None:
         chosen = ACTIVE if wanted.active else frozenset(State) - ACTIVE
@@ -95,9 +98,9 @@ def _filters(wanted: WantedJobs) -> dict[str, object]:
     }
 
 
-def _all(tx: jobs.sa.Connection, wanted: WantedJobs) -> list[Job]:
+def _all(tx: sa.Connection, wanted: WantedJobs) -> list[Job]:
     found: list[Job] = []
-    while block := jobs.page(tx, offset=len(found), limit=_CHUNK, **_filters(wanted))[0]:  # type: ignore[arg-type]
+    while block := jobs.page(tx, offset=len(found), limit=_CHUNK, **_filters(wanted))[0]:
         found += block
     return found
 

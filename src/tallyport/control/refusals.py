@@ -76,4 +76,4 @@ class NotBuilt(Refusal):
 
 def invalid(path: str, message: str, allowed: Sequence[str] = (), *, code: str = "unknown_value") -> Invalid:
     """Make a refusal of one value."""
-    return Invalid([Problem(path, code, message, list(allowed))])
+    return Invalid([Problem(path, code, message, tuple(allowed))])

@@ -149,9 +149,7 @@ def sign_out(database: Database, token: str) -> str | None:
 
 
 def _session(tx: sa.Connection, user_id: str, now: int) -> str:
-    return users.issue(
-        tx, user_id, "session", idle_seconds=SESSION_IDLE, expires_at=now + SESSION_LENGTH * SECOND
-    )
+    return users.issue(tx, user_id, "session", idle_seconds=SESSION_IDLE, expires_at=now + SESSION_LENGTH * SECOND)
 
 
 @cache

@@ -87,7 +87,9 @@ def _decide_by_kind(source: Entry | None, destination: Entry | None, rules: Rule
     """Settle what hangs on kinds alone: devices, symlinks by policy, a container against a file."""
     here = None if source is None else source.kind
     there = None if destination is None else destination.kind
-    if here is _SPECIAL or (here is None and there is _SPECIAL):
+    if here is _SPECIAL and (rules.one_way or there is None or there is _SPECIAL):
+        return _IGNORED_KIND
+    if there is _SPECIAL and here is None:
         return _IGNORED_KIND
     if not rules.carries_files and (here or there) is not _CONTAINER:
         return _IGNORED_KIND
@@ -96,7 +98,7 @@ def _decide_by_kind(source: Entry | None, destination: Entry | None, rules: Rule
         return rules.symlinks
     if here is None or there is None:
         return None
-    if there is _SPECIAL or (here is _CONTAINER) is not (there is _CONTAINER):
+    if here is _SPECIAL or there is _SPECIAL or (here is _CONTAINER) is not (there is _CONTAINER):
         return _KIND_CONFLICT
     return None
 
@@ -203,8 +205,8 @@ def _stamp(rules: Rules) -> Action:
 
 def _resolve(source: Entry, destination: Entry, rules: Rules, winner: Winner) -> Action:
     """Settle a conflict. Equal times prefer the source; the loser's copy is named after its own time."""
-    if rules.overwrite_veto is not None:
-        winner = Winner.SOURCE  # whoever would win, something would be replaced: the guard vetoes it
+    if rules.overwrite_veto is not None and (rules.one_way or winner is Winner.NOBODY):
+        winner = Winner.SOURCE if rules.one_way else Winner.LATEST  # the veto outranks: let the guard speak
     if winner is Winner.NOBODY:
         return _CONFLICT
     source_newer = source.modified > destination.modified or same_time(

@@ -68,6 +68,11 @@ def read_path(reader: Reader, value: object, path: str) -> str:
         reader.wrong_type(value, path, "text: a path from the connection's root, such as /folder")
         return paths.ROOT
     segments = [segment for segment in value.split("/") if segment]
+    try:
+        paths.to_bytes(value)
+    except UnicodeEncodeError:
+        reader.wrong(path, "out_of_range", "holds half a surrogate pair, which is no character")
+        return paths.ROOT
     for segment in segments:
         complaint = paths.check_segment(segment)
         if complaint:

@@ -67,7 +67,7 @@ def _listed(reader: Reader, value: object, path: str, name: str) -> tuple[str, .
     if given is None:
         return None
     texts = reader.texts(given, pointer(path, name))
-    if texts is not None and not texts:
+    if given == []:
         reader.wrong(pointer(path, name), "out_of_range", "must not be empty")
     return texts or None
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from unicodedata import normalize
 
 from tallyport.domain.capabilities import Limits
-from tallyport.domain.paths import to_bytes
+from tallyport.domain.paths import display, to_bytes
 from tallyport.domain.policies import DuplicateNames, Policies, TransferType
 
 
@@ -28,8 +28,11 @@ def conflict_name(name: str, modified: int, limits: Limits) -> str:
     return _marked(name, f" (conflict {moment:%Y-%m-%dT%H-%M-%S}Z)", limits)
 
 
-def fit(name: str, policies: Policies, limits: Limits) -> Named:
-    """Give the name an item gets at a platform, not regarding its neighbours."""
+def fit(name: str, policies: Policies, limits: Limits, *, container: str = "") -> Named:
+    """Give the name an item gets at a platform, not regarding its neighbours.
+
+    ``container`` is where it will stand there, for platforms that limit whole paths.
+    """
     processing: list[str] = []
     fitting = name
     complaint = refusal(name, limits)
@@ -39,15 +42,24 @@ def fit(name: str, policies: Policies, limits: Limits) -> Named:
         encode = policies.encode_invalid_characters
         fitting = _mend(name, limits, encode=encode)
         processing.append("encoded" if encode and fitting != _mend(name, limits, encode=False) else "renamed")
-    if length(fitting) > limits.max_name:
+    most = room_for(container, limits)
+    if length(fitting) > most:
         if not policies.segment_truncate:
-            return Named(None, (), f"the name has {length(fitting)} bytes, the platform takes {limits.max_name}")
-        fitting = truncate(fitting, limits.max_name)
-        if length(fitting) > limits.max_name:
-            return Named(None, (), "the name cannot be cut to the length the platform takes")
-        fitting = _mend(fitting, limits, encode=False)  # the cut may leave a space or a dot at the end
+            return Named(None, (), f"the name has {length(fitting)} bytes, the platform takes {most} here")
+        # The cut may leave a space or a dot at the end, which the platform may refuse.
+        fitting = _mend(truncate(fitting, most), limits, encode=False)
+        if length(fitting) > most:
+            return Named(None, (), f"the name cannot be cut to the {most} bytes that the platform takes here")
         processing.append("truncated")
     return Named(fitting, tuple(processing))
+
+
+def room_for(container: str, limits: Limits) -> int:
+    """Give the most bytes of a name in a container."""
+    if limits.max_path is None:
+        return limits.max_name
+    used = length(container) + 1 if container else 0
+    return min(limits.max_name, limits.max_path - used)
 
 
 def refusal(name: str, limits: Limits) -> str | None:
@@ -58,7 +70,7 @@ def refusal(name: str, limits: Limits) -> str | None:
     if limits.forbidden_endings and name.endswith(tuple(limits.forbidden_endings)):
         return f"the platform takes no name that ends with {name[-1]!r}"
     if _is_reserved(name, limits):
-        return f"the platform keeps the name {name} for itself"
+        return f"the platform keeps the name {display(name)} for itself"
     return None
 
 
@@ -77,15 +89,16 @@ def distinct(
 ) -> Named:
     """Give a name that no neighbour has. ``taken`` holds the :func:`key` of each name in use at the destination.
 
-    Containers of one name are merged and never numbered. Move jobs always skip the second.
+    Containers are numbered as well: were two of them merged, equal names in them would overwrite each other.
+    Move jobs always leave the second out.
     """
-    if is_container or key(name, limits) not in taken:
+    if key(name, limits) not in taken:
         return Named(name)
     if policies.duplicate_names is DuplicateNames.WARN or policies.transfer_type is TransferType.MOVE:
-        return Named(None, (), f"the destination has an item named {name} already")
+        return Named(None, (), f"the destination has an item named {display(name)} already")
     number = 1
     while True:
-        numbered = _marked(name, f"({number})", limits)
+        numbered = _marked(name, f"({number})", limits, whole=is_container)
         if key(numbered, limits) not in taken:
             return Named(numbered, ("deduplicated",))
         number += 1
@@ -93,15 +106,9 @@ def distinct(
 
 def key(name: str, limits: Limits) -> str:
     """Give what two names must differ in for the platform to keep both."""
-    if limits.normalises_names:
-        name = normalize("NFC", name)
-    return (
-        name
-        if limits.case_sensitive
-        else normalize("NFC", name.casefold())
-        if limits.normalises_names
-        else name.casefold()
-    )
+    if not limits.case_sensitive:
+        name = name.casefold()
+    return normalize("NFC", name) if limits.normalises_names else name
 
 
 def length(name: str) -> int:
@@ -117,11 +124,12 @@ def split_extension(name: str) -> tuple[str, str]:
     return stem, dot + extension
 
 
-def _marked(name: str, mark: str, limits: Limits) -> str:
-    stem, extension = split_extension(name)
-    room = limits.max_name - length(mark)
-    if length(stem) + length(extension) > room:
-        stem, extension = split_extension(truncate(name, room))
+def _marked(name: str, mark: str, limits: Limits, *, whole: bool = False) -> str:
+    """Put a mark before the extension, or at the end of a whole name; what gets too long loses some of its stem."""
+    stem, extension = (name, "") if whole else split_extension(name)
+    room = limits.max_name - length(mark) - length(extension)
+    while len(stem) > 1 and length(stem) > room:
+        stem = stem[:-1]
     return f"{stem}{mark}{extension}"
 
 

@@ -89,7 +89,7 @@ class Bench:
         self._orders = Orders(
             policies,
             rules,
-            terms.part_size,
+            terms.part_size if self._passage.has_parts else 1 << 62,
             salt=digest(f"{terms.policies} {terms.source} {terms.destination}".encode("utf-8", "surrogatepass")),
             throttles=throttles(policies, share=share, started=terms.started),
         )

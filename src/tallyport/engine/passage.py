@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Limits
-from tallyport.domain.entries import Entry, Side
+from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
 from tallyport.domain.errors import REMEDIES, Scope, TallyportError
 from tallyport.domain.items import Status
 from tallyport.domain.policies import Policies
@@ -39,8 +39,11 @@ class Landed(NamedTuple):
     processing: str = ""
 
 
-Settled = tuple[Any, Landed | TallyportError]
-"""What was given as the ticket, and what came of it."""
+Settled = tuple[Any, Any]
+"""What was given as the ticket, and what came of it: Landed, rows of items (``fill``), or a TallyportError.
+
+A lean passage gives a tuple with the first three members of Landed instead: made a hundred thousand times a run.
+"""
 
 
 class Listing(Protocol):
@@ -100,8 +103,17 @@ class Crossing(Protocol):
         Gives it as it stands, None where none is, and whether something was set.
         """
 
-    def identity(self) -> bytes:
+    def identity(self, *, has_containers: bool) -> bytes:
         """Give what tells the destination container from another one, and from itself after a change in it."""
+
+    def fill(
+        self, listing: Any, largest: int, ticket: Any, stopped: Callable[[], bool]
+    ) -> tuple[list[Entry], bool] | None:
+        """Carry the plain files up to a size of a new container at once, where there is a way to do that.
+
+        Gives the entries left to be carried one by one, and whether all were gone through; the rows of what was
+        carried come from ``settle`` with the ticket. None: nothing was done.
+        """
 
     def close(self) -> None:
         """Let go. Nothing may be unsettled."""
@@ -113,6 +125,8 @@ class Passage(Protocol):
     source_limits: Limits
     destination_limits: Limits
     level: int  # domain.capabilities.VerifyLevel that a carried file reaches
+    has_parts: bool  # big files can be carried in parts
+    has_links: bool  # hard links can be made at the destination
 
     def cross(self, work: VisitWork) -> Crossing:
         """Open a container on both sides; the destination's is not touched when ``work`` says it is not there."""
@@ -163,6 +177,16 @@ def open_passage(terms: Terms, policies: Policies) -> Passage:
     return LocalPassage(source, destination, policies=policies, token=terms.token)
 
 
+def planned_source(item: tuple[Any, ...]) -> Fingerprint:
+    """Give what a pending item says of its source."""
+    return Fingerprint(item[6], item[7], item[8])
+
+
+def expected_at(name: str, item: tuple[Any, ...]) -> Entry | None:
+    """Give what a pending item says stands at the destination, to be replaced."""
+    return None if item[9] is None else Entry(name, Kind.FILE, item[9], item[10], item[11])
+
+
 def task_error(task_id: int, error: TallyportError) -> TaskReport:
     """Report a task that failed, or one to be done again once the connection is well."""
     if REMEDIES[error.kind][0] is Scope.CONNECTION:
@@ -175,8 +199,7 @@ def item_done(
 ) -> tuple[Any, ...]:
     """Give a pending item its end: it stands at the destination as ``entry``."""
     name, kind, _, reason, item_id, _, s_size, s_modified, s_tag = item[:9]
-    d_name = item[15] if len(item) > 15 else None
-    processing = item[16] if len(item) > 16 else ""
+    d_name, processing = item[15], item[16]
     status = Status.PROCESSED if processing else Status.SUCCESS
     return (
         name,
@@ -203,11 +226,8 @@ def item_done(
 
 def item_gone(item: tuple[Any, ...], side: str) -> tuple[Any, ...]:
     """Give a pending delete its end. A moved item keeps its baseline, any other loses it."""
-    whole = (*item, *_REST[len(item) - 12 :])
-    is_moved = whole[3] == Reason.MOVED
-    facts = whole[6:13] if is_moved else (None,) * 7
+    is_moved = side == Side.SOURCE and item[3] != Reason.DELETED_AT_DESTINATION
+    reason = str(Reason.MOVED) if is_moved else item[3]
+    facts = item[6:13] if is_moved else (None,) * 7
     wrote = 2 if side == Side.SOURCE else 1
-    return (*whole[:2], int(Status.SUCCESS), *whole[3:5], 0, *facts, *whole[13:17], "", wrote)
-
-
-_REST = (None, 0, 0, None, "", "", 0)  # the fields of an ItemResult from ``hash`` on, as they are by default
+    return (*item[:2], int(Status.SUCCESS), reason, item[4], 0, *facts, item[13], 0, *item[15:17], "", wrote)

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import time_ns
 from typing import Any
 
 import xxhash
@@ -42,7 +43,9 @@ from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import segments, split
 from tallyport.domain.policies import Policies, TransferType
-from tallyport.engine.passage import PAGE, Settled, item_done, item_gone, task_error
+from tallyport.engine import staging
+from tallyport.engine.passage import PAGE, Settled, expected_at, item_done, item_gone, planned_source, task_error
+from tallyport.engine.staging import Stage
 from tallyport.engine.work import (
     DeleteWork,
     FinishWork,
@@ -56,14 +59,21 @@ from tallyport.engine.work import (
 _DIRECTORY, _SYMLINK_BITS, _FILE_BITS = stat.S_IFDIR >> 12, stat.S_IFLNK >> 12, stat.S_IFREG >> 12
 _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
 _FILE = Kind.FILE
+FULL = 2_048  # staged files that wait for one sync
 
 
 class LocalPassage:
     """Two folders of this machine."""
 
+    has_parts = True
+    has_links = True
+
     def __init__(self, source: Local, destination: Local, *, policies: Policies, token: str) -> None:
         self.source = source
         self.destination = destination
+        self._times = policies.timestamps
+        self._owners = policies.preserve_owners
+        self._reads_back = policies.verify > VerifyLevel.HASH
         self.source_limits = source.limits
         self.destination_limits = destination.limits
         self.token = token
@@ -73,10 +83,13 @@ class LocalPassage:
         self.is_dry = policies.simulation
         self.both_ways = policies.transfer_type is TransferType.SYNC
         self.landing = Landing(policies.durability, token)
+        self.staged: list[LocalCrossing] = []  # filled out of sight, to be shown
+        self._parents: dict[str, int] = {}  # folders of the destination that stages stand in
+        self._staged_files = 0
+        self.may_stage = (
+            policies.timestamps and not policies.simulation and not policies.preserve_owners and not self._reads_back
+        )
         self.failures: list[Settled] = []
-        self._times = policies.timestamps
-        self._owners = policies.preserve_owners
-        self._reads_back = policies.verify > VerifyLevel.HASH
 
     def facts_of(self, entry: Entry) -> Facts:
         """Give what travels with an entry under the job's policies."""
@@ -88,18 +101,57 @@ class LocalPassage:
 
     @property
     def full(self) -> bool:
-        return self.landing.full
+        return self.landing.full or self._staged_files >= FULL
 
     def settle(self) -> list[Settled]:
         failures, self.failures = self.failures, []
-        settled: list[Settled] = self.landing.settle()  # type: ignore[assignment]
+        if self.staged:
+            failures = failures + self._show_staged()
+        settled: list[Settled] = list(self.landing.settle())
         if self._reads_back:
             settled = [(ticket[0], self._read_back(outcome, *ticket[1:])) for ticket, outcome in settled]
         return failures + settled if failures else settled
 
-    def ticket(self, ticket: Any, d_fd: int, name: str) -> Any:
-        """Keep with a ticket where to read again what it stands for, if that is asked for."""
-        return (ticket, d_fd, name) if self._reads_back else ticket
+    # -- stages
+
+    def parent(self, path: str) -> int:
+        """Open the folder of the destination that a stage is to stand in; held until the stages are shown."""
+        fd = self._parents.get(path, -1)
+        if fd < 0:
+            fd = self._parents[path] = self.destination.open_container(path)
+        return fd
+
+    def stage(self, crossing: "LocalCrossing", files: int) -> None:
+        """Have a filled stage shown by the next ``settle``."""
+        self.staged.append(crossing)
+        self._staged_files += files if self.durability is not Durability.NONE else FULL
+
+    def _show_staged(self) -> list[Settled]:
+        """Sync what is staged, rename it into its place, put the times above right, sync those folders."""
+        staged, self.staged = self.staged, []
+        self._staged_files = 0
+        settled: list[Settled] = list(self.landing.settle())  # what else is in the stages comes first
+        try:
+            if self.durability is not Durability.NONE:
+                staging.sync([crossing.stage for crossing in staged if crossing.stage is not None])
+            for crossing in staged:
+                settled.append((crossing.stage_ticket, crossing.show()))
+            if self.durability is not Durability.NONE:
+                with translate("sync the folder", ""):
+                    for fd in self._parents.values():
+                        sync_folder(fd)
+        except TallyportError as error:
+            shown = {id(ticket) for ticket, _ in settled}
+            settled.extend(
+                (crossing.stage_ticket, error) for crossing in staged if id(crossing.stage_ticket) not in shown
+            )
+        self._close_parents()
+        return settled
+
+    def _close_parents(self) -> None:
+        for fd in self._parents.values():
+            os.close(fd)
+        self._parents.clear()
 
     def _read_back(self, outcome: Landed | TallyportError, d_fd: int, name: str) -> Landed | TallyportError:
         if isinstance(outcome, TallyportError) or outcome.entry.kind is not _FILE:
@@ -142,7 +194,7 @@ class LocalPassage:
         try:
             with self._beside(work.path, work.d_path) as (s_fd, name, d_fd, d_name):
                 source = _still(s_fd, name, Fingerprint(*work.source))
-                replaces = _expected(d_name, work.item) if work.replaces else None
+                replaces = expected_at(d_name, work.item) if work.replaces else None
                 try:
                     entry = finish(
                         d_fd,
@@ -178,7 +230,7 @@ class LocalPassage:
                         folders[d_container] = self.destination.open_container(d_container)
                         held.append(folders[d_container])
                     d_fd = folders[d_container]
-                    replaces = _expected(d_name, work.items[position]) if work.replaces[position] else None
+                    replaces = expected_at(d_name, work.items[position]) if work.replaces[position] else None
                     content, moved = self._link_one(work, position, d_fd, d_name, replaces, made)
                     made.append((position, d_fd, d_name, content, moved))
                 except TallyportError as error:
@@ -216,7 +268,7 @@ class LocalPassage:
         container, name = split(work.paths[position])
         s_fd = self.source.open_container(container)
         try:
-            expected = _source_of(work.items[position])
+            expected = planned_source(work.items[position])
             entry = _still(s_fd, name, expected)
             for _, first_fd, first_name, content, _ in made:
                 temporary = f"{TEMPORARY}{self.token}-{os.urandom(6).hex()}"
@@ -287,6 +339,7 @@ class LocalPassage:
 
     def close(self) -> None:
         self.landing.discard()
+        self._close_parents()
         self.source.close()
         self.destination.close()
 
@@ -316,6 +369,21 @@ class LocalCrossing:
         self._s_fd = -1 if work.gone == "source" else passage.source.open_container(work.path)
         self._d_fd = -1
         self._must_open = False  # the destination lacks the rights to be filled
+        self.stage: Stage | None = None
+        self.stage_ticket: Any = None
+        self._may_stage = (
+            passage.may_stage
+            and work.d_fresh
+            and work.d_path != ""
+            and work.only is None
+            and not (work.resumed or work.s_only or work.gone)
+        )
+        if not self._may_stage:
+            self._open_destination()
+
+    def _open_destination(self) -> None:
+        passage, work = self._passage, self._work
+        self._may_stage = False
         if work.s_only or work.gone == "destination" or (passage.is_dry and work.d_fresh):
             return
         try:
@@ -331,12 +399,73 @@ class LocalCrossing:
             raise
 
     def _fd(self, side: Side) -> int:
-        return self._s_fd if side is _SOURCE else self._d_fd
+        if side is _SOURCE:
+            return self._s_fd
+        if self._may_stage:
+            self._open_destination()
+        return self._d_fd
+
+    def fill(
+        self, listing: "LocalListing", largest: int, ticket: Any, stopped: Callable[[], bool]
+    ) -> tuple[list[Entry], bool] | None:
+        """Fill a new folder out of sight, where that is possible, to be shown by the next ``settle``.
+
+        Gives the entries that are left to be carried one by one, and whether all were gone through; what
+        was carried comes with the ticket. None: nothing was done.
+        """
+        if not self._may_stage:
+            return None
+        _, files, size = listing.totals()
+        if not files or listing.count > staging.MOST_FILES or size > staging.MOST_BYTES:
+            self._open_destination()
+            return None
+        passage = self._passage
+        container, name = split(self._work.d_path)
+        try:
+            stage = Stage(passage.parent(container), name, self._stage_name())
+        except TallyportError:
+            self._open_destination()  # which says what is wrong
+            return None
+        self._may_stage = False
+        self.stage, self.stage_ticket, self._d_fd = stage, ticket, stage.fd
+        rest, all_seen = stage.fill(
+            self._s_fd,
+            listing.stats(),
+            listed_at=listing.listed_at,
+            largest=largest,
+            times=True,
+            level=passage.level,
+            each=passage.durability is Durability.EACH,
+            stopped=stopped,
+        )
+        passage.stage(self, len(stage.rows))
+        return listing.entries(rest), all_seen
+
+    def show(self) -> list[tuple[Any, ...]] | TallyportError:
+        """Put the stage in its place; gives the rows of what is in it."""
+        stage = self.stage
+        if stage is None:
+            raise AssertionError("only a stage is shown")
+        try:
+            stage.publish()
+            with translate("set times and permissions of", ""):
+                parent = Facts(modified=os.stat("..", dir_fd=self._s_fd, follow_symlinks=False).st_mtime_ns)
+                stamp_fd(stage.parent_fd, parent)
+        except TallyportError as error:
+            return error
+        finally:
+            self._d_fd = stage.fd
+        return stage.rows
+
+    def _stage_name(self) -> str:
+        return f"{TEMPORARY}{self._passage.token}-stage-{self._work.item_id:x}"
 
     def _ready(self, side: Side) -> int:
         """Give the descriptor of a folder that can be written to."""
         if side is _SOURCE:
             return self._s_fd
+        if self._may_stage:
+            self._open_destination()
         if self._d_fd < 0:
             self._d_fd = open_below(self._passage.destination.root_fd, self._work.d_path, make=True)
         if self._must_open:
@@ -364,6 +493,8 @@ class LocalCrossing:
 
     def carry(self, to: Side, entry: Entry, name: str, *, replaces: Entry | None, ticket: Any) -> None:
         passage = self._passage
+        if self._may_stage:
+            self._open_destination()
         if to is _DESTINATION:
             from_fd, to_fd, is_new = self._s_fd, self._d_fd, self._work.d_fresh
         else:
@@ -406,13 +537,19 @@ class LocalCrossing:
         return hash_file(self._fd(side), entry.name)
 
     def sweep(self) -> None:
+        if self._work.d_path:
+            parent_fd = self._passage.destination.open_container(split(self._work.d_path)[0])
+            try:
+                staging.clear(parent_fd, self._stage_name())
+            finally:
+                os.close(parent_fd)
         if self._d_fd >= 0:
             sweep(self._d_fd, self._passage.token)
         if self._passage.both_ways and self._s_fd >= 0:
             sweep(self._s_fd, self._passage.token)
 
     def seal(self) -> tuple[Entry | None, bool]:
-        if self._d_fd < 0:
+        if self._fd(_DESTINATION) < 0:
             return None, False
         with translate("set times and permissions of", self._work.d_path):
             before = os.fstat(self._d_fd)
@@ -424,11 +561,13 @@ class LocalCrossing:
             self._landing.touch(self._d_fd)
         return entry_of(".", after), has_changed
 
-    def identity(self) -> bytes:
-        if self._d_fd < 0:
+    def identity(self, *, has_containers: bool) -> bytes:
+        if self._fd(_DESTINATION) < 0:
             return b"nothing"
         st = os.fstat(self._d_fd)
-        return b"%d %d %d %d" % (st.st_dev, st.st_ino, st.st_mtime_ns, st.st_ctime_ns)
+        # A container that appears by a rename changes the folder's ctime, after the folder's own visit.
+        changed = 0 if has_containers and self._passage.may_stage else st.st_ctime_ns
+        return b"%d %d %d %d" % (st.st_dev, st.st_ino, st.st_mtime_ns, changed)
 
     def close(self) -> None:
         for fd in (self._s_fd, self._d_fd):
@@ -443,6 +582,7 @@ class LocalListing:
     def __init__(self, fd: int, path: str) -> None:
         self._fd = fd
         self._path = path
+        self.listed_at = time_ns()
         self._rows: list[tuple[str, os.stat_result]] = []
         self._names: list[str] | None = None
         self._digest: bytes | None = None
@@ -475,6 +615,10 @@ class LocalListing:
         else:
             self._names.sort(key=os.fsencode)
             self.count = len(self._names)
+
+    def stats(self) -> list[tuple[str, os.stat_result]]:
+        """Give names with their stats; of a listing of one page."""
+        return self._rows
 
     def _stats(self) -> Iterator[list[tuple[str, os.stat_result]]]:
         """Give names with stats, in pages, and work out digest and totals on the way."""
@@ -523,11 +667,15 @@ class LocalListing:
         if self.count == 0:
             return
         for page in self._stats():
-            entries = [entry_of(name, st) for name, st in page]
-            for position, (name, st) in enumerate(page):
-                if st.st_mode >> 12 == _SYMLINK_BITS:
-                    entries[position] = self._symlink(name, entries[position])
-            yield [entry for entry in entries if entry.name]
+            yield self.entries(page)
+
+    def entries(self, page: list[tuple[str, os.stat_result]]) -> list[Entry]:
+        """Make entries of stats; what is no longer there is left out."""
+        entries = [entry_of(name, st) for name, st in page]
+        for position, (name, st) in enumerate(page):
+            if st.st_mode >> 12 == _SYMLINK_BITS:
+                entries[position] = self._symlink(name, entries[position])
+        return [entry for entry in entries if entry.name]
 
     def _symlink(self, name: str, entry: Entry) -> Entry:
         """Add the target of a symlink; one that vanished or changed is seen as what it is now."""
@@ -581,17 +729,6 @@ def _still(s_fd: int, name: str, expected: Fingerprint) -> Entry:
             ErrorKind.CHANGED_DURING_COPY, "read", name, "it changed since it was listed", _SOURCE
         )
     return entry
-
-
-def _source_of(item: tuple[Any, ...]) -> Fingerprint:
-    return Fingerprint(item[6], item[7], item[8])
-
-
-def _expected(name: str, item: tuple[Any, ...]) -> Entry | None:
-    """Give what a pending item says stands at the destination, to be replaced."""
-    if item[9] is None:
-        return None
-    return Entry(name, Kind.FILE, item[9], item[10], item[11])
 
 
 def _evict(d_fd: int, name: str) -> None:

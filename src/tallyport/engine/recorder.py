@@ -61,15 +61,18 @@ class _Open:
         self.deferred = False
 
 
-def category(kind: int, status: int, reason: str) -> str | None:
-    """Name the total that an item counts in; a container counts only when it failed or was left out."""
+def category(kind: int, status: int, reason: str, *, planned: bool = False) -> str | None:
+    """Name the total that an item counts in; a container counts only when it failed or was left out.
+
+    ``planned``: of a simulation, where an item that would be carried stays pending and counts as carried.
+    """
     if status in FAILED:
         return "failed"
     if status in (Status.SKIPPED, Status.IGNORED):
         return "skipped"
     if kind == Kind.CONTAINER:
         return None
-    if status == Status.PENDING:
+    if status == Status.PENDING and not planned:
         return "pending"
     if reason in _UNCHANGED:
         return "unchanged"
@@ -197,11 +200,14 @@ class _Writing:
             if opened is not None:
                 if r[_KIND] == 2:
                     opened.folders[r[_NAME]] = item_id
+                elif opened.row.names is not None:  # a retry sees these files and no others
+                    opened.files += 1
+                    opened.bytes += r[_S_SIZE] or 0
                 if before:
                     opened.seen.add(name)
                     if name in before:
                         self._uncount(before.pop(name))
-            counted = category(r[_KIND], status, r[_REASON])
+            counted = category(r[_KIND], status, r[_REASON], planned=scene.simulation)
             if counted is not None:
                 totals[counted] += 1
                 if counted == "transferred":
@@ -278,7 +284,7 @@ class _Writing:
     def _close(self, report: VisitReport, opened: _Open, before: dict[bytes, tuple[int, int, str, int]]) -> None:
         """A visit that went to its end."""
         for name, earlier in before.items():  # settled by this execution already, now found unchanged
-            if name not in opened.seen and category(*earlier[:3]) in ("transferred", "unchanged"):
+            if name not in opened.seen and category(*earlier[:3], planned=self.scene.simulation) in ("transferred", "unchanged"):
                 opened.unchanged -= 1
                 opened.unchanged_bytes -= earlier[3]
         self.totals["files"] += opened.files
@@ -328,7 +334,7 @@ class _Writing:
         return {bytes(r[0]): (r[1], r[2], r[3], r[4] or 0) for r in found if bytes(r[0]) not in opened.seen}
 
     def _uncount(self, earlier: tuple[int, int, str, int]) -> None:
-        counted = category(*earlier[:3])
+        counted = category(*earlier[:3], planned=self.scene.simulation)
         if counted is not None:
             self.totals[counted] -= 1
             if counted in ("transferred", "unchanged"):

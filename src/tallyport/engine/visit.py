@@ -247,6 +247,9 @@ class Round:
         """Make what was carried count, and end the visits that wait for nothing more."""
         while outcomes := self._passage.settle():
             for ticket, outcome in outcomes:
+                if type(ticket) is _Open:
+                    self._filled(ticket, outcome)
+                    continue
                 ticket.visit.waiting -= 1
                 if isinstance(outcome, TallyportError):
                     self._missed(ticket, outcome)
@@ -376,7 +379,8 @@ class Round:
         own = visit.container
         facts = f"{own.modified} {own.mode} {own.owner} {own.group}".encode()
         others, _, size = listing.totals()
-        seen = b"".join((self._salt, listing.digest(), digest(facts), visit.crossing.identity()))
+        identity = visit.crossing.identity(has_containers=bool(listing.containers()))
+        seen = b"".join((self._salt, listing.digest(), digest(facts), identity))
         return digest(seen) + _TOTALS.pack(others & 0xFFFFFFFF, size)
 
     def _is_as_signed(self, visit: _Open) -> bool:
@@ -397,7 +401,7 @@ class Round:
         """Go through everything that stands in the container, on either side or in the ledger."""
         work, crossing = visit.work, visit.crossing
         visit.container = None if work.gone == "source" else crossing.container(_SOURCE)
-        if (work.resumed or work.attempt) and not self._is_dry:
+        if work.resumed and not self._is_dry:
             crossing.sweep()
         if work.only is not None:
             self._scan_only(visit, work.only)
@@ -413,6 +417,9 @@ class Round:
         if is_trusted and work.signature is not None and self._is_as_signed(visit):
             return
         rows = Rows(_no_rows if work.blank else self._known, work)
+        is_new = work.d_fresh and self._plain >= 0 and not self._throttles and rows.is_empty()
+        if is_new and self._fill(visit, listing):
+            return
         destination: Nothing
         if work.d_fresh and not work.resumed:
             destination = Nothing()
@@ -428,6 +435,28 @@ class Round:
         self._scan_page(visit, page or [], rows.through(None), destination)
         for entry in destination.rest():
             self._look_at_extra(visit, entry)
+
+    def _fill(self, visit: _Open, listing: Listing) -> bool:
+        """Carry a new container at once, where the passage has a way; False where it has none."""
+        filled = visit.crossing.fill(listing, self._plain, visit, self._stopped)
+        if filled is None:
+            return False
+        visit.waiting += 1
+        rest, all_seen = filled
+        if not all_seen:
+            raise _Halt("stopped")
+        self._scan_page(visit, rest, {}, Nothing())
+        _, visit.s_files, visit.s_bytes = listing.totals()
+        return True
+
+    def _filled(self, visit: _Open, outcome: list[Row] | TallyportError) -> None:
+        """Write down what a container was filled with, now that it is seen."""
+        visit.waiting -= 1
+        visit.wrote = True
+        if isinstance(outcome, TallyportError):
+            self._give_up(visit, outcome)
+        else:
+            visit.items.extend(outcome)
 
     def _scan_only(self, visit: _Open, names: Sequence[str]) -> None:
         """Look at some names alone."""
@@ -644,8 +673,8 @@ class Round:
             case Transfer():
                 self._transfer(visit, action, pair, name, d_name, row, tries)
             case Enter(reason):
-                assert pair.source is not None or pair.destination is not None, "a container stands"
                 entry = pair.source or pair.destination
+                assert entry is not None, "a container stands somewhere"
                 self._child(visit, name, d_name, entry, row, str(reason), is_fresh=False, wrote=0)
             case MakeContainer():
                 self._make(visit, action, pair, name, d_name, row)
@@ -660,22 +689,11 @@ class Round:
                 self._delete(visit, side, reason, pair, name, d_name, row)
             case Forget(reason):
                 if row is not None:
-                    visit.items.append(
-                        (
-                            name,
-                            row.kind,
-                            row.status,
-                            str(reason),
-                            row.item_id,
-                            row.attempts,
-                            *row[5:12],
-                            0,
-                            0,
-                            row.d_name,
-                        )
-                    )
+                    self._left(visit, name, None, row, row.status, row.attempts, str(reason), "")
             case Flag(reason, message):
-                self._flag(visit, pair, name, row, str(reason), message)
+                status, attempts = settle(_status(row), _attempts(row), action)
+                entry = pair.source or pair.destination
+                self._left(visit, name, entry, row, int(status), attempts, str(reason), message)
             case _:
                 raise AssertionError(f"no way to do {action}")
 
@@ -709,7 +727,7 @@ class Round:
         facts = row[5:12] if row is not None else _NOTHING_KNOWN
         item_id, d_name = (row.item_id, row.d_name) if row is not None else (0, None)
         visit.items.append(
-            (name, kind, status, reason, item_id, attempts, *facts, 0, 0, d_name, "", message)
+            (name, kind, status, reason, item_id, attempts, *facts, 0, 0, d_name, "", message, 0)
         )
 
     def _failed(
@@ -740,26 +758,24 @@ class Round:
         if self._is_dry:
             visit.items.append(self._planned(visit, name, d_name, entry, destination, row, reason))
             return
-        visit.items.append(
-            (
-                name,
-                int(entry.kind),
-                _PROCESSED if processing else _SUCCESS,
-                reason,
-                row.item_id if row is not None else 0,
-                0,
-                *(entry_facts(source)),
-                *(entry_facts(destination)),
-                content if content is not None else row.hash if row is not None else None,
-                level,
-                0,
-                None if d_name == name else d_name,
-                "",
-                "",
-                wrote,
-            )
+        item = (
+            name,
+            int(entry.kind),
+            _PROCESSED if processing else _SUCCESS,
+            reason,
+            row.item_id if row is not None else 0,
+            0,
+            *entry_facts(source),
+            *entry_facts(destination),
+            content if content is not None else row.hash if row is not None else None,
+            level,
+            0,
+            None if d_name == name else d_name,
+            "",
+            "",
+            wrote,
         )
-        self._remove_source(visit, visit.items[-1], source)
+        self._done(visit, item, source)
 
     def _planned(
         self,
@@ -788,19 +804,34 @@ class Round:
             0,
             0,
             None if d_name == name else d_name,
+            "",
+            "",
+            0,
         )
 
-    def _defer(self, visit: _Open, task: str, item: Row, entry: Entry, *, replaces: bool = False) -> None:
+    def _defer(
+        self,
+        visit: _Open,
+        task: str,
+        item: Row,
+        entry: Entry,
+        *,
+        replaces: bool = False,
+        reason: str | None = None,
+    ) -> None:
+        """Leave work for a task of its own. The item's row comes with it, not among the items."""
         device, inode = entry.link_id if task == "link" and entry.link_id else (0, 0)
         visit.is_clean = False
         visit.deferred.append(
-            (task, item[0], item[1], entry.size, device, inode, item, replaces, item[3])
+            (task, item[0], item[1], entry.size, device, inode, item, replaces, reason or item[3])
         )
 
-    def _remove_source(self, visit: _Open, item: Row, source: Entry | None) -> None:
-        """Have the source's item go, where the job empties the source and this one is proved."""
+    def _done(self, visit: _Open, item: Row, source: Entry | None) -> None:
+        """Write down a settled item; where the job empties the source, have the source's go as well."""
         if self._rules.removes_source and source is not None:
-            self._defer(visit, "delete_source", (*item[:3], str(Reason.MOVED), *item[4:]), source)
+            self._defer(visit, "delete_source", item, source)
+        else:
+            visit.items.append(item)
 
     def _transfer(
         self,
@@ -827,10 +858,10 @@ class Round:
             visit.wrote = True
             there = None
         replaces = there if action.replaces else None
-        if kind == _FILE and to is _DESTINATION and (entry.links > 1 or entry.size > self._part_size):
+        is_linked = entry.links > 1 and self._passage.has_links
+        if kind == _FILE and to is _DESTINATION and (is_linked or entry.size > self._part_size):
             item = self._planned(visit, name, d_name, entry, replaces, row, reason)
-            visit.items.append(item)
-            task = "link" if entry.links > 1 else "big"
+            task = "link" if is_linked else "big"
             self._defer(visit, task, item, entry, replaces=replaces is not None)
             return
         if self._throttles:
@@ -881,9 +912,7 @@ class Round:
             "",
             wrote,
         )
-        visit.items.append(item)
-        if self._rules.removes_source:
-            self._remove_source(visit, item, entry)
+        self._done(visit, item, entry)
 
     def _missed(self, ticket: _Ticket, error: TallyportError) -> None:
         """Try again what changed under our hands; write down what failed; halt where a connection did."""
@@ -960,7 +989,7 @@ class Round:
         if row is None or row.status not in _DONE or wrote:
             visit.items.append(
                 (
-                    *self._planned(visit, name, d_name, entry, None, row, reason),
+                    *self._planned(visit, name, d_name, entry, None, row, reason)[:16],
                     self._processing(name, d_name),
                     "",
                     wrote,
@@ -971,28 +1000,37 @@ class Round:
     def _delete(
         self, visit: _Open, side: Side, reason: Reason, pair: Pair, name: str, d_name: str, row: Known | None
     ) -> None:
-        """Leave a delete for later: after everything else, within the brake."""
+        """Leave a delete for later: after everything else, within the brake.
+
+        Until then the row is pending, keeps the baseline of the side where the item is gone, and says what is
+        expected at the other. A moved item's row is as settled as before.
+        """
         entry = pair.source if side is _SOURCE else pair.destination
         assert entry is not None, "what is deleted is there"
+        known = row[5:12] if row is not None else _NOTHING_KNOWN
+        is_moved = reason is Reason.MOVED and row is not None
         item = (
             name,
             int(entry.kind),
-            _PENDING if row is None or row.status not in _DONE else row.status,
-            str(reason),
+            row.status if is_moved and row is not None else _PENDING,
+            str(Reason.UNCHANGED if is_moved else reason),
             row.item_id if row is not None else 0,
             _attempts(row),
-            *entry_facts(pair.source),
-            *entry_facts(pair.destination),
-            row.hash if row is not None else None,
+            *(entry_facts(entry) if side is _SOURCE else known[0:3]),
+            *(entry_facts(entry) if side is _DESTINATION else known[3:6]),
+            known[6],
             0,
             0,
             None if d_name == name else d_name,
+            "",
+            "",
+            0,
         )
         visit.is_clean = False
         if self._is_dry:
-            visit.items.append((*item[:2], _PENDING, *item[3:]))
-            return
-        self._defer(visit, f"delete_{side}", item, entry)
+            visit.items.append((*item[:2], _PENDING, str(reason), *item[4:]))
+        else:
+            self._defer(visit, f"delete_{side}", item, entry, reason=str(reason))
         if entry.kind == _CONTAINER:
             visit.children.append((name, d_name, False, row.item_id if row is not None else 0))
 

@@ -1,6 +1,7 @@
 """Executions: one run of a job each, with its totals."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -105,3 +106,18 @@ def count(tx: sa.Connection, execution_id: int, totals: dict[str, int]) -> None:
     added = {name: executions.c[name] + n for name, n in totals.items() if n}
     if added:
         tx.execute(sa.update(executions).where(executions.c.id == execution_id).values(**added))
+
+
+def newest(tx: sa.Connection, job_ids: Sequence[str], *, each: int = 2) -> dict[str, list[Execution]]:
+    """Give the newest executions of each of some jobs, newest first."""
+    place = sa.func.row_number().over(partition_by=executions.c.job_id, order_by=executions.c.id.desc())
+    ranked = sa.select(executions.c.id, place.label("place")).where(executions.c.job_id.in_(list(job_ids))).subquery()
+    query = (
+        sa.select(executions)
+        .where(executions.c.id.in_(sa.select(ranked.c.id).where(ranked.c.place <= each)))
+        .order_by(executions.c.id.desc())
+    )
+    found: dict[str, list[Execution]] = {}
+    for row in tx.execute(query).mappings():
+        found.setdefault(row["job_id"], []).append(rows.to_value(Execution, row))
+    return found

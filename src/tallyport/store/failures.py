@@ -159,3 +159,13 @@ def of_item(tx: sa.Connection, item_id: int, execution_ids: Iterable[int]) -> li
         .order_by(failures.c.execution_id)
     )
     return [_failed(row) for row in tx.execute(query).mappings()]
+
+
+def count_each_unresolved(tx: sa.Connection, numbers: Iterable[int]) -> dict[int, int]:
+    """Count what is failed now in each of some jobs; a job without any is left out."""
+    query = (
+        sa.select(item_rows.c.job, sa.func.count())
+        .where(item_rows.c.job.in_(list(numbers)), item_rows.c.status.in_([int(s) for s in FAILED]))
+        .group_by(item_rows.c.job)
+    )
+    return {job: int(count) for job, count in tx.execute(query)}

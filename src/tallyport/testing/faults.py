@@ -202,7 +202,7 @@ class Flipper:
     def __enter__(self) -> Flipper:
         arguments = [repr(self.pause), *(name for pair in self.pairs for name in pair)]
         self._program = subprocess.Popen(
-            [sys.executable, "-m", "tallyport.testing.faults", *arguments],
+            [sys.executable, "-I", __file__, *arguments],  # by its path: nothing else needs to be imported
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -220,25 +220,33 @@ class Flipper:
 def flip_until_told(pause: float, names: Sequence[str]) -> None:
     """Flip pairs until standard input has something to say; then put all back and print the count."""
     pairs = list(zip(names[::2], names[1::2], strict=True))
+    at_first = [os.path.islink(a) for a, _ in pairs]
     os.set_blocking(0, False)
     print("flipping", flush=True)
     flips = 0
     while True:
         for a, b in pairs:
-            exchange(a, b)
-        flips += len(pairs)
+            flips += exchanged(a, b)
         if pause:
             time.sleep(pause)
         try:
             os.read(0, 100)
+            break
         except BlockingIOError:
             continue
-        if flips // len(pairs) % 2:
-            for a, b in pairs:
-                exchange(a, b)
-            flips += len(pairs)
-        print(flips, flush=True)
-        return
+    for (a, b), was_link in zip(pairs, at_first, strict=True):
+        if os.path.islink(a) != was_link:
+            exchanged(a, b)
+    print(flips, flush=True)
+
+
+def exchanged(a: str, b: str) -> bool:
+    """Swap two names unless one of them is absent at this moment."""
+    try:
+        exchange(a, b)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 # What strace saw
@@ -349,9 +357,7 @@ class Reader:
         self.files: dict[str, Steps] = {}
         self.folder_syncs: dict[str, list[tuple[int, int]]] = {}
         self.all_syncs: list[tuple[int, int]] = []  # of the whole file system
-        self.commits: list[
-            tuple[int, str]
-        ] = []  # where a write to the log of the database began, and its bytes
+        self.commits: list[tuple[int, str]] = []  # where a write to the log of the database began, and its bytes
 
     def take(self, call: Call) -> None:
         """Learn from one call."""

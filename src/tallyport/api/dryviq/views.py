@@ -46,9 +46,7 @@ def job(picture: Picture, gauge: Gauge, fields: frozenset[str] = frozenset()) ->
         "reset": value.reset,
         "parent_id": value.parent_id,
         "execution": _run(picture.active, picture.previous, gauge),
-        "previous_execution": _run(
-            picture.previous if picture.active is not None else picture.execution, None, gauge
-        ),
+        "previous_execution": _run(picture.previous if picture.active is not None else picture.execution, None, gauge),
         "unresolved_items": picture.unresolved,
         "created_on": seconds(value.created_at),
         "created_by": value.created_by,
@@ -253,3 +251,8 @@ def _health(picture: Picture) -> str:
 def _policies(value: Job) -> dict[str, Any]:
     block = transfer_block.read_transfer_block(dict(value.transfer))
     return {"resolved": json.loads(transfer_block.policies_to_json(block.policies)), "set_by": dict(block.set_by)}
+
+
+def shown_path(path: str | None) -> str | None:
+    """Give a path from the root of its endpoint."""
+    return None if path is None else f"/{paths.display(path)}"

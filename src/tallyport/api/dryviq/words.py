@@ -59,6 +59,8 @@ def job(value: Job, run: Execution | None) -> str:
     state = State(value.state)
     if state is State.WAITING and run is not None and run.wait_reason in set(Wait):
         return WAITING[Wait(run.wait_reason)]
+    if state is State.CREATED and run is not None and not run.has_ended:
+        return "start"  # a retry that was just asked
     if state is State.COMPLETE:
         if value.result == Result.ERRORS:
             return "failed"
@@ -70,7 +72,9 @@ def execution(run: Execution) -> str:
     """Give the status of an execution."""
     match State(run.state):
         case State.COMPLETE:
-            return {"clean": "completed", "no_changes": "no_changes", "warnings": "warn"}.get(run.result or "", "failed")
+            return {"clean": "completed", "no_changes": "no_changes", "warnings": "warn"}.get(
+                run.result or "", "failed"
+            )
         case State.FAILED:
             return "failed"
         case State.FAILED_TO_START:

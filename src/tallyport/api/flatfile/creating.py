@@ -74,7 +74,9 @@ def _create_transfer(desk: Desk, document: Mapping[str, Any], caller: Caller) ->
     if isinstance(params, dict) and isinstance(params.get("path"), str):
         block["source"] = merge(block.get("source") or {}, {"target": {"path": params["path"]}})
     starts = word == "ready" or given.get("trigger") == "immediate"
-    wanted: dict[str, Any] = {"transfer": block, "schedule": {"mode": "manual"}} | ({"status": "start"} if starts else {})
+    wanted: dict[str, Any] = {"transfer": block, "schedule": {"mode": "manual"}} | (
+        {"status": "start"} if starts else {}
+    )
     extra = {key: given[key] for key in ("metadata", "input", "info") if key in given}
     return jobs.create(desk, wanted, caller, extra=extra)
 

@@ -1,0 +1,76 @@
+"""The HTTP application: routers, the order of what happens to a request, the OpenAPI document."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
+
+from tallyport import __version__
+from tallyport.api import documentation, health, jobs, problems, sign_in
+from tallyport.api.commvault import paths as cv_paths
+from tallyport.api.commvault import routes as cv_routes
+from tallyport.api.commvault import session as cv_session
+from tallyport.api.dryviq import connections, history, items
+from tallyport.api.flatfile import routes as flatfile_routes
+from tallyport.api.middleware import Bounded, Identified, Once, Rewritten, SignedIn
+from tallyport.api.progress import Gauge
+from tallyport.api.wiring import authorise
+from tallyport.control.desk import Desk
+from tallyport.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """What can be set of the HTTP application."""
+
+    max_body: int = 8 * 1024 * 1024  # bytes of one request
+
+
+def create_api(
+    database: Database, *, nudge: Callable[[], None] = lambda: None, settings: ApiSettings | None = None
+) -> FastAPI:
+    """Make the application. ``nudge`` wakes the engine after something was stored for it."""
+    chosen = settings or ApiSettings()
+    app = FastAPI(
+        title="Tallyport",
+        version=__version__,
+        summary="Copy, sync and migrate content between platforms, and account for every item.",
+        docs_url=None,  # the stock page loads its script from elsewhere
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+        dependencies=[Depends(authorise)],
+        generate_unique_id_function=_operation_id,
+        responses=documentation.ERRORS,
+        redirect_slashes=False,
+        middleware=[  # outermost first
+            Middleware(Identified),
+            Middleware(Bounded, limit=chosen.max_body),
+            Middleware(Rewritten, rewrite=cv_paths.canonical),
+            Middleware(SignedIn, database=database),
+            Middleware(Once, database=database),
+        ],
+    )
+    app.state.desk = Desk(database=database, nudge=nudge)
+    app.state.gauge = Gauge()
+    problems.install(app)
+    for router in (
+        health.router,
+        sign_in.router,
+        connections.router,
+        history.router,  # static names below /v1/jobs stand before {job}
+        flatfile_routes.router,
+        jobs.router,
+        items.router,
+        cv_session.router,
+        cv_routes.router,
+    ):
+        app.include_router(router)
+    documentation.install(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Name an operation by its function: these names become methods of clients."""
+    return route.name

@@ -1,0 +1,36 @@
+"""Where this dialect is mounted, and its paths without regard to case."""
+
+MOUNTS = ("/searchsvc/cvwebservice.svc", "/commandcenter/api", "/webconsole/api")
+
+_WORDS = (
+    "Job",
+    "Jobs",
+    "JobDetails",
+    "FailedItems",
+    "TaskDetails",
+    "AdvancedDetails",
+    "action",
+    "pause",
+    "resume",
+    "kill",
+    "Resubmit",
+    "MultiJobOperation",
+    "Events",
+    "Login",
+    "Logout",
+    "RenewLoginToken",
+    "WhoAmI",
+)
+_CANONICAL = {word.lower(): word for word in _WORDS}
+_FIRST = frozenset({"job", "jobs", "jobdetails", "events", "login", "logout", "renewlogintoken", "whoami"})
+
+
+def canonical(path: str) -> str:
+    """Give the path that our routes know; a path of another dialect stays as it is."""
+    lowered = path.lower()
+    mount = next((m for m in MOUNTS if lowered == m or lowered.startswith(f"{m}/")), "")
+    rest = path[len(mount) :]
+    segments = rest.strip("/").split("/")
+    if segments[0].lower() not in _FIRST:
+        return path
+    return "/" + "/".join(_CANONICAL.get(segment.lower(), segment) for segment in segments)

@@ -1,0 +1,202 @@
+"""``/Job/{id}`` and its neighbours: a job here is one execution, and a conflict is an answer, not an error."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from tallyport.api import paging
+from tallyport.api.commvault import failed_items, views, xml
+from tallyport.api.commvault.negotiation import JSON, XML, chosen
+from tallyport.api.wiring import Called, Desked, Document, flag, json_response, whole
+from tallyport.control import executions, failed, reading
+from tallyport.control.desk import Caller, Desk
+from tallyport.control.pictures import Picture
+from tallyport.control.refusals import Conflict, NotBuilt, NotFound
+from tallyport.domain.executions import Execution
+
+router = APIRouter(tags=["job control"])
+
+GOOD: dict[str, Any] = {"errors": [{"errList": [{"errorCode": 0, "errLogMessage": ""}]}]}
+OPERATIONS = {"pause": executions.pause, "resume": executions.resume, "kill": executions.cancel}
+BY_NUMBER = {0: "kill", 1: "pause", 2: "resume"}
+LIST_NAME = "JobManager_JobListResponse"
+
+
+@router.get("/Job", summary="List executions")
+def list_executions(request: Request, desk: Desked) -> Response:
+    query = request.query_params
+    category = query.get("jobCategory", "All").lower()
+    ended = {"active": False, "finished": True}.get(category)
+    return _list(request, desk, ended, _window(request))
+
+
+@router.post("/Jobs", summary="List executions by a filter in the body")
+def find_executions(request: Request, desk: Desked, document: Document) -> Response:
+    given = document if isinstance(document, Mapping) else {}
+    paged = given.get("pagingConfig")
+    paged = paged if isinstance(paged, Mapping) else {}
+    known = {name: str(paged[name]) for name in ("offset", "limit") if name in paged}
+    part = paging.Slice(whole(known, "offset", 0, most=1 << 40), whole(known, "limit", 100, least=1, most=paging.MOST))
+    return _list(request, desk, {1: False, 2: True}.get(given.get("category", 0)), part)
+
+
+@router.get("/Job/{job}", summary="Show an execution, or with ?FailedItems its failed items")
+def show_execution(request: Request, desk: Desked, job: str) -> Response:
+    if any(name.lower() == "faileditems" for name in request.query_params):
+        return _failed(request, desk, job)
+    try:
+        found = [_find(request, desk, job)]
+    except NotFound:
+        found = []  # clients read a count of 0
+    return _render(request, desk, LIST_NAME, _page(request, found, len(found)))
+
+
+@router.get("/Job/{job}/FailedItems", summary="Failed items of an execution, or of a job")
+def list_failed_items(request: Request, desk: Desked, job: str) -> Response:
+    return _failed(request, desk, job)
+
+
+@router.post("/JobDetails", summary="Everything of one execution")
+def show_details(request: Request, desk: Desked, document: Document) -> Response:
+    given = document if isinstance(document, Mapping) else {}
+    try:
+        run, picture = _find(request, desk, str(given.get("jobId", "")))
+    except NotFound as error:
+        refused = {"error": {"errList": [{"errorCode": 2, "errLogMessage": error.message}]}}
+        return json_response(refused)
+    return json_response(views.detail(run, picture, request.app.state.gauge))
+
+
+@router.get("/Job/{job}/TaskDetails", summary="How an execution was asked for (not in this version)", name="show_task")
+@router.get("/Job/{job}/AdvancedDetails", summary="Details by kind (not in this version)", name="show_more_details")
+@router.get("/Events", summary="Events (not in this version)", name="list_execution_events")
+@router.post(
+    "/Jobs/MultiJobOperation",
+    summary="One operation on many executions (not in this version)",
+    name="operate_executions",
+)
+def later(request: Request) -> Response:
+    raise NotBuilt(f"{request.url.path} is not in this version")
+
+
+@router.post("/Job/{job}/action/pause", summary="Suspend an execution")
+def pause_execution(request: Request, desk: Desked, caller: Called, job: str) -> Response:
+    if "autoResumeInSec" in request.query_params:
+        raise NotBuilt("resuming by itself after a time is not in this version")
+    return _operate(request, desk, caller, job, executions.pause)
+
+
+@router.post("/Job/{job}/action/resume", summary="Let a suspended execution go on")
+def resume_execution(request: Request, desk: Desked, caller: Called, job: str) -> Response:
+    return _operate(request, desk, caller, job, executions.resume)
+
+
+@router.post("/Job/{job}/action/kill", summary="Stop an execution at a safe point and end it")
+def kill_execution(request: Request, desk: Desked, caller: Called, job: str) -> Response:
+    return _operate(request, desk, caller, job, executions.cancel)
+
+
+@router.post("/Job/{job}/action/Resubmit", summary="Make a full new run of an ended execution")
+def resubmit_execution(request: Request, desk: Desked, caller: Called, job: str) -> Response:
+    query = request.query_params
+    try:
+        run, _ = _find(request, desk, job)
+        new = executions.resubmit(
+            desk,
+            run.id,
+            caller,
+            suspended=flag(query, "startInSuspendedState"),
+            failed_only=flag(query, "failedItemsOnly"),
+        )
+    except (Conflict, NotFound) as error:
+        return _bad(error.message)
+    return json_response({"jobIds": [str(new)]})
+
+
+def _operate(
+    request: Request, desk: Desk, caller: Caller, job: str, verb: Callable[[Desk, str, Caller], Picture]
+) -> Response:
+    try:
+        run, picture = _find(request, desk, job)
+        if picture.job.execution_id != run.id:
+            return _bad(f"execution {run.id} has ended")
+        verb(desk, picture.job.id, caller)
+    except (Conflict, NotFound) as error:
+        return _bad(error.message)
+    return json_response(GOOD)
+
+
+def _bad(message: str) -> Response:
+    document = {"errorCode": 2, "errorMessage": message}
+    errors = [{"errList": [{"errorCode": 2, "errLogMessage": message}]}]
+    return json_response({**document, "errors": errors})
+
+
+def _failed(request: Request, desk: Desk, job: str) -> Response:
+    """All digits are an execution, whose failures are history; else a job, and what is unresolved in it."""
+    picked = request.query_params.get("execution")
+    if is_number(job):
+        found = failed.of_execution(desk, int(job))
+    elif picked is not None:
+        run, _ = _find(request, desk, job)
+        found = failed.of_execution(desk, run.id)
+    else:
+        found = failed.of_job(desk, job)
+    return failed_items.answer(request, found)
+
+
+def _find(request: Request, desk: Desk, job: str) -> tuple[Execution, Picture]:
+    """Give an execution by its number, or by its job: the newest, or the one ``?execution=`` picks."""
+    if is_number(job):
+        return reading.execution(desk, int(job))
+    picture = reading.job(desk, job)
+    picked = request.query_params.get("execution")
+    if picked is not None:
+        run, owner = reading.execution(desk, whole(request.query_params, "execution", 0, most=1 << 40))
+        if owner.job.id != job:
+            raise NotFound(f"execution {run.id} is not one of this job")
+        return run, owner
+    if picture.execution is None:
+        raise NotFound("the job has not run yet")
+    return picture.execution, picture
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a path names an execution."""
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _window(request: Request) -> paging.Slice:
+    known = {
+        name: value
+        for name in ("offset", "limit")
+        if (value := request.headers.get(name, request.query_params.get(name))) is not None
+    }
+    return paging.Slice(whole(known, "offset", 0, most=1 << 40), whole(known, "limit", 100, least=1, most=paging.MOST))
+
+
+def _list(request: Request, desk: Desk, ended: bool | None, part: paging.Slice) -> Response:
+    runs, total = reading.history(desk, job_id=None, ended=ended, offset=part.offset, limit=part.limit)
+    found = []
+    for run in runs:
+        try:
+            found.append(reading.execution(desk, run.id))
+        except NotFound:
+            total -= 1  # its job is deleted
+    return _render(request, desk, LIST_NAME, _page(request, found, total))
+
+
+def _page(request: Request, found: list[tuple[Execution, Picture]], total: int) -> dict[str, Any]:
+    gauge = request.app.state.gauge
+    jobs = [{"jobSummary": views.summary(run, picture, gauge)} for run, picture in found]
+    return {"totalRecordsWithoutPaging": total, "jobs": jobs}
+
+
+def _render(request: Request, desk: Desk, name: str, document: dict[str, Any]) -> Response:
+    if chosen(request, (JSON, XML)) == XML:
+        for one in document["jobs"]:
+            one["jobSummary"]["percentComplete"] = float(one["jobSummary"]["percentComplete"])
+        return Response(xml.element(name, document), media_type=XML)
+    return json_response(document)

@@ -1,0 +1,77 @@
+"""The OpenAPI document: every error declared, nothing that the routes do not do."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from tallyport.api import problems, rights
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": problems.TITLES[status], "content": {problems.MEDIA_TYPE: {}}}
+    for status in (400, 401, 403, 404, 406, 409, 412, 413, 422, 500, 501)
+}
+
+
+def install(app: FastAPI) -> None:
+    """Give the application its document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _finish(
+                get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+            )
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _finish(document: dict[str, Any]) -> dict[str, Any]:
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = PROBLEM
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "authtoken": {"type": "apiKey", "in": "header", "name": "Authtoken"},
+    }
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            rule = (method.upper(), path)
+            public = rule in rights.PUBLIC
+            operation["security"] = [] if public else [{"bearer": []}, {"authtoken": []}]
+            if not public and rule in rights.RULES:
+                operation["x-right"] = rights.RULES[rule].value
+            for status, answer in operation["responses"].items():
+                if problems.MEDIA_TYPE in answer.get("content", {}) or status == "422":
+                    answer["content"] = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    return document
+
+
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "request_id", "errors"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["key", "message", "description", "path", "allowed"],
+                "properties": {
+                    "key": {"type": "string"},
+                    "message": {"type": "string"},
+                    "description": {"type": "string"},
+                    "path": {"type": "string", "description": "JSON pointer into the body, or a query parameter"},
+                    "code": {"type": "string"},
+                    "allowed": {"type": "array", "items": {"type": "string"}},
+                },
+            },
+        },
+    },
+}

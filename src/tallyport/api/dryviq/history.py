@@ -1,0 +1,134 @@
+"""Executions of jobs, categories, failed items by reason."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from tallyport.api import csv_rows, paging
+from tallyport.api.dryviq import views
+from tallyport.api.times import iso
+from tallyport.api.wiring import Desked, Document, flag, json_response
+from tallyport.control import failed, reading
+from tallyport.control.desk import Desk
+from tallyport.control.refusals import NotBuilt, invalid
+from tallyport.domain import paths
+from tallyport.domain.documents import Reader
+from tallyport.domain.executions import Execution
+
+router = APIRouter(prefix="/v1", tags=["history"])
+
+COLUMNS: tuple[str, ...] = (
+    "id",
+    "job_id",
+    "attempt",
+    "trigger",
+    "status",
+    "started",
+    "ended",
+    "files",
+    "bytes",
+    "transferred",
+)
+COLUMNS += ("unchanged", "skipped", "failed", "deleted", "info")
+
+
+@router.get("/jobs/history", summary="List executions of all jobs, or of one")
+def all_history(request: Request, desk: Desked) -> Response:
+    return _history(request, desk, request.query_params.get("job"))
+
+
+@router.get("/jobs/categories", summary="List categories")
+def list_categories(desk: Desked) -> Response:
+    found = [{"id": number, "name": name} for number, name in reading.categories(desk).items()]
+    return json_response({"status": 200, "type": "job_categories", "job_categories": found, "data": found})
+
+
+@router.post("/jobs/categories", status_code=201, summary="Create a category")
+def create_category(desk: Desked, document: Document) -> Response:
+    reader = Reader()
+    given = reader.members(document, "", ("name",))
+    name = reader.text(given.get("name"), "/name")
+    if name is None or reader.problems:
+        raise invalid("/name", "a category needs a name", code="missing")
+    shown = {"id": reading.add_category(desk, name), "name": name}
+    return json_response({"status": 201, "type": "job_category", "job_category": shown, "data": shown}, 201)
+
+
+@router.get("/jobs/{job}/history", summary="List executions of a job")
+def job_history(request: Request, desk: Desked, job: str) -> Response:
+    return _history(request, desk, job)
+
+
+@router.get("/jobs/{job}/history.csv", summary="Executions of a job as CSV")
+def job_history_csv(request: Request, desk: Desked, job: str) -> Response:
+    runs, _ = reading.history(desk, job_id=job, ended=None, offset=0, limit=100_000)
+    return csv_rows.stream(COLUMNS, map(_cells, runs), "history.csv", bom=flag(request.query_params, "bom"))
+
+
+@router.get("/jobs/{job}/failed-items", summary="Failed items of a job, grouped by reason")
+def failed_by_reason(request: Request, desk: Desked, job: str) -> Response:
+    wanted = request.query_params.get("group_by", "reason")
+    if wanted != "reason":
+        raise invalid("group_by", f"{wanted!r} is not a grouping", ("reason",))
+    groups = [
+        {
+            "reason": group.message,
+            "code": group.reason,
+            "count": group.count,
+            "bytes": group.bytes,
+            "sample": [f"/{paths.display(path)}" for path in group.sample],
+        }
+        for group in failed.groups(desk, job)
+    ]
+    return json_response(groups, headers={"X-Total-Count": str(sum(int(str(g["count"])) for g in groups))})
+
+
+@router.post("/jobs/{job}/failed-items/import", summary="Retry from an edited CSV (not in this version)")
+def import_failed(desk: Desked, job: str) -> Response:
+    reading.job(desk, job)
+    raise NotBuilt("retry lists from CSV are not in this version: name the items in the body of POST .../retry")
+
+
+@router.get("/jobs/{job}/events", summary="Events of a job (not in this version)", name="list_job_events")
+@router.get("/events", summary="Events (not in this version)", name="list_events")
+def no_events() -> Response:
+    raise NotBuilt("events are not in this version: poll GET /v1/jobs/{id} with If-None-Match")
+
+
+def _history(request: Request, desk: Desk, job: str | None) -> Response:
+    part = paging.slice_of(request)
+    which = request.query_params.get("execution")
+    if which not in (None, "last", "current"):
+        raise invalid("execution", f"{which!r} is neither last nor current", ("last", "current"))
+    runs, total = reading.history(
+        desk,
+        job_id=job,
+        ended=None if which is None else which == "last",
+        offset=part.offset,
+        limit=part.limit if which is None else 1,
+    )
+    gauge = request.app.state.gauge
+    shown = [views.execution(run, None, gauge) for run in runs]
+    total = total if which is None else len(runs)
+    meta = paging.meta(request, part, total, part.offset + len(runs) < total, csv=job is not None)
+    document = {"status": 200, "type": "job_executions", "job_executions": shown, "meta": meta, "data": shown}
+    return json_response(document, headers=paging.link_header(meta))
+
+
+def _cells(run: Execution) -> tuple[object, ...]:
+    return (
+        run.id,
+        run.job_id,
+        run.attempt,
+        run.trigger,
+        run.result or run.state,
+        iso(run.started_at),
+        iso(run.ended_at),
+        run.files,
+        run.bytes,
+        run.transferred,
+        run.unchanged,
+        run.skipped,
+        run.failed,
+        run.deleted,
+        run.info,
+    )

@@ -1,0 +1,276 @@
+"""Items of jobs: pages, what happened to one, retry and ignore, audit lines, totals."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from tallyport.api import csv_rows, paging
+from tallyport.api.dryviq import views, words
+from tallyport.api.times import iso
+from tallyport.api.wiring import Called, Desked, Document, flag, json_response, text, whole
+from tallyport.api.wiring import words as listed
+from tallyport.control import items, reports
+from tallyport.control.desk import Caller, Desk
+from tallyport.control.items import Wanted
+from tallyport.control.refusals import NotFound, invalid
+from tallyport.domain.actions import Reason
+from tallyport.domain.entries import Kind
+from tallyport.domain.items import Status
+from tallyport.domain.jobs import Job
+from tallyport.store.audit import LEVELS, AuditRow
+from tallyport.store.items import ItemRow
+
+router = APIRouter(prefix="/v1/transfers", tags=["items"])
+
+FLAGGED = (Status.RETRY, Status.FLAGGED)
+COLUMNS: tuple[str, ...] = (
+    "id",
+    "job_id",
+    "type",
+    "source_path",
+    "destination_path",
+    "bytes",
+    "status",
+    "reason",
+    "message",
+)
+COLUMNS += ("attempts", "execution_id", "settled_on")
+
+
+@router.get("/items", summary="List items of one job or several")
+def list_items(request: Request, desk: Desked) -> Response:
+    return _page(request, desk, _wanted(request))
+
+
+@router.get("/items.csv", summary="Items as CSV")
+def items_csv(request: Request, desk: Desked) -> Response:
+    return _csv(request, desk, _wanted(request), "items.csv")
+
+
+@router.patch("/items", summary="Retry or ignore many items")
+def settle_items(request: Request, desk: Desked, caller: Called, document: Document) -> Response:
+    wanted = _wanted(request, default=FLAGGED)
+    ids = [_id(word) for word in listed(request.query_params, "id")] or None
+    if ids is None and not wanted.jobs and wanted.parent is None:
+        raise invalid("jobs", "name the items: by jobs, parent or id", code="missing")
+    return _settle(request, desk, caller, wanted, ids, document)
+
+
+@router.get("/items/flagged", summary="List every item that failed and is unresolved")
+def list_flagged(request: Request, desk: Desked) -> Response:
+    return _page(request, desk, _wanted(request, default=FLAGGED, need_job=False))
+
+
+@router.get("/items/flagged.csv", summary="Failed and unresolved items as CSV")
+def flagged_csv(request: Request, desk: Desked) -> Response:
+    return _csv(request, desk, _wanted(request, default=FLAGGED, need_job=False), "flagged.csv")
+
+
+@router.get("/items/{item}", summary="Explain an item: every attempt, every audit line")
+def explain_item(desk: Desked, item: str) -> Response:
+    found = items.explain(desk, _id(item))
+    shown = views.item(found.job, found.item) | {
+        "failures": [views.failure(row) for row in found.failures],
+        "audit": [views.line(row) for row in found.lines],
+    }
+    return json_response({"status": 200, "type": "item", "item": shown, "data": shown})
+
+
+@router.patch("/items/{item}", summary="Retry or ignore one item")
+def settle_item(request: Request, desk: Desked, caller: Called, item: str, document: Document) -> Response:
+    number = _id(item)
+    owner = items.find_job_of(desk, number)
+    return _settle(request, desk, caller, Wanted(jobs=(owner.id,)), [number], document)
+
+
+@router.get("/auditing", summary="List audit lines")
+def list_audit(request: Request, desk: Desked) -> Response:
+    limit = whole(request.query_params, "limit", 100, least=1, most=paging.MOST)
+    after = whole(request.query_params, "cursor", 0, most=1 << 62)
+    rows = reports.audit_page(desk, **_audit_filters(request), after=after, limit=limit + 1)
+    part = paging.Slice(0, limit)
+    has_more = len(rows) > limit
+    cursor = rows[limit - 1].id if has_more else None
+    meta = paging.meta(request, part, None, has_more, cursor=cursor, csv=True)
+    document = {"status": 200, "type": "audits", "item": [views.line(row) for row in rows[:limit]], "meta": meta}
+    return json_response(document, headers=paging.link_header(meta))
+
+
+@router.get("/auditing.csv", summary="Audit lines as CSV")
+def audit_csv(request: Request, desk: Desked) -> Response:
+    columns = ("id", "job_id", "execution_id", "item_id", "level", "event", "path", "message", "recorded_on")
+    rows = map(_audit_cells, reports.every_audit_line(desk, **_audit_filters(request)))
+    return csv_rows.stream(columns, rows, "auditing.csv", bom=flag(request.query_params, "bom"))
+
+
+@router.get("/stats", summary="Totals of all jobs")
+def all_stats(request: Request, desk: Desked) -> Response:
+    return _stats(desk, listed(request.query_params, "jobs", "job"))
+
+
+@router.get("/{job}/stats", summary="Totals of a job")
+def job_stats(desk: Desked, job: str) -> Response:
+    return _stats(desk, [job])
+
+
+@router.get("/{job}/items", summary="List items of a job")
+def list_job_items(request: Request, desk: Desked, job: str) -> Response:
+    return _page(request, desk, _wanted(request, job=job))
+
+
+@router.get("/{job}/items.csv", summary="Items of a job as CSV")
+def job_items_csv(request: Request, desk: Desked, job: str) -> Response:
+    return _csv(request, desk, _wanted(request, job=job), "items.csv")
+
+
+@router.patch("/{job}/items", summary="Retry or ignore many items of a job")
+def settle_job_items(request: Request, desk: Desked, caller: Called, job: str, document: Document) -> Response:
+    ids = [_id(word) for word in listed(request.query_params, "id")] or None
+    return _settle(request, desk, caller, _wanted(request, job=job, default=FLAGGED), ids, document)
+
+
+def _wanted(
+    request: Request, *, job: str | None = None, default: tuple[Status, ...] = tuple(Status), need_job: bool = True
+) -> Wanted:
+    query = request.query_params
+    part = paging.slice_of(request)
+    jobs = [job] if job is not None else listed(query, "jobs", "job")
+    parent, ids = query.get("parent"), query.get("id")
+    if need_job and not jobs and parent is None and ids is None:
+        raise invalid("job", "names the job whose items are wanted", code="missing")
+    reasons = listed(query, "reason", "audit_category")
+    known = [reason.value for reason in Reason]
+    for reason in reasons:
+        if reason not in known:
+            raise invalid("reason", f"{reason!r} is not a reason", known)
+    return Wanted(
+        jobs=tuple(dict.fromkeys(jobs)),
+        statuses=_statuses(listed(query, "status", "item_status")) or default,
+        kinds=_kinds(listed(query, "type")),
+        parent=None if parent is None else _id(parent),
+        reasons=reasons,
+        text=text(query, "q"),
+        execution=whole(query, "execution", 0, most=1 << 62) or None,
+        after=whole(query, "cursor", 0, most=1 << 62),
+        offset=part.offset,
+        limit=part.limit,
+    )
+
+
+def _statuses(given: list[str]) -> tuple[Status, ...]:
+    found: dict[Status, None] = {}
+    for word in given:
+        if word not in words.STATUSES:
+            raise invalid("status", f"{word!r} is not a status of an item", tuple(words.STATUSES))
+        found |= dict.fromkeys(words.STATUSES[word])
+    return tuple(found)
+
+
+def _kinds(given: list[str]) -> tuple[int, ...]:
+    kinds = {kind.name.lower(): (int(kind),) for kind in Kind} | {"item": (1, 3, 4)}
+    for word in given:
+        if word not in kinds:
+            raise invalid("type", f"{word!r} is not a type of item", tuple(kinds))
+    return tuple(number for word in given for number in kinds[word])
+
+
+def _page(request: Request, desk: Desk, wanted: Wanted) -> Response:
+    found = items.page(desk, wanted, count=flag(request.query_params, "count"))
+    part = paging.Slice(wanted.offset, wanted.limit)
+    cursor = found.rows[-1][1].id if found.rows else None
+    meta = paging.meta(request, part, found.total, found.has_more, cursor=cursor, csv=True)
+    document = {
+        "status": 200,
+        "type": "items",
+        "item": [views.item(job, row) for job, row in found.rows],
+        "meta": meta,
+    }
+    return json_response(document, headers=paging.link_header(meta))
+
+
+def _csv(request: Request, desk: Desk, wanted: Wanted, name: str) -> Response:
+    rows = items.every(desk, wanted)
+    return csv_rows.stream(COLUMNS, _cells(rows), name, bom=flag(request.query_params, "bom"))
+
+
+def _cells(rows: Iterator[tuple[Job, ItemRow]]) -> Iterator[tuple[object, ...]]:
+    for job, row in rows:
+        shown = views.item(job, row)
+        yield (
+            shown["id"],
+            job.id,
+            shown["kind"],
+            shown["source"]["path"],
+            views.shown_path(row.d_path),
+            row.s_size,
+            shown["status"],
+            row.reason,
+            row.message,
+            row.attempts,
+            row.execution_id,
+            iso(row.settled_at),
+        )
+
+
+def _audit_cells(row: AuditRow) -> tuple[object, ...]:
+    level = words.LEVELS.get(row.level, row.level)
+    place = (row.job_id, row.execution_id, row.item_id)
+    return (row.id, *place, level, row.event, views.shown_path(row.path), row.message, iso(row.recorded_at))
+
+
+def _settle(
+    request: Request, desk: Desk, caller: Caller, wanted: Wanted, ids: list[int] | None, document: Any
+) -> Response:
+    query = request.query_params
+    chosen = [name for name in ("retry", "ignore") if flag(query, name)]
+    if len(chosen) != 1:
+        raise invalid("retry", "ask for either retry or ignore", ("retry", "ignore"), code="missing")
+    note = document.get("note") if isinstance(document, dict) else None
+    if note is not None and not (isinstance(note, str) and len(note) <= 1_000):
+        raise invalid("/note", "must be text of at most 1000 characters", code="wrong_type")
+    if chosen == ["retry"]:
+        changed = items.try_again(desk, wanted, caller, ids=ids)
+    else:
+        changed = items.ignore(desk, wanted, caller, ids=ids, note=note)
+    return json_response({"status": 200, "type": "items", "meta": {"total_count": changed}})
+
+
+def _audit_filters(request: Request) -> dict[str, Any]:
+    query = request.query_params
+    levels = listed(query, "level")
+    for level in levels:
+        if level not in LEVELS:
+            raise invalid("level", f"{level!r} is not a level", tuple(LEVELS))
+    execution = query.get("execution")
+    item = query.get("item")
+    return {
+        "job_id": query.get("job"),
+        "which": execution if execution in ("last", "current") else None,
+        "execution_id": None if execution in (None, "last", "current") else whole(query, "execution", 0, most=1 << 62),
+        "item_id": None if item is None else _id(item),
+        "levels": [LEVELS[level] for level in levels],
+    }
+
+
+def _stats(desk: Desk, jobs: list[str]) -> Response:
+    found = reports.totals(desk, jobs)
+    by_status = {
+        words.ITEM[Status(status)]: {"count": total.count, "bytes": total.bytes}
+        for status, total in sorted(found.by_status.items())
+    }
+    document = {
+        "count": sum(total.count for total in found.by_status.values()),
+        "bytes": sum(total.bytes for total in found.by_status.values()),
+        "by_status": by_status,
+        "jobs": found.jobs,
+        "executions": found.executions,
+    }
+    return json_response({"status": 200, "type": "stats", "stats": document, "data": document})
+
+
+def _id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise NotFound(f"there is no item {text[:40]!r}")
+    return int(text)

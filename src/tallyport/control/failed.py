@@ -1,0 +1,103 @@
+"""Failed items: of one execution as history, of a job as what is unresolved now."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from tallyport.connectors import registry
+from tallyport.control.desk import Desk
+from tallyport.control.pictures import find_execution, find_job
+from tallyport.domain import paths
+from tallyport.domain.connections import Connection
+from tallyport.domain.entries import Kind
+from tallyport.domain.executions import Execution
+from tallyport.domain.jobs import Job
+from tallyport.store import connections, executions, failures, jobs
+from tallyport.store.failures import FailedItem, Group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedItems:
+    """What failed, ready to be read once."""
+
+    job: Job
+    execution: Execution | None  # absent: what is unresolved now, over all
+    source: Connection | None
+    total: int
+    desk: Desk
+
+    @property
+    def is_collaborative(self) -> bool:
+        """Tell whether the source holds more than files and folders; no such platform is in this version."""
+        return False
+
+    def rows(self, *, offset: int = 0, limit: int | None = None) -> Iterator[FailedItem]:
+        """Give the failed items by path, read in chunks: memory stays flat."""
+        end = None if limit is None else offset + limit
+        with self.desk.database.read() as tx:
+            if self.execution is not None:
+                yield from islice(failures.iterate(tx, self.execution.id), offset, end)
+            else:
+                yield from islice(failures.unresolved(tx, self.job.number), offset, end)
+            if self._is_wholly_failed and not offset:
+                assert self.execution is not None
+                yield _synthetic(self.execution)
+
+    @property
+    def _is_wholly_failed(self) -> bool:
+        run = self.execution
+        return run is not None and self.total == 1 and run.failed == 0 and run.state in ("failed", "failed_to_start")
+
+    def entity(self, row: FailedItem) -> str:
+        """Give an item's full native path; containers end with the separator."""
+        root = location(self.source)
+        parts = [root.rstrip("/"), self.job.source_path, row.path]
+        path = "/".join(paths.display(part) for part in parts if part) or "/"
+        return f"{path}/" if row.kind == Kind.CONTAINER and not path.endswith("/") else path
+
+
+def of_execution(desk: Desk, execution_id: int) -> FailedItems:
+    """Give what failed in one execution: history, it never changes."""
+    with desk.database.read() as tx:
+        run = find_execution(tx, execution_id)
+        job = jobs.find(tx, run.job_id, deleted=True)
+        assert job is not None, "an execution has a job"
+        source = connections.find(tx, job.source_connection) if job.source_connection else None
+        total = failures.count(tx, execution_id)
+        if total == 0 and run.failed == 0 and run.state in ("failed", "failed_to_start"):
+            total = 1
+    return FailedItems(job=job, execution=run, source=source, total=total, desk=desk)
+
+
+def of_job(desk: Desk, job_id: str) -> FailedItems:
+    """Give what is unresolved in a job now, whichever execution it failed in."""
+    with desk.database.read() as tx:
+        job = find_job(tx, job_id)
+        source = connections.find(tx, job.source_connection) if job.source_connection else None
+        total = failures.count_unresolved(tx, job.number)
+        newest = executions.find(tx, job.execution_id) if job.execution_id else None
+    if total == 0 and newest is not None and newest.failed == 0 and newest.state in ("failed", "failed_to_start"):
+        return of_execution(desk, newest.id)
+    return FailedItems(job=job, execution=None, source=source, total=total, desk=desk)
+
+
+def groups(desk: Desk, job_id: str) -> list[Group]:
+    """Group what is unresolved by reason and normalised message, largest group first."""
+    return failures.groups(of_job(desk, job_id).rows())
+
+
+def location(connection: Connection | None) -> str:
+    """Give the native root of a connection."""
+    if connection is None:
+        return ""
+    path = connection.settings.get("path")
+    if registry.platform(connection.platform).id == "fs":
+        return str(path)
+    return f"{connection.platform}://{connection.name}"
+
+
+def _synthetic(run: Execution) -> FailedItem:
+    """Stand for a run that failed as a whole, before any item was tried: its root, with the run's error."""
+    message = run.info or "the run failed before any item was tried"
+    at = run.ended_at or run.created_at
+    return FailedItem(0, "", Kind.CONTAINER, 4, "config", message, None, None, 1, at, run.id)

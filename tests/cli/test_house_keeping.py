@@ -1,0 +1,109 @@
+"""Accounts, tokens, backups, the doctor, and the server's options."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+from tallyport import app
+from tallyport.cli import doctor
+from tallyport.cli.users import ROLES
+from tallyport.control.desk import ROLES as RIGHTS
+from tallyport.control.users import authenticate
+from tallyport.store import rows
+from tests.cli.fakes import World
+
+
+def test_the_roles_of_the_option_are_those_of_the_server() -> None:
+    assert set(ROLES) == set(RIGHTS)
+
+
+def test_an_account_and_a_token_that_speaks_for_it(world: World) -> None:
+    added = world.call("users", "add", "ann", "--role", "operator", "--password-stdin", input="long enough\n")
+    assert added.exit_code == 0, added.output
+    made = world.call("tokens", "create", "--user", "ann", "--scope", "read")
+    assert made.exit_code == 0, made.output
+    token = made.stdout.strip()
+    assert made.stdout == token + "\n"
+    with world.store() as database:
+        caller = authenticate(database, token, rows.now())
+    assert caller is not None
+    assert (caller.name, {right.value for right in caller.rights}) == ("ann", {"read"})
+    assert [user["name"] for user in world.json("users", "list", "--json")["users"]] == ["ann"]
+    assert "ann" in world.call("users", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "code"),
+    [
+        (["users", "add", "ann", "--role", "king", "--no-password"], None, 2),
+        (["users", "add", "ann", "--role", "admin"], "", 2),
+        (["users", "add", "ann", "--role", "admin", "--password-stdin"], "", 2),
+        (["users", "add", "ann", "--role", "admin", "--password-stdin"], "short\n", 1),
+        (["users", "add", "ann", "--role", "admin", "--password-stdin", "--no-password"], "x\n", 2),
+        (["tokens", "create", "--user", "nobody"], None, 3),
+    ],
+)
+def test_accounts_that_cannot_be(world: World, words: list[str], given: str | None, code: int) -> None:
+    result = world.call(*words, input=given)
+    assert result.exit_code == code, result.output
+
+
+def test_a_backup_is_a_whole_ledger(world: World) -> None:
+    world.run_with_failures("a")
+    target = world.folder / "backup.db"
+    with world.store():  # while somebody has it open
+        result = world.call("db", "backup", str(target))
+    assert result.exit_code == 0, result.output
+    copy = sqlite3.connect(target)
+    assert copy.execute("SELECT count(*) FROM failures").fetchone() == (1,)
+    copy.close()
+    assert sorted(path.name for path in world.folder.iterdir()) == ["backup.db", "data"]
+
+
+def test_a_backup_replaces_nothing_unasked(world: World) -> None:
+    world.run_with_failures()
+    target = world.folder / "backup.db"
+    target.write_text("mine")
+    assert world.call("db", "backup", str(target)).exit_code == 1
+    assert target.read_text() == "mine"
+    assert world.call("db", "backup", str(target), "--force").exit_code == 0
+
+
+def test_a_backup_that_fails_leaves_nothing(world: World) -> None:
+    world.run_with_failures()
+    assert world.call("db", "backup", str(world.folder / "no" / "such" / "folder")).exit_code == 1
+
+
+def test_the_doctor_looks_at_a_fresh_machine_and_a_used_folder(world: World) -> None:
+    fresh = world.call("doctor")
+    assert fresh.exit_code == 0, fresh.output
+    world.run_with_failures()
+    found = json.loads(world.call("doctor", "--json").stdout)["findings"]
+    assert {"tallyport", "sqlite", "data", "ledger", "limits"} <= {finding["topic"] for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("version", "level"), [((3, 30, 0), "error"), ((3, 40, 1), "note"), ((3, 51, 2), "note"), ((3, 51, 3), "ok")]
+)
+def test_the_doctor_knows_the_versions_of_sqlite(version: tuple[int, int, int], level: str) -> None:
+    assert doctor.sqlite_version(version).level == level
+
+
+def test_serve_hands_its_options_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def serve(host, port, data, database_url=None, workers=None, no_worker=False):
+        seen.append((host, port, data, database_url, workers, no_worker))
+        return 0
+
+    monkeypatch.setattr(app, "serve", serve)
+    assert world.call("serve", "--port", "1234").exit_code == 0
+    assert world.call("serve", "--host", "::1", "--workers", "3", "--database", "x").exit_code == 0
+    assert world.call("serve", "--workers", "3", "--no-worker").exit_code == 2
+    assert seen == [
+        ("127.0.0.1", 1234, world.data, None, None, False),
+        ("::1", 9090, world.data, "x", 3, False),
+    ]

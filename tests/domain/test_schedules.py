@@ -1,0 +1,163 @@
+"""When a job runs by itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tallyport.domain.documents import BlockErrors
+from tallyport.domain.schedules import EVERY_DAY, Mode, Schedule, next_due, read_schedule
+
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+def at(text: str) -> int:
+    """Read ``2026-11-23 10:00`` as microseconds. That day is a Monday."""
+    return int(datetime.strptime(text, "%Y-%m-%d %H:%M").replace(tzinfo=UTC).timestamp()) * 1_000_000
+
+
+NOON = at("2026-11-23 12:00")
+
+
+def problems(document, status=None):
+    with pytest.raises(BlockErrors) as caught:
+        read_schedule(document, status)
+    return [(problem.path, problem.code) for problem in caught.value.problems]
+
+
+def test_without_a_schedule_a_person_starts_the_job():
+    assert read_schedule(None).mode is Mode.MANUAL
+    assert read_schedule({}).mode is Mode.MANUAL
+    assert next_due(read_schedule({"mode": "manual"}), None, NOON) is None
+    assert next_due(read_schedule({"mode": "ad-hoc"}, "start"), NOON, NOON) is None
+
+
+def test_paused_needs_a_schedule_and_the_message_names_both_fields():
+    with pytest.raises(BlockErrors) as caught:
+        read_schedule({"mode": "manual"}, "paused")
+    (problem,) = caught.value.problems
+    assert problem.path == "/status"
+    assert problem.code == "not_together"
+    assert "status" in problem.message
+    assert "schedule.mode" in problem.message
+    assert problem.allowed == ("start",)
+    assert read_schedule({"mode": "auto"}, "paused").mode is Mode.AUTO
+    assert read_schedule({"mode": "manual"}, "start").mode is Mode.MANUAL
+    assert read_schedule({"mode": "auto"}, "start").mode is Mode.AUTO
+
+
+def test_the_shorthand_of_a_sample_is_not_a_value():
+    assert problems({"mode": "auto/manual"}, "paused/start") == [
+        ("/schedule/mode", "unknown_value"),
+        ("/status", "unknown_value"),
+    ]
+
+
+def test_auto_is_due_at_once_and_then_a_quarter_of_an_hour_after_each_end():
+    schedule = read_schedule({"mode": "auto"})
+    assert next_due(schedule, None, NOON) == NOON
+    assert next_due(schedule, NOON, NOON) == NOON + 15 * MINUTE
+    assert next_due(schedule, NOON - DAY, NOON) == NOON - DAY + 15 * MINUTE  # overdue
+
+
+def test_the_interval_can_be_chosen():
+    schedule = read_schedule({"mode": "auto", "repeat_interval": {"value": 2, "unit": "h"}})
+    assert next_due(schedule, NOON, NOON) == NOON + 2 * HOUR
+
+
+def test_a_time_of_day():
+    schedule = read_schedule({"mode": "auto", "run_at": {"hr": 3}})
+    assert next_due(schedule, None, NOON) == at("2026-11-24 03:00")
+    assert next_due(schedule, at("2026-11-24 03:00") + MINUTE, NOON) == at("2026-11-25 03:00")
+
+
+def test_days_of_the_week():
+    schedule = read_schedule({"mode": "auto", "days": "weekends", "run_at": {"hr": 3}})
+    assert next_due(schedule, None, NOON) == at("2026-11-28 03:00")
+    schedule = read_schedule({"mode": "auto", "days": ["monday", "friday"]})
+    assert schedule.days == (0, 4)
+    assert next_due(schedule, at("2026-11-23 23:50"), NOON) == at("2026-11-27 00:00")
+
+
+def test_a_window_and_one_that_passes_midnight():
+    office = read_schedule({"mode": "auto", "start_window": {"hr": 9}, "end_window": {"hr": 17}})
+    assert next_due(office, None, NOON) == NOON
+    assert next_due(office, at("2026-11-23 16:50"), NOON) == at("2026-11-24 09:00")
+    night = read_schedule(
+        {"mode": "auto", "days": ["monday"], "start_window": {"hr": 22}, "end_window": {"hr": 6}}
+    )
+    assert next_due(night, None, NOON) == at("2026-11-23 22:00")
+    assert next_due(night, at("2026-11-24 05:00"), NOON) == at("2026-11-24 05:15")
+    assert next_due(night, at("2026-11-24 05:50"), NOON) == at("2026-11-30 22:00")
+
+
+def test_dates_bound_a_schedule():
+    start, end = at("2026-12-01 00:00"), at("2026-12-02 00:00")
+    schedule = read_schedule({"mode": "auto", "start_date": start // 1_000_000, "end": end // 1_000_000})
+    assert next_due(schedule, None, NOON) == start
+    assert next_due(schedule, end - MINUTE, NOON) is None
+
+
+def test_runs_of_a_day_can_be_counted():
+    schedule = read_schedule({"mode": "auto", "repeat_count": 2})
+    assert next_due(schedule, NOON, NOON, runs_today=1) == NOON + 15 * MINUTE
+    assert next_due(schedule, NOON, NOON, runs_today=2) == at("2026-11-24 00:00")
+
+
+def test_problems_name_their_place():
+    assert problems(
+        {
+            "mode": "auto",
+            "days": ["funday"],
+            "run_at": {"hr": 25},
+            "repeat_interval": {"value": "x", "unit": "y"},
+            "max_execution": {"value": 1},
+            "repeat_count": 0,
+            "start_date": 5,
+            "end_date": 4,
+            "cron": "* * * * *",
+        }
+    ) == [
+        ("/schedule/cron", "unknown_key"),
+        ("/schedule/days/0", "unknown_value"),
+        ("/schedule/run_at/hr", "out_of_range"),
+        ("/schedule/repeat_interval/value", "wrong_type"),
+        ("/schedule/repeat_interval/unit", "unknown_value"),
+        ("/schedule/repeat_count", "out_of_range"),
+        ("/schedule/max_execution/unit", "missing"),
+        ("/schedule/end_date", "out_of_range"),
+    ]
+    assert problems({"days": []}) == [("/schedule/days", "out_of_range")]
+    assert problems([]) == [("/schedule", "wrong_type")]
+
+
+def test_timing_means_auto_and_is_said_where_it_is_not_used():
+    assert read_schedule({"repeat_interval": {"value": 1, "unit": "m"}}).mode is Mode.AUTO
+    assert read_schedule({"mode": "manual", "run_at": {"hr": 1}}).warnings == ("schedule.run_at: not used in mode manual",)
+
+
+@settings(max_examples=200)
+@given(
+    st.builds(
+        Schedule,
+        mode=st.just(Mode.AUTO),
+        days=st.sets(st.sampled_from(EVERY_DAY), min_size=1).map(lambda days: tuple(sorted(days))),
+        start_window=st.none() | st.sampled_from([0.0, 3600.0, 80000.0]),
+        end_window=st.none() | st.sampled_from([7200.0, 86399.0]),
+        run_at=st.none() | st.sampled_from([0.0, 43200.0]),
+        repeat_interval=st.none() | st.sampled_from([1.0, 900.0, 90_000.0]),
+    ),
+    st.integers(0, 10**15),
+)
+def test_a_schedule_is_due_within_the_days_it_names_and_never_before_it_may(schedule, moment):
+    first = next_due(schedule, None, moment)
+    assert first is not None
+    assert moment <= first <= moment + 8 * DAY
+    following = next_due(schedule, first, first)
+    assert following is not None
+    assert following > first

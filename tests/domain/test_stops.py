@@ -1,0 +1,97 @@
+"""How executions end, when a job is done for good, and when deletes wait for a person."""
+
+from __future__ import annotations
+
+import pytest
+
+from tallyport.domain.documents import BlockErrors
+from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy
+from tallyport.domain.policies import FailurePolicy, Policies
+from tallyport.domain.retries import BACKOFFS, after_failure
+from tallyport.domain.states import Result, State
+from tallyport.domain.stops import Counts, Stop, StopPolicy, brake, counted, ending, halts, read_stop_policy, verdict
+
+
+def test_the_policy_of_the_sample():
+    policy = read_stop_policy({"on_success": 5, "on_failure": 5, "on_execute": 25})
+    assert policy == StopPolicy(5, 5, 25)
+    assert read_stop_policy(None) == StopPolicy()
+    with pytest.raises(BlockErrors):
+        read_stop_policy({"on_success": 0, "max_errors": 3})
+
+
+@pytest.mark.parametrize(
+    ("state", "result", "counts"),
+    [
+        (State.COMPLETE, Result.NO_CHANGES, Counts(1, 1, 0)),
+        (State.COMPLETE, Result.CLEAN, Counts(1, 0, 0)),
+        (State.COMPLETE, Result.WARNINGS, Counts(1, 0, 0)),
+        (State.COMPLETE, Result.ERRORS, Counts(1, 0, 1)),
+        (State.FAILED, None, Counts(1, 0, 1)),
+        (State.FAILED_TO_START, None, Counts(1, 0, 0)),
+        (State.CANCELED, None, Counts(1, 0, 0)),
+    ],
+)
+def test_what_an_execution_counts_as(state, result, counts):
+    assert counted(Counts(), state, result) == counts
+
+
+def test_limits_need_not_be_met_in_a_row():
+    policy = StopPolicy(on_success=2, on_execute=9)
+    assert verdict(policy, Counts(8, 1, 7)) is None
+    assert verdict(policy, Counts(8, 2, 6)) is Stop.ON_SUCCESS
+    assert verdict(policy, Counts(9, 0, 9)) is Stop.ON_EXECUTE
+    assert verdict(StopPolicy(on_failure=1), Counts(1, 0, 1)) is Stop.ON_FAILURE
+    assert verdict(StopPolicy(), Counts(10**6, 10**6, 10**6)) is None
+
+
+def test_how_executions_end():
+    assert ending(transferred=5, failed=0, writes=5) == (State.COMPLETE, Result.CLEAN)
+    assert ending(transferred=0, failed=0, writes=0) == (State.COMPLETE, Result.NO_CHANGES)
+    assert ending(transferred=0, failed=0, writes=3) == (State.COMPLETE, Result.CLEAN)
+    assert ending(transferred=5, failed=0, writes=5, warnings=1) == (State.COMPLETE, Result.WARNINGS)
+    assert ending(transferred=5, failed=1, writes=5) == (State.COMPLETE, Result.ERRORS)
+    assert ending(transferred=0, failed=1, writes=0) == (State.FAILED, None)
+    assert ending(transferred=5, failed=1, writes=5, halted=True) == (State.FAILED, None)
+
+
+def test_halt_ends_at_the_first_failure():
+    assert halts(Policies(failure_policy=FailurePolicy.HALT), 1)
+    assert not halts(Policies(failure_policy=FailurePolicy.HALT), 0)
+    assert not halts(Policies(), 10**6)
+
+
+def test_the_delete_brake():
+    policies = Policies(max_deletes=10, max_delete_percent=25)
+    assert brake(policies, deletes=0, known=0, source_empty=True) is None
+    assert brake(policies, deletes=5, known=20) is None
+    assert brake(policies, deletes=6, known=20) is not None
+    assert brake(policies, deletes=11, known=10**6) is not None
+    empty = brake(policies, deletes=1, known=10**6, source_empty=True)
+    assert empty is not None
+    assert "source is empty" in empty.message
+    assert brake(Policies(max_delete_percent=100), deletes=1, known=1, source_empty=True) is None
+
+
+def test_waits_grow_are_bounded_and_end():
+    for kind, backoff in BACKOFFS.items():
+        waits = [after_failure(n, kind, 0.999) for n in range(1, backoff.tries)]
+        assert all(wait is not None and 0 <= wait <= backoff.most for wait in waits)
+        assert after_failure(backoff.tries, kind, 0.0) is None
+    assert after_failure(1, ErrorKind.RATE_LIMITED, 0.0) == 0.5
+    assert after_failure(3, ErrorKind.RATE_LIMITED, 1.0) == 4.0
+
+
+def test_never_earlier_than_the_platform_asked():
+    for jitter in (0.0, 0.5, 0.999):
+        wait = after_failure(1, ErrorKind.RATE_LIMITED, jitter, retry_after=90)
+        assert wait is not None
+        assert 90 <= wait <= 99
+
+
+def test_what_no_wait_can_mend_is_not_waited_for():
+    for kind, (_, remedy) in REMEDIES.items():
+        if remedy in (Remedy.FLAG, Remedy.STOP, Remedy.REFUSE, Remedy.LOOK_AGAIN):
+            assert after_failure(1, kind, 0.5) is None
+        else:
+            assert after_failure(1, kind, 0.5) is not None
