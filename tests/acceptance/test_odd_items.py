@@ -66,6 +66,19 @@ def test_names_that_are_not_utf_8_arrive_and_are_shown(place, data, make):
     assert compare.differences(source, destination) == []
 
 
+def test_a_time_that_no_ledger_can_count_does_not_stop_the_run(place, data, make):
+    """The year 2381 is more nanoseconds than 63 bits: that file is carried or reported, the others arrive."""
+    source, destination = make({"future.txt": "f", "a.txt": "a"}), os.path.join(place, "destination")
+    os.utime(os.path.join(source, "future.txt"), ns=(0, 13_000_000_000 * 10**9))
+    if os.stat(os.path.join(source, "future.txt")).st_mtime_ns != 13_000_000_000 * 10**9:
+        pytest.skip("the file system has no such time either")
+    ended = product.copy(source, destination, data=data).expect(DONE, FAILED_ITEMS)
+    assert text(os.path.join(destination, "a.txt")) == "a"
+    if ended.status == DONE:
+        assert compare.differences(source, destination) == []
+    product.copy(source, destination, data=data).expect(ended.status)
+
+
 def test_paths_longer_than_the_system_takes_at_once_are_accounted_for(place, data):
     """5 000 bytes of path: carried or reported, but counted. Nothing is merged or forgotten."""
     source, destination = os.path.join(place, "source"), os.path.join(place, "destination")

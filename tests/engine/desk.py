@@ -158,7 +158,9 @@ class Desk:
         self.next_id += 1
         return self.next_id
 
-    def visit(self, item: int, path: str, d_path: str, *, fresh: bool, blank: bool = False, gone: str = "") -> VisitWork:
+    def visit(
+        self, item: int, path: str, d_path: str, *, fresh: bool, blank: bool = False, gone: str = ""
+    ) -> VisitWork:
         return VisitWork(
             self.new_id(),
             item,
@@ -296,7 +298,7 @@ class Desk:
         if stage == 0:
             for members in self.links.values():
                 numbers = [self.new_id() for _ in members]
-                for number, (visit_id, deferred) in zip(numbers, members, strict=True):
+                for number, (visit_id, _) in zip(numbers, members, strict=True):
                     self.tasks[number] = ("item", self.visits[visit_id])
                 places = [
                     (self.visits[visit_id], ItemResult(*deferred.item), deferred) for visit_id, deferred in members

@@ -6,7 +6,7 @@ from tallyport.domain import paths
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import Status
 from tallyport.domain.jobs import Job
-from tallyport.store import failures, items
+from tallyport.store import failures, items, rows
 from tallyport.store.database import Database
 
 
@@ -149,3 +149,16 @@ def test_an_item_row_costs_less_than_700_bytes(database: Database, job: Job, exe
         after = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
         page = tx.exec_driver_sql("PRAGMA page_size").scalar_one()
     assert (after - before) * page / 20_000 <= 700
+
+
+def test_a_time_beyond_2262_and_one_before_1970_come_back(database: Database, job: Job, execution: Execution) -> None:
+    fill(database, job, execution, count=0)
+    times = [13_000_000_000_000_000_000, -2_000_000_000_000_000_000, 0, (1 << 63) - 1]
+    for n, modified in enumerate(times):
+        kept = list(row(40 + n, job.number, 2, f"t{n}"))
+        kept[9] = rows.time_in(modified)
+        with database.begin() as tx:
+            items.upsert(tx, database, [tuple(kept)])
+    with database.read() as tx:
+        assert [known[6] for known in items.known(tx, database, 2, "", 10)] == times
+        assert [item.s_modified for item in items.page(tx, job.number, after=39)] == times

@@ -24,8 +24,10 @@ _SHOWN = 5
 def exit_code(run: Execution) -> Exit:
     """Give the exit code of a run that has ended or is paused."""
     match State(run.state):
+        case State.COMPLETE | State.FAILED if run.simulation and run.failed:
+            return Exit.BLOCKERS
         case State.COMPLETE if run.failed or run.result == "errors":
-            return Exit.BLOCKERS if run.simulation else Exit.FAILED_ITEMS
+            return Exit.FAILED_ITEMS
         case State.COMPLETE:
             return Exit.DONE
         case State.FAILED if run.failed:

@@ -230,7 +230,11 @@ class _Writing:
                     status,
                     r[3],
                     r[5],
-                    *r[6:14],
+                    r[6],
+                    rows.time_in(r[7]),
+                    *r[8:10],
+                    rows.time_in(r[10]),
+                    *r[11:14],
                     None if d_name is None else paths.to_bytes(d_name),
                     r[_PROCESSING] or None,
                     r[_MESSAGE] or None,
@@ -250,7 +254,7 @@ class _Writing:
         path = paths.to_bytes(paths.join(folder, r[_NAME]))
         message = r[_MESSAGE] or r[_REASON]
         self.failures.append(
-            (self.scene.execution_id, item_id, path, r[1], r[2], r[3], message, r[6], r[7], r[5], self.now)
+            (self.scene.execution_id, item_id, path, r[1], r[2], r[3], message, r[6], rows.time_in(r[7]), r[5], self.now)
         )
         if self.scene.audit_level <= 5:
             self.audit.append((5, "item.failed", path, message, item_id))

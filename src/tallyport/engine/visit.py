@@ -335,7 +335,7 @@ class Round:
         elif container is not None:
             d_side = (container.size, container.modified, container.tag)
         elif self._is_dry:
-            status = _PENDING
+            return None
         elif self._rules.skips_empty_containers:
             status, reason = _SKIPPED, str(Reason.IGNORED_EMPTY_CONTAINER_POLICY)
         elif not work.s_only:
@@ -459,7 +459,7 @@ class Round:
             visit.items.extend(outcome)
 
     def _scan_only(self, visit: _Open, names: Sequence[str]) -> None:
-        """Look at some names alone."""
+        """Look at some names alone. They count as no files seen: the engine knows which it asked for."""
         visit.is_clean = False
         wanted = set(names)
         found = Rows(self._known, visit.work).through(None)
@@ -524,6 +524,7 @@ class Round:
                         and row.kind == kind
                         and kind != no_kind
                         and row.status in done
+                        and row.d_size is not None
                     ):
                         if not is_seen:
                             unchanged += 1
@@ -724,6 +725,8 @@ class Round:
         kind = int(entry.kind) if entry is not None else row.kind if row is not None else _FILE
         if kind == _CONTAINER or (status not in _DONE and status not in (_SKIPPED, _IGNORED)):
             visit.is_clean = False  # a signature stands for containers that are entered, all of them
+        if self._is_dry and status == _FLAGGED:
+            status, attempts = _RETRY, _attempts(row)  # a person may put it right before the real run
         facts = row[5:12] if row is not None else _NOTHING_KNOWN
         item_id, d_name = (row.item_id, row.d_name) if row is not None else (0, None)
         visit.items.append(
@@ -756,7 +759,7 @@ class Round:
         assert entry is not None, "something is there"
         processing = row is not None and row.status == _PROCESSED
         if self._is_dry:
-            visit.items.append(self._planned(visit, name, d_name, entry, destination, row, reason))
+            self._simulated(visit, name, d_name, entry, row, reason)
             return
         item = (
             name,
@@ -779,13 +782,15 @@ class Round:
 
     def _planned(
         self,
-        visit: _Open,
         name: str,
         d_name: str,
         entry: Entry,
         destination: Entry | None,
         row: Known | None,
         reason: str,
+        *,
+        processing: str = "",
+        wrote: int = 0,
     ) -> Row:
         """Give the row of an item that is planned and not finished.
 
@@ -804,9 +809,31 @@ class Round:
             0,
             0,
             None if d_name == name else d_name,
+            processing,
             "",
-            "",
-            0,
+            wrote,
+        )
+
+    def _simulated(
+        self, visit: _Open, name: str, d_name: str, entry: Entry, row: Known | None, reason: str, *, moved: int = 0
+    ) -> None:
+        """Write down what would be done. What the ledger knows of both sides stays as it is."""
+        visit.items.append(
+            (
+                name,
+                int(entry.kind),
+                _PENDING if entry.kind == _CONTAINER else _SUCCESS,
+                reason,
+                row.item_id if row is not None else 0,
+                _attempts(row),
+                *(row[5:12] if row is not None else _NOTHING_KNOWN),
+                0,
+                moved,
+                None if d_name == name else d_name,
+                self._processing(name, d_name),
+                "",
+                0,
+            )
         )
 
     def _defer(
@@ -850,7 +877,7 @@ class Round:
         if action.name is not None:
             d_name = action.name
         if self._is_dry:
-            visit.items.append(self._planned(visit, name, d_name, entry, there, row, reason))
+            self._simulated(visit, name, d_name, entry, row, reason, moved=entry.size if kind == _FILE else 0)
             return
         taking = d_name if to is _DESTINATION else name
         if action.keep_as is not None and there is not None:
@@ -860,7 +887,7 @@ class Round:
         replaces = there if action.replaces else None
         is_linked = entry.links > 1 and self._passage.has_links
         if kind == _FILE and to is _DESTINATION and (is_linked or entry.size > self._part_size):
-            item = self._planned(visit, name, d_name, entry, replaces, row, reason)
+            item = self._planned(name, d_name, entry, replaces, row, reason)
             task = "link" if is_linked else "big"
             self._defer(visit, task, item, entry, replaces=replaces is not None)
             return
@@ -986,15 +1013,13 @@ class Round:
         """Have a container visited. Its row stays pending until its own visit ends."""
         if d_name != name:
             visit.is_clean = False
-        if row is None or row.status not in _DONE or wrote:
-            visit.items.append(
-                (
-                    *self._planned(visit, name, d_name, entry, None, row, reason)[:16],
-                    self._processing(name, d_name),
-                    "",
-                    wrote,
-                )
-            )
+        if self._is_dry:
+            if row is None:
+                self._simulated(visit, name, d_name, entry, row, reason)
+        elif row is None or row.status not in _DONE or wrote:
+            processing = self._processing(name, d_name)
+            planned = self._planned(name, d_name, entry, None, row, reason, processing=processing, wrote=wrote)
+            visit.items.append(planned)
         visit.children.append((name, d_name, is_fresh, row.item_id if row is not None else 0))
 
     def _delete(
@@ -1028,7 +1053,7 @@ class Round:
         )
         visit.is_clean = False
         if self._is_dry:
-            visit.items.append((*item[:2], _PENDING, str(reason), *item[4:]))
+            self._simulated(visit, name, d_name, entry, row, str(reason))
         else:
             self._defer(visit, f"delete_{side}", item, entry, reason=str(reason))
         if entry.kind == _CONTAINER:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tallyport.domain import paths
 from tallyport.domain.items import FAILED
-from tallyport.store import items
+from tallyport.store import items, rows
 from tallyport.store.database import Database
 from tallyport.store.tables import failures
 from tallyport.store.tables import items as item_rows
@@ -42,9 +42,9 @@ class Group:
     sample: tuple[str, ...]
 
 
-def write(tx: sa.Connection, database: Database, rows: list[tuple[Any, ...]]) -> None:
+def write(tx: sa.Connection, database: Database, failed: list[tuple[Any, ...]]) -> None:
     """Store failures: (execution, item, path, kind, status, reason, message, size, modified, attempts, at)."""
-    if rows:
+    if failed:
         tx.exec_driver_sql(
             database.sql(
                 "INSERT INTO failures (execution_id, item_id, path, kind, status, reason, message, size, modified,"
@@ -53,7 +53,7 @@ def write(tx: sa.Connection, database: Database, rows: list[tuple[Any, ...]]) ->
                 " reason = excluded.reason, message = excluded.message, attempts = excluded.attempts,"
                 " failed_at = excluded.failed_at"
             ),
-            rows,
+            failed,
         )
 
 
@@ -124,10 +124,10 @@ def count_unresolved(tx: sa.Connection, job: int) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def groups(rows: Iterator[FailedItem], *, sample: int = 20) -> list[Group]:
+def groups(found_rows: Iterator[FailedItem], *, sample: int = 20) -> list[Group]:
     """Group failures by reason and normalised message, largest group first. Memory grows with the groups."""
     found: dict[tuple[str, str], list[Any]] = {}
-    for row in rows:
+    for row in found_rows:
         entry = found.setdefault((row.reason, normalised(row)), [0, 0, []])
         entry[0] += 1
         entry[1] += row.size or 0
@@ -148,6 +148,7 @@ def normalised(row: FailedItem) -> str:
 def _failed(row: Any) -> FailedItem:
     values = {field: row[field] for field in FailedItem._fields}
     values["path"] = paths.from_bytes(bytes(row["path"]))
+    values["modified"] = rows.time_out(row["modified"])
     return FailedItem(**values)
 
 

@@ -195,7 +195,19 @@ def known(tx: sa.Connection, database: Database, container: int, after: str, lim
     """Give rows of a container by name, as ``engine.work.Known`` tuples, names above ``after``."""
     found = tx.exec_driver_sql(database.sql(KNOWN), (container, paths.to_bytes(after), limit))
     decode = paths.from_bytes
-    return [(decode(row[0]), *row[1:12], None if row[12] is None else decode(row[12])) for row in found]
+    time_out = rows.time_out
+    return [
+        (
+            decode(row[0]),
+            *row[1:6],
+            time_out(row[6]),
+            *row[7:9],
+            time_out(row[9]),
+            *row[10:12],
+            None if row[12] is None else decode(row[12]),
+        )
+        for row in found
+    ]
 
 
 def upsert(tx: sa.Connection, database: Database, values: Sequence[tuple[Any, ...]]) -> None:
@@ -269,8 +281,7 @@ def _item(row: Any) -> ItemRow:
     folder = "" if row["folder"] is None else paths.from_bytes(bytes(row["folder"]))
     d_folder = "" if row["d_folder"] is None else paths.from_bytes(bytes(row["d_folder"]))
     d_name = name if row["d_name"] is None else paths.from_bytes(bytes(row["d_name"]))
-    return ItemRow(
-        path=paths.join(folder, name),
-        d_path=paths.join(d_folder, d_name),
-        **{field: row[field] for field in ItemRow._fields if field not in ("path", "d_path")},
-    )
+    values = {field: row[field] for field in ItemRow._fields if field not in ("path", "d_path")}
+    values["s_modified"] = rows.time_out(values["s_modified"])
+    values["d_modified"] = rows.time_out(values["d_modified"])
+    return ItemRow(path=paths.join(folder, name), d_path=paths.join(d_folder, d_name), **values)

@@ -17,12 +17,12 @@ class Reply(NamedTuple):
     created_at: int
 
 
-def claim(tx: sa.Connection, database: Database, principal: str, key: str, request: str, at: int, oldest: int) -> Reply | None:
+def claim(
+    tx: sa.Connection, database: Database, principal: str, key: str, request: str, at: int, oldest: int
+) -> Reply | None:
     """Take a key for a request; gives what stands there when the key is taken since ``oldest`` or later."""
     tx.execute(
-        sa.delete(replies).where(
-            replies.c.principal == principal, replies.c.key == key, replies.c.created_at < oldest
-        )
+        sa.delete(replies).where(replies.c.principal == principal, replies.c.key == key, replies.c.created_at < oldest)
     )
     taken = tx.exec_driver_sql(
         database.sql(
