@@ -219,6 +219,26 @@ def test_a_staged_folder_is_followed_to_its_final_name():
     assert violations(log) == []
 
 
+NAMELESS = [
+    '7 openat(3</d/f>, ".", O_WRONLY|O_TMPFILE, 0600) = 5</d/f/#12>(deleted)',
+    '7 write(5</d/f/#12>(deleted), "x", 1) = 1',
+    "7 fsync(5</d/f/#12>(deleted)) = 0",
+    '7 linkat(4</proc/7/fd>, "5", 3</d/f>, "one.txt", AT_SYMLINK_FOLLOW) = 0',
+    *GOOD[5:],
+]
+
+
+def test_a_file_without_a_name_is_followed_to_the_one_it_gets():
+    assert violations(NAMELESS) == []
+    unsynced = [line for line in NAMELESS if "fsync(5" not in line]
+    assert violations(unsynced) == ["renamed to its final name before its content was synced"]
+
+
+def test_a_descriptor_opened_by_one_thread_may_be_linked_by_another():
+    threads = ["7 clone3({flags=CLONE_VM|CLONE_THREAD, stack=0x1}, 88) = 8", *NAMELESS[:3]]
+    assert violations([*threads, "8" + NAMELESS[3][1:], *NAMELESS[4:]]) == []
+
+
 @pytest.mark.needs("strace")
 def test_a_real_log_is_understood(place):
     """A program that does it right, with an awkward name, from strace's mouth."""

@@ -20,7 +20,7 @@ def test_an_unreadable_folder_is_unknown_so_nothing_below_it_is_deleted(place, d
     """One failed item, the rest done; a job that repeats deletes leaves its subtree alone."""
     source = make({"closed/a.txt": "a", "closed/deep/b.txt": "b", "open/c.txt": "c", "open/gone.txt": "g"})
     destination = os.path.join(place, "destination")
-    mirror = ["--policy", "delete_propagation=mirror", "--policy", "max_delete_percent=100"]
+    mirror = ["--policy", "delete_propagation=mirror", "--policy", "limits.max_delete_percent=100"]
     product.copy(source, destination, *mirror, data=data).expect(DONE)
     os.unlink(os.path.join(source, "open", "gone.txt"))
     os.chmod(os.path.join(source, "closed"), 0)

@@ -17,12 +17,12 @@ def _server(tmp_path_factory) -> Iterator[worlds.World]:
         worlds.close(made)
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(_server: worlds.World, tmp_path, monkeypatch: pytest.MonkeyPatch) -> worlds.World:
     return worlds.fresh(_server, str(tmp_path))
 
 
-@pytest.fixture()
+@pytest.fixture
 def new_world(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[worlds.World]:
     """Give a server of one's own, for tests that change the server itself."""
     made = worlds.make(str(tmp_path), monkeypatch)

@@ -67,7 +67,8 @@ def test_a_role_reaches_what_its_rights_cover_and_nothing_else(world: World, rol
 def test_a_route_without_a_rule_is_refused_even_to_administrators(new_world: World) -> None:
     router = APIRouter()
     router.add_api_route("/v1/forgotten", lambda: {"secret": 1})
-    new_world.client.app.include_router(router)
+    app: Any = new_world.client.app
+    app.include_router(router)
     assert new_world.get("/v1/forgotten").status_code == 403
 
 
@@ -128,7 +129,9 @@ def test_a_scope_narrows_a_token(world: World) -> None:
 
 def test_a_token_is_stored_as_its_digest_only(world: World) -> None:
     with world.database.read() as tx:
-        stored = "".join(str(row) for table in ("tokens", "users") for row in tx.exec_driver_sql(f"SELECT * FROM {table}"))
+        stored = "".join(
+            str(row) for table in ("tokens", "users") for row in tx.exec_driver_sql(f"SELECT * FROM {table}")
+        )
     assert world.tokens["admin"] not in stored
     assert "admin-password" not in stored
 
@@ -190,7 +193,9 @@ def test_sign_in_by_form_and_refresh(world: World) -> None:
     assert world.client.get("/v1/jobs", headers=bearer).status_code == 401
 
 
-@pytest.mark.parametrize("form", [{"grant_type": "password", "username": "viewer", "password": "x"}, {"grant_type": "y"}])
+@pytest.mark.parametrize(
+    "form", [{"grant_type": "password", "username": "viewer", "password": "x"}, {"grant_type": "y"}]
+)
 def test_a_refused_form_sign_in_is_an_oauth_error(world: World, form: dict[str, str]) -> None:
     answer = world.client.post("/connect/token", data=form)
     assert answer.status_code == 400

@@ -127,7 +127,12 @@ def test_pause_reaches_the_next_safe_point(shared: World, state: State, after: s
 
 @pytest.mark.parametrize(
     ("state", "after"),
-    [(State.EXECUTING, "canceling"), (State.PAUSED, "canceling"), (State.READY, "canceled"), (State.PAUSING, "canceling")],
+    [
+        (State.EXECUTING, "canceling"),
+        (State.PAUSED, "canceling"),
+        (State.READY, "canceled"),
+        (State.PAUSING, "canceling"),
+    ],
 )
 def test_cancel_is_at_once_only_when_nothing_began(shared: World, state: State, after: str) -> None:
     job_id = in_state(shared, state)

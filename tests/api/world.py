@@ -144,7 +144,19 @@ class World:
             parent = self._container(tx, job, folder)
             new = self.ids.take()
             at = rows.now()
-            row = (new, job.number, parent, name, kind, int(status), reason, attempts, size, 5_000_000_000, b"")
+            row: tuple[Any, ...] = (
+                new,
+                job.number,
+                parent,
+                name,
+                kind,
+                int(status),
+                reason,
+                attempts,
+                size,
+                5_000_000_000,
+                b"",
+            )
             row += (None, None, None, None, 0, None, None, message, job.execution_id, at)
             items.upsert(tx, self.database, [row])
             if status in (Status.RETRY, Status.FLAGGED):

@@ -188,3 +188,22 @@ def test_explain_the_root_and_an_unknown_path(world: World) -> None:
     world.run_with_failures("secret")
     assert "(container)" in world.call("explain", "last", ".").stdout
     assert world.call("explain", "1", "nowhere/at/all").exit_code == 3
+
+
+def test_a_braked_run_wants_an_approval(world: World) -> None:
+    def braking(database, run):
+        with database.begin() as tx:
+            if run.state == "pausing":
+                executions.move(tx, run.id, ("pausing",), "paused", info="paused")
+            else:
+                executions.move(tx, run.id, ("ready",), "executing")
+                executions.move(tx, run.id, ("executing",), "waiting", wait_reason="brake", info="7 items too many")
+
+    world.play = braking
+    result = world.call("copy", world.tree(), str(world.folder / "d"))
+    assert result.exit_code == 6, result.output
+    assert "7 items too many" in result.stderr
+    assert "runs resume 1 --approve-deletes" in result.stderr
+    assert world.call("runs", "resume", "1").exit_code == 6
+    world.play = complete(transferred=1)
+    assert world.call("runs", "resume", "1", "--approve-deletes").exit_code == 0

@@ -171,9 +171,7 @@ def test_the_algebra_of_blocks_against_an_oracle(blocks, name, size, hidden):
             "hidden": hidden,
         }[rule.type]
 
-    takes_part = all(
-        any(holds(rule) for rule in block.rules) == (block.action == "include") for block in blocks
-    )
+    takes_part = all(any(holds(rule) for rule in block.rules) == (block.action == "include") for block in blocks)
     assert (judged(file(name, size=size, hidden=hidden), *blocks) is None) == takes_part
 
 

@@ -27,7 +27,24 @@ APPLE = Limits(normalises_names=True, case_sensitive=False, unicode_only=True, f
 SHORT = Limits(max_name=12, forbidden_endings=" .", unicode_only=True)
 PLATFORMS = {"posix": POSIX, "windows": WINDOWS, "apple": APPLE, "short": SHORT}
 
-_WORDS = ["a", "report", "Straße", "naïve", "ЖЖ", "日本語", "😀", "e\u0301", "\u00e9", "\u202egpj", "ﬁ", "İ", "ß", "SS", "ς", "\u200b"]
+_WORDS = [
+    "a",
+    "report",
+    "Straße",
+    "naïve",
+    "ЖЖ",
+    "日本語",
+    "😀",
+    "e\u0301",
+    "\u00e9",
+    "\u202egpj",
+    "ﬁ",
+    "İ",
+    "ß",
+    "SS",
+    "ς",
+    "\u200b",
+]
 _SHAPES = [
     "{}", "{}.txt", "{}.", "{} ", " {}", "{}..", ".{}", "{}.tar.gz", "{}\n{}", "{}:{}", "{}?", "<{}>", '"{}"', "{}|",
     "{}*", "{}\\{}", "{}\t", "~{}", "{}~1", "{}(1)", "{}(1).txt", "{} (conflict).txt", "_{}", "{}_", "{}%20", "{}.TXT", "{}.lnk",

@@ -88,9 +88,7 @@ def test_a_window_and_one_that_passes_midnight():
     office = read_schedule({"mode": "auto", "start_window": {"hr": 9}, "end_window": {"hr": 17}})
     assert next_due(office, None, NOON) == NOON
     assert next_due(office, at("2026-11-23 16:50"), NOON) == at("2026-11-24 09:00")
-    night = read_schedule(
-        {"mode": "auto", "days": ["monday"], "start_window": {"hr": 22}, "end_window": {"hr": 6}}
-    )
+    night = read_schedule({"mode": "auto", "days": ["monday"], "start_window": {"hr": 22}, "end_window": {"hr": 6}})
     assert next_due(night, None, NOON) == at("2026-11-23 22:00")
     assert next_due(night, at("2026-11-24 05:00"), NOON) == at("2026-11-24 05:15")
     assert next_due(night, at("2026-11-24 05:50"), NOON) == at("2026-11-30 22:00")
@@ -138,7 +136,9 @@ def test_problems_name_their_place():
 
 def test_timing_means_auto_and_is_said_where_it_is_not_used():
     assert read_schedule({"repeat_interval": {"value": 1, "unit": "m"}}).mode is Mode.AUTO
-    assert read_schedule({"mode": "manual", "run_at": {"hr": 1}}).warnings == ("schedule.run_at: not used in mode manual",)
+    assert read_schedule({"mode": "manual", "run_at": {"hr": 1}}).warnings == (
+        "schedule.run_at: not used in mode manual",
+    )
 
 
 @settings(max_examples=200)

@@ -85,8 +85,8 @@ class Follower:
         self._interrupts = 0
         self._asked_to_pause = False
         self._last_wait: str | None = None
-        self._next_picture = 0.0
         self._began = clock()
+        self._next_picture = self._began + (0.0 if screen.is_live else _TALK)
         self._history: deque[tuple[float, int, int]] = deque()  # time, items, bytes
 
     def wait(self) -> Execution:
@@ -132,7 +132,9 @@ class Follower:
         with self._embedded.database.begin() as tx:
             self._asked_to_pause = executions.move(tx, run.id, (state.value,), wanted.value)
         self._embedded.nudge()
-        if self._interrupts:
+        if run.wait_reason == "brake":
+            self._screen.say(f"run {run.id} stops: {run.info or 'more would be deleted than the job allows'}")
+        elif self._interrupts:
             self._screen.say("stopping after the items in flight; Ctrl-C again stops at once")
 
     def _show(self, run: Execution) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tallyport import __version__
-from tallyport.cli.exits import Stop, code_of
+from tallyport.cli.exits import Exit, Stop, code_of
 from tallyport.domain.errors import TallyportError
 
 # name: (module:attribute, one line). The order is the order of the help page.
@@ -71,6 +71,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except TallyportError as error:
             raise Stop(code_of(error), error.message) from error
+        except KeyboardInterrupt:
+            # Outside a run: while it started, or in a command that has none.
+            raise Stop(Exit.INTERRUPTED, "interrupted") from None
 
 
 @click.group(

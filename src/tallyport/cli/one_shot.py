@@ -11,8 +11,8 @@ import click
 from tallyport.cli.exits import Exit, Stop
 from tallyport.cli.follow import Follower, Screen
 from tallyport.cli.locations import locate
-from tallyport.cli.options import again, data_folder
-from tallyport.cli.outcome import exit_code, facts, said
+from tallyport.cli.options import data_folder
+from tallyport.cli.outcome import exit_code, facts, next_step, said
 from tallyport.cli.showing import line
 from tallyport.domain import paths
 from tallyport.domain.capabilities import VerifyLevel
@@ -94,8 +94,8 @@ def transfer(
     elif not quiet:
         for text in said(job, ended, report, data):
             click.echo(text)
-    if code is Exit.INTERRUPTED and not quiet:
-        screen.say(f"stopped; what is done stays done. To go on: {again(f'runs resume {ended.id}', data)}")
+    for text in next_step(ended, code, data):
+        screen.say(text)
     return code
 
 

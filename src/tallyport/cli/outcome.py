@@ -80,6 +80,16 @@ def facts(database: Database, run: Execution, data: Path, *, seconds: float | No
     }
 
 
+def next_step(run: Execution, code: Exit, data: str | None) -> Iterator[str]:
+    """Say how to go on with a run that stopped before its end."""
+    if run.state != State.PAUSED:
+        return
+    if code is Exit.STOPPED:
+        yield f"nothing was deleted. To let it delete: {again(f'runs resume {run.id} --approve-deletes', data)}"
+    else:
+        yield f"stopped; what is done stays done. To go on: {again(f'runs resume {run.id}', data)}"
+
+
 def said(job: Job, run: Execution, report: dict[str, Any], data: str | None) -> Iterator[str]:
     """Give the summary of a run, line by line."""
     verb = "would carry" if run.simulation else "carried"
@@ -96,7 +106,7 @@ def said(job: Job, run: Execution, report: dict[str, Any], data: str | None) -> 
         f"  {verb} {number(run.transferred)} ({size(run.transferred_bytes)}), unchanged {number(run.unchanged)}, "
         f"skipped {number(run.skipped)}, deleted {number(run.deleted)}, failed {number(run.failed)}"
     )
-    if run.info and run.state != State.COMPLETE:
+    if run.info and run.state not in (State.COMPLETE, State.PAUSED):
         yield f"  {line(run.info)}"
     if report["reasons"]:
         yield "failed, by cause:"

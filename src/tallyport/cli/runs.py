@@ -99,14 +99,29 @@ def show(run: str, as_json: bool, data: str | None) -> None:
 
 @runs.command()
 @click.argument("run")
+@click.option(
+    "--approve-deletes", is_flag=True, help="Let a run that the brake stopped delete what it found to delete."
+)
 @click.option("--movers", type=click.IntRange(1, 64), help="Processes that carry. Default: one per core.")
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Lines of progress even where there is no terminal.")
 @data_option
-def resume(run: str, movers: int | None, as_json: bool, quiet: bool, verbose: bool, data: str | None) -> None:
+def resume(
+    run: str,
+    approve_deletes: bool,
+    movers: int | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    data: str | None,
+) -> None:
     """Go on with a run that was paused, interrupted or killed."""
-    finish(_drive(run, _resume, movers=movers, as_json=as_json, quiet=quiet, verbose=verbose, data=data))
+
+    def begin(tx: Any, found: Execution) -> Execution:
+        return _resume(tx, found, approve_deletes=approve_deletes)
+
+    finish(_drive(run, begin, movers=movers, as_json=as_json, quiet=quiet, verbose=verbose, data=data))
 
 
 @runs.command()
@@ -198,8 +213,9 @@ def find_run(tx: Any, run: str) -> Execution:
     return found
 
 
-def _resume(tx: Any, found: Execution) -> Execution:
+def _resume(tx: Any, found: Execution, *, approve_deletes: bool) -> Execution:
     from tallyport.cli.one_shot import resume as go_on
+    from tallyport.store import executions, frontier
 
     if found.has_ended:
         what = "runs retry" if found.failed else "runs show"
@@ -207,6 +223,15 @@ def _resume(tx: Any, found: Execution) -> Execution:
             f"run {found.id} has ended ({found.state}): there is nothing to resume. See `tallyport {what} {found.id}`"
         )
         raise Stop(Exit.ERROR, said)
+    if found.wait_reason == "brake":
+        wanted = frontier.count_tasks(tx, found.id, ("delete_destination",))
+        if not approve_deletes:
+            raise Stop(
+                Exit.STOPPED,
+                f"run {found.id} would delete {wanted:,} items, more than its job allows: look at them, then "
+                f"`tallyport runs resume {found.id} --approve-deletes`",
+            )
+        executions.change(tx, found.id, approved_deletes=wanted, wait_reason=None)
     return go_on(tx, found)
 
 
@@ -244,7 +269,7 @@ def _drive(
     """Let a run begin or go on in this process, wait for it and say how it went."""
     from tallyport import app
     from tallyport.cli.follow import Follower, Screen
-    from tallyport.cli.outcome import exit_code, facts, said
+    from tallyport.cli.outcome import exit_code, facts, next_step, said
     from tallyport.store import jobs
 
     began = time.monotonic()
@@ -266,8 +291,8 @@ def _drive(
     elif not quiet:
         for text in said(job, ended, report_, data):
             click.echo(text)
-    if code is Exit.INTERRUPTED:
-        screen.say(f"stopped; what is done stays done. To go on: {again(f'runs resume {ended.id}', data)}")
+    for text in next_step(ended, code, data):
+        screen.say(text)
     return code
 
 

@@ -24,7 +24,8 @@ from tallyport.cli.options import data_folder
 def serve(host: str, port: int, data: str | None, database: str | None, workers: int | None, no_worker: bool) -> None:
     """Run the server: API, scheduler and workers in one process.
 
-    It answers `GET /healthz` as soon as it serves. The first start makes an administrator's token and says where it is.
+    It answers `GET /healthz` without a token as soon as it serves. Accounts and tokens: `tallyport users add`,
+    `tallyport tokens create`.
     """
     from tallyport import app
 

@@ -164,6 +164,8 @@ class Batch:
             signature=None if self._orders.full or row.names else row.signature,
             only=tuple(json.loads(row.names)) if row.names else None,
             attempt=row.attempts,
+            gone=row.gone,
+            blank=row.blank and row.attempts == 1,
         )
 
     def _give_up(self, row: VisitRow) -> None:

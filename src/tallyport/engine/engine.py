@@ -259,7 +259,7 @@ class Engine:
             full=execution.full or policies.full_look,
             kinds=life.tasks_of(execution.phase),
             visits=execution.phase == "executing",
-            depth=2 if policies.parallel_writes >= crew.width else 1,
+            depth=2 if policies.parallel_writes >= crew.width and execution.phase != "deletes" else 1,
             halts=stops.halts(policies, failed=1),
         )
         slot = self._take_slot(execution_id, crew)

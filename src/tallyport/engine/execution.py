@@ -56,26 +56,21 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
         root = None
     elif job.reset in ("soft", "permissions"):
         items.clear_signatures(tx, job.number)
+    blank = root is None
     if root is None:
         root = ids.take()
         items.upsert(tx, database, [_root_row(root, job.number, execution.id)])
         items.add_containers(tx, database, [(root, job.number, 0, b"", b"", execution.id)])
     jobs.change(tx, job.id, root_item_id=root, reset=None)
     full = execution.full or job.reset in ("soft", "permissions", "hard", "full", "1")
-    moved = executions.move(
-        tx,
-        execution.id,
-        ("ready",),
-        "executing",
-        phase="executing",
-        full=full,
-        wait_until=None,
-        wait_reason=None,
-    )
+    values: dict[str, object] = {"phase": "executing", "full": full, "wait_until": None, "wait_reason": None}
+    if execution.wait_reason == "brake":  # a person resumed it, and so approved what it wants to delete
+        values["approved_deletes"] = frontier.count_tasks(tx, execution.id, ("delete_destination",))
+    moved = executions.move(tx, execution.id, ("ready",), "executing", **values)
     if not moved or execution.started_at is not None:
         return  # goes on after a pause or a wait: the frontier stands
     if execution.scope is None:
-        frontier.add_visits(tx, database, [(ids.take(), execution.id, root, b"", b"", False, None)])
+        frontier.add_visits(tx, database, [(ids.take(), execution.id, root, b"", b"", False, blank, "", None)])
     else:
         _queue_retry(tx, database, ids, execution, job, json.loads(execution.scope))
     note(tx, database, ids, execution, 3, "execution.started", f"execution {execution.id} started")
@@ -104,7 +99,8 @@ def advance(
     at = next((n for n, (name, _, _) in enumerate(PHASES) if name == phase), 0)
     while True:
         name, queue, kinds = PHASES[at]
-        room = width(policies) - len(out)
+        # Deletes go bottom-up, so one at a time works them.
+        room = (1 if name == "deletes" else width(policies)) - len(out)
         pending = frontier.pending_visits(tx, execution.id, 2) if at == 0 else 0
         waiting = frontier.open_tasks(tx, execution.id, kinds, 64)
         if pending or waiting:
@@ -239,15 +235,15 @@ def _queue_retry(
     )
     queued: list[tuple[object, ...]] = []
     for item_id in whole:
-        queued.append((ids.take(), execution.id, item_id, b"", b"", False, None))
+        queued.append((ids.take(), execution.id, item_id, b"", b"", False, False, "", None))
     for parent, names in folders.items():
         place = frontier.container(tx, parent)
         if place is not None:
             path, d_path = map(paths.to_bytes, place)
-            queued.append((ids.take(), execution.id, parent, path, d_path, False, json.dumps(sorted(names))))
+            queued.append((ids.take(), execution.id, parent, path, d_path, False, False, "", json.dumps(sorted(names))))
     if execution.retry_of is not None and chosen is None and not reasons:
         for left in frontier.unfinished_visits(tx, execution.retry_of):
-            queued.append((ids.take(), execution.id, *left[:3], False, left[3]))
+            queued.append((ids.take(), execution.id, *left[:3], False, False, "", left[3]))
     frontier.add_visits(tx, database, queued)
 
 

@@ -51,12 +51,13 @@ class Scene(NamedTuple):
 class _Open:
     """A visit under way: what its reports add up to."""
 
-    __slots__ = ("bytes", "deferred", "files", "folders", "row", "seen", "unchanged", "unchanged_bytes")
+    __slots__ = ("blank", "bytes", "deferred", "files", "folders", "row", "seen", "unchanged", "unchanged_bytes")
 
     def __init__(self, row: VisitRow) -> None:
         self.row = row
         self.files = self.bytes = self.unchanged = self.unchanged_bytes = 0
         self.folders: dict[str, int] = {}
+        self.blank: set[str] = set()  # containers the ledger had not seen
         self.seen: set[bytes] = set()  # names told, only when the visit is resumed
         self.deferred = False
 
@@ -187,6 +188,8 @@ class _Writing:
         folder: str,
         before: dict[bytes, tuple[int, int, str, int]],
         opened: _Open | None,
+        *,
+        is_deletion: bool = False,
     ) -> list[int]:
         """Gather the rows of results in one container; gives their ids."""
         scene, now, totals = self.scene, self.now, self.totals
@@ -195,11 +198,16 @@ class _Writing:
         for r in results:
             item_id = r[_ID] or next(new)
             given.append(item_id)
+            if r[_REASON] == Reason.DELETED_BOTH:  # its outcome was told when it was deleted
+                self.forgotten.append(item_id)
+                continue
             name = paths.to_bytes(r[_NAME])
             status = r[_STATUS]
             if opened is not None:
                 if r[_KIND] == 2:
                     opened.folders[r[_NAME]] = item_id
+                    if not r[_ID]:
+                        opened.blank.add(r[_NAME])
                 elif opened.row.names is not None:  # a retry sees these files and no others
                     opened.files += 1
                     opened.bytes += r[_S_SIZE] or 0
@@ -208,6 +216,8 @@ class _Writing:
                     if name in before:
                         self._uncount(before.pop(name))
             counted = category(r[_KIND], status, r[_REASON], planned=scene.simulation)
+            if is_deletion and status in DONE:  # what was carried before it left the source was counted then
+                counted = None if r[_REASON] == Reason.MOVED else "deleted"
             if counted is not None:
                 totals[counted] += 1
                 if counted == "transferred":
@@ -216,9 +226,6 @@ class _Writing:
                     totals["unchanged_bytes"] += r[_S_SIZE] or 0
             if r[_WROTE]:
                 totals["writes"] += 1
-            if r[_REASON] == Reason.DELETED_BOTH:
-                self.forgotten.append(item_id)
-                continue
             d_name = r[_D_NAME]
             self.items.append(
                 (
@@ -254,7 +261,19 @@ class _Writing:
         path = paths.to_bytes(paths.join(folder, r[_NAME]))
         message = r[_MESSAGE] or r[_REASON]
         self.failures.append(
-            (self.scene.execution_id, item_id, path, r[1], r[2], r[3], message, r[6], rows.time_in(r[7]), r[5], self.now)
+            (
+                self.scene.execution_id,
+                item_id,
+                path,
+                r[1],
+                r[2],
+                r[3],
+                message,
+                r[6],
+                rows.time_in(r[7]),
+                r[5],
+                self.now,
+            )
         )
         if self.scene.audit_level <= 5:
             self.audit.append((5, "item.failed", path, message, item_id))
@@ -268,6 +287,7 @@ class _Writing:
     def _children(self, report: VisitReport, opened: _Open) -> None:
         row = opened.row
         known: dict[str, int] | None = None
+        deleted = {raw[1]: raw[0] for raw in report.deferred if raw[2] == Kind.CONTAINER}
         for name, d_name, fresh, given in report.children:
             item_id = given or opened.folders.get(name, 0)
             if not item_id:
@@ -278,7 +298,10 @@ class _Writing:
             path = paths.to_bytes(paths.join(row.path, name))
             d_path = paths.to_bytes(paths.join(row.d_path, d_name))
             self.containers.append((item_id, self.scene.job, row.item_id, path, d_path, self.scene.execution_id))
-            self.visits.append((self.ids.take(), self.scene.execution_id, item_id, path, d_path, fresh, None))
+            gone = {"delete_source": "destination", "delete_destination": "source"}.get(deleted.get(name, ""), "")
+            blank = name in opened.blank and not gone
+            number = self.ids.take()
+            self.visits.append((number, self.scene.execution_id, item_id, path, d_path, fresh, blank, gone, None))
 
     def _adopt_container(self, name: str, parent: int) -> int:
         """Give a container the row it lacks (its own result was lost with a mover)."""
@@ -288,7 +311,10 @@ class _Writing:
     def _close(self, report: VisitReport, opened: _Open, before: dict[bytes, tuple[int, int, str, int]]) -> None:
         """A visit that went to its end."""
         for name, earlier in before.items():  # settled by this execution already, now found unchanged
-            if name not in opened.seen and category(*earlier[:3], planned=self.scene.simulation) in ("transferred", "unchanged"):
+            if name not in opened.seen and category(*earlier[:3], planned=self.scene.simulation) in (
+                "transferred",
+                "unchanged",
+            ):
                 opened.unchanged -= 1
                 opened.unchanged_bytes -= earlier[3]
         self.totals["files"] += opened.files
@@ -489,7 +515,8 @@ class _Writing:
         settled = (payload_item[0], *result[1:4], task.item_id, *result[5:])
         if payload_item[_STATUS] == Status.PENDING:
             self.totals["pending"] -= 1
-        self._results((settled,), task.container_id, folder, {}, None)
+        is_deletion = task.task.startswith("delete")
+        self._results((settled,), task.container_id, folder, {}, None, is_deletion=is_deletion)
         frontier.end_task(self.tx, task.id, "done" if result[_STATUS] not in FAILED else "failed")
         if self.scene.removes_source and task.task in ("finish", "link") and result[_STATUS] in DONE:
             base = (task.item_id, task.container_id, paths.to_bytes(task.path), paths.to_bytes(task.d_path))

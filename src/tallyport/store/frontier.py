@@ -19,6 +19,8 @@ class VisitRow(NamedTuple):
     path: str
     d_path: str
     fresh: bool
+    blank: bool
+    gone: str
     names: str | None  # JSON list
     attempts: int  # times it was claimed, this one included
     signature: bytes | None
@@ -60,12 +62,12 @@ class BatchRow(NamedTuple):
 
 
 def add_visits(tx: sa.Connection, database: Database, found: Sequence[tuple[Any, ...]]) -> None:
-    """Queue visits: (id, execution, item, path, d_path, fresh, names)."""
+    """Queue visits: (id, execution, item, path, d_path, fresh, blank, gone, names)."""
     if found:
         tx.exec_driver_sql(
             database.sql(
-                "INSERT INTO visits (id, execution_id, item_id, path, d_path, fresh, names, state)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, 'pending')"
+                "INSERT INTO visits (id, execution_id, item_id, path, d_path, fresh, blank, gone, names, state)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')"
             ),
             list(found),
         )
@@ -80,6 +82,8 @@ _CLAIMED = (
         visits.c.path,
         visits.c.d_path,
         visits.c.fresh,
+        visits.c.blank,
+        visits.c.gone,
         visits.c.names,
         visits.c.attempts,
         containers.c.signature,
@@ -100,7 +104,7 @@ def claim_visits(tx: sa.Connection, database: Database, execution_id: int, batch
     decode = paths.from_bytes
     found = tx.execute(_CLAIMED.where(visits.c.id.in_(taken)))
     return [
-        VisitRow(r[0], r[1], decode(r[2]), decode(r[3]), bool(r[4]), r[5], r[6], r[7], r[8] or 0, r[9] or 0)
+        VisitRow(*r[0:2], decode(r[2]), decode(r[3]), bool(r[4]), bool(r[5]), *r[6:10], r[10] or 0, r[11] or 0)
         for r in found
     ]
 
@@ -155,7 +159,7 @@ def claim_tasks(
     query = (
         sa.select(tasks)
         .where(tasks.c.execution_id == execution_id, tasks.c.state == "pending", tasks.c.task.in_(list(kinds)))
-        .order_by(tasks.c.task, tasks.c.device, tasks.c.inode, tasks.c.id)
+        .order_by(*_order(kinds))
         .limit(limit)
     )
     found = list(tx.execute(query).mappings())
@@ -331,6 +335,13 @@ def container(tx: sa.Connection, item_id: int) -> tuple[str, str] | None:
     """Give (path, d_path) of a container."""
     row = tx.execute(sa.select(containers.c.path, containers.c.d_path).where(containers.c.item_id == item_id)).first()
     return None if row is None else (paths.from_bytes(bytes(row.path)), paths.from_bytes(bytes(row.d_path)))
+
+
+def _order(kinds: Sequence[str]) -> tuple[sa.ColumnElement[Any], ...]:
+    """Give the order in which tasks are claimed: deletes from the bottom of the tree up, link groups together."""
+    if "delete_source" in kinds:
+        return (tasks.c.path.desc(), tasks.c.id)
+    return (tasks.c.task, tasks.c.device, tasks.c.inode, tasks.c.id)
 
 
 def _release(tx: sa.Connection, batch_id: int) -> None:

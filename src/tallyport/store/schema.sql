@@ -272,6 +272,8 @@ CREATE TABLE visits (
 	path BLOB NOT NULL,
 	d_path BLOB NOT NULL,
 	fresh BOOLEAN NOT NULL,
+	blank BOOLEAN DEFAULT 0 NOT NULL,
+	gone TEXT DEFAULT '' NOT NULL,
 	names TEXT,
 	state TEXT NOT NULL,
 	batch_id INTEGER,

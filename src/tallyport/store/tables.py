@@ -259,7 +259,9 @@ visits = Table(
     Column("item_id", Big, nullable=False),
     Column("path", LargeBinary, nullable=False),
     Column("d_path", LargeBinary, nullable=False),
-    Column("fresh", Boolean, nullable=False),
+    Column("fresh", Boolean, nullable=False),  # made at the destination by this execution
+    Column("blank", Boolean, nullable=False, server_default=sa.false()),  # no item below is known
+    Column("gone", Text, nullable=False, server_default=""),  # the side that no longer has it
     Column("names", Text),  # JSON: look at these alone (retry)
     Column("state", Text, nullable=False),
     Column("batch_id", Big),

@@ -256,7 +256,8 @@ STRACE = [
     *("strace", "-f", "-qq", "-y", "-s", "4200", "--seccomp-bpf", "-e", "signal=none", "-e"),
     "trace=open,openat,openat2,creat,write,pwrite64,writev,pwritev,pwritev2,copy_file_range,sendfile,splice,"
     "ftruncate,fallocate,ioctl,fchmod,fchmodat,fchown,fchownat,utimensat,fsetxattr,fsync,fdatasync,syncfs,"
-    "rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir",
+    "rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir,"
+    "clone,clone3",
 ]
 
 # Which of the annotated descriptors of a call is the file that it changes.
@@ -269,9 +270,9 @@ RENAMES = {"rename", "renameat", "renameat2"}
 LINKS = {"link", "linkat"}
 FILE_SYNCS = {"fsync", "fdatasync"}
 
-COMPLETE = re.compile(r"^(\d+) +(\w+)\((.*)\) += (-?\d+|\?)", re.DOTALL)
+COMPLETE = re.compile(r"^(\d+) +(\w+)\((.*)\) += (-?\d+|\?)(?:<([^>]*)>)?", re.DOTALL)
 UNFINISHED = re.compile(r"^(\d+) +(\w+)\((.*?),? *<unfinished \.\.\.>$", re.DOTALL)
-RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)\) += (-?\d+|\?)", re.DOTALL)
+RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)\) += (-?\d+|\?)(?:<([^>]*)>)?", re.DOTALL)
 DESCRIPTOR = re.compile(r"(?:\d+|AT_FDCWD)<([^>]*)>")
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9a-f]{2}|.)", re.DOTALL)
@@ -287,6 +288,9 @@ class Call:
     arguments: str
     begun: int
     ended: int
+    thread: int = 0
+    result: int = 0  # what it returned
+    opened: str = ""  # the path of the descriptor it returned
 
     def descriptors(self) -> list[str]:
         """Give the paths of the descriptors among the arguments, in their order."""
@@ -317,6 +321,7 @@ class Steps:
     shown: tuple[int, int] | None = None  # the rename (or link) that made it visible
     shown_in: str = ""  # the folder of that rename
     is_link: bool = False  # made by link or symlink: it has no content of its own to sync
+    is_anonymous: bool = False  # opened without a name; it gets one by a link, or goes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,6 +360,8 @@ class Reader:
         self.ledger = ledger
         self.prefix = prefix
         self.files: dict[str, Steps] = {}
+        self.anonymous: dict[tuple[int, int], str] = {}  # (process, descriptor) → path of a file without a name
+        self.process_of: dict[int, int] = {}  # of threads that are not the first of their process
         self.folder_syncs: dict[str, list[tuple[int, int]]] = {}
         self.all_syncs: list[tuple[int, int]] = []  # of the whole file system
         self.commits: list[tuple[int, str]] = []  # where a write to the log of the database began, and its bytes
@@ -384,13 +391,21 @@ class Reader:
             self.files.pop(call.paths()[0], None)
         elif call.name in ("open", "openat", "openat2", "creat"):
             self.take_open(call)
+        elif call.name in ("clone", "clone3"):
+            if "CLONE_THREAD" in call.arguments:
+                self.process_of[call.result] = self.process(call)
         elif call.name in ("utimensat", "fchmodat", "fchownat"):
             named = call.paths() if call.texts() else call.descriptors()
             if named and named[0] in self.files:
                 self.files[named[0]].written = call.ended
 
     def take_open(self, call: Call) -> None:
-        if "O_CREAT" in call.arguments or call.name == "creat":
+        if "O_TMPFILE" in call.arguments:
+            path = unescaped(call.opened)
+            if self.is_below(path):
+                self.files[path] = Steps(written=call.ended, is_anonymous=True)
+                self.anonymous[self.process(call), call.result] = path
+        elif "O_CREAT" in call.arguments or call.name == "creat":
             path = call.paths()[0]
             if self.is_below(path):
                 steps = self.files.setdefault(path, Steps())
@@ -418,10 +433,21 @@ class Reader:
             self.show(new + path[len(old) :], new, call)
 
     def take_link(self, call: Call) -> None:
-        new = call.paths()[-1]
-        if self.is_below(new):
+        old, new = call.paths()[:2]
+        if not self.is_below(new):
+            return
+        nameless = re.fullmatch(r"/proc/\w+/fd/(\d+)", old)
+        if nameless is not None:
+            path = self.anonymous.get((self.process(call), int(nameless[1])), old)
+            self.files[new] = self.files.get(path) or Steps()  # its descriptor keeps the path it had
+            self.files[new].is_anonymous = False
+        else:
             self.files[new] = Steps(is_link=True)
-            self.show(new, new, call)
+        self.show(new, new, call)
+
+    def process(self, call: Call) -> int:
+        """Give the process of the thread that made a call."""
+        return self.process_of.get(call.thread, call.thread)
 
     def show(self, path: str, renamed: str, call: Call) -> None:
         """Note that a path is visible under its final name, if no part of it is a temporary name."""
@@ -439,6 +465,8 @@ class Reader:
         visible = {}
         for path, steps in self.files.items():
             name = os.path.basename(path)
+            if steps.is_anonymous or name.startswith("#"):  # never shown, or judged under the name it got
+                continue
             if steps.shown is None:
                 if not any(part.startswith(self.prefix) for part in path.split("/")):
                     violations.append(f"{path!a}: written under its final name")
@@ -477,15 +505,21 @@ def calls(log: Iterable[str]) -> Iterator[Call]:
         line = line.rstrip("\n")
         if complete := COMPLETE.match(line):
             if not complete[4].startswith("-"):
-                yield Call(complete[2], complete[3], place, place)
+                yield made(complete, complete[3], place, place)
         elif unfinished := UNFINISHED.match(line):
             open_calls[unfinished[1]] = (unfinished[2], unfinished[3], place)
         elif (resumed := RESUMED.match(line)) and resumed[1] in open_calls:
             name, arguments, begun = open_calls.pop(resumed[1])
             if not resumed[4].startswith("-"):
-                yield Call(name, f"{arguments}, {resumed[3]}", begun, place)
+                yield made(resumed, f"{arguments}, {resumed[3]}", begun, place)
     for name, arguments, begun in open_calls.values():
         yield Call(name, arguments, begun, NEVER)
+
+
+def made(match: re.Match[str], arguments: str, begun: int, ended: int) -> Call:
+    """Make a call of a line of the log."""
+    result = int(match[4]) if match[4] != "?" else 0
+    return Call(match[2], arguments, begun, ended, int(match[1]), result, match[5] or "")
 
 
 def outside_quotes(arguments: str) -> str:

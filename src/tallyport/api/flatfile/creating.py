@@ -52,8 +52,7 @@ def change(desk: Desk, before: Picture, definition: Mapping[str, Any], caller: C
     if strange:
         raise invalid(f"/{min(strange)}", "an agent's job has no such setting", ("config", "info", "metadata"))
     if "transfer" in definition:
-        config = merge(before.job.extra.get("config"), definition["transfer"])
-        return jobs.annotate(desk, before.job.id, {"config": config}, caller)
+        return jobs.annotate(desk, before.job.id, {"config": definition["transfer"]}, caller)
     return Done(before)
 
 

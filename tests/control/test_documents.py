@@ -1,0 +1,69 @@
+"""Merging patches into a job's document, and reading the whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tallyport.control import documents
+from tallyport.control.refusals import Invalid, NotBuilt
+
+# The table of RFC 7396, appendix A.
+MERGES: list[tuple[Any, Any, Any]] = [
+    ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+    ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+    ({"a": "b"}, {"a": None}, {}),
+    ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+    ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+    ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+    ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+    ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+    (["a", "b"], ["c", "d"], ["c", "d"]),
+    ({"a": "b"}, ["c"], ["c"]),
+    ({"a": "foo"}, None, None),
+    ({"a": "foo"}, "bar", "bar"),
+    ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+    ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+    ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+]
+
+
+@pytest.mark.parametrize(("target", "patch", "merged"), MERGES)
+def test_a_patch_is_merged_as_the_standard_says(target: Any, patch: Any, merged: Any) -> None:
+    assert documents.merge(target, patch) == merged
+
+
+def test_merging_leaves_its_inputs_alone() -> None:
+    target, patch = {"a": {"b": 1}}, {"a": {"c": 2}}
+    documents.merge(target, patch)
+    assert (target, patch) == ({"a": {"b": 1}}, {"a": {"c": 2}})
+
+
+def block(**changes: Any) -> dict[str, Any]:
+    ends = {side: {"connection": {"id": side}, "target": {"path": f"/{side}/x"}} for side in ("source", "destination")}
+    return {"transfer_type": "copy", **ends, **changes}
+
+
+def test_a_document_is_read_into_a_draft() -> None:
+    draft = documents.read({"name": "n", "transfer": block(), "schedule": {"mode": "auto"}, "status": "paused"})
+    assert (draft.name, draft.mode, draft.command) == ("n", "auto", "paused")
+    assert (draft.source.connection, draft.source.path) == ("source", "source/x")
+
+
+def test_what_has_no_effect_yet_is_kept_and_named() -> None:
+    draft = documents.read({"transfer": block(), "disabled": True})
+    assert draft.kept == {"disabled": True}
+    assert any("disabled" in warning for warning in draft.warnings)
+
+
+def test_a_target_that_is_not_a_path_is_not_built() -> None:
+    source = {"connection": {"id": "a"}, "target": {"uri": "https://example.com/x"}}
+    with pytest.raises(NotBuilt):
+        documents.read({"transfer": block(source=source)})
+
+
+def test_all_problems_of_envelope_and_block_come_together() -> None:
+    with pytest.raises(Invalid) as refused:
+        documents.read({"transfer": block(audit_level="loud"), "kind": "x", "schedule": {"mode": "y"}})
+    assert {p.path for p in refused.value.problems} >= {"/transfer/audit_level", "/kind", "/schedule/mode"}

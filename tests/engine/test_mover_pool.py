@@ -1,0 +1,258 @@
+"""Mover processes: what they carry, how they stop, and what is left when one is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tallyport.domain.capabilities import Durability
+from tallyport.domain.policies import Bandwidth, Policies, TransferType
+from tallyport.engine.mover_pool import MoverPool, ThreadCrew
+from tallyport.engine.throttle import Throttle, rate_now
+from tallyport.engine.work import VisitWork
+from tallyport.testing import trees
+from tallyport.testing.compare import differences, leftovers, snapshot
+from tests.engine.desk import Desk
+
+
+@pytest.fixture
+def pool() -> Iterator[MoverPool]:
+    made = MoverPool(2)
+    made.start()
+    yield made
+    made.close()
+
+
+def desk(tmp_path, **policies: object) -> Desk:
+    chosen = Policies(**{"transfer_type": TransferType.COPY, "max_items_per_container": None, **policies})  # type: ignore[arg-type]
+    ends = [("fs", json.dumps({"path": str(tmp_path / name)}), "") for name in ("source", "destination")]
+    return Desk(ends[0], ends[1], chosen, group=4)
+
+
+def test_movers_carry_a_tree_and_a_second_run_writes_nothing(tmp_path, pool) -> None:
+    source, destination = str(tmp_path / "source"), str(tmp_path / "destination")
+    made = trees.sample_tree(source, files=240, sparse_size=4 << 20)
+    one = desk(tmp_path)
+    outcome = one.run(pool)
+    assert (outcome.errors, outcome.lost, dict(outcome.halted)) == ({}, [], {})
+    assert differences(source, destination) == []
+    before = snapshot(destination)
+    outcome = one.run(pool)
+    assert (outcome.wrote, outcome.unchanged) == (0, made.files + made.symlinks)
+    assert snapshot(destination) == before
+    assert pool.load == 0
+
+
+def test_a_stop_ends_within_one_item_and_a_later_run_goes_on(tmp_path, pool) -> None:
+    source, destination = str(tmp_path / "source"), str(tmp_path / "destination")
+    trees.bench_tree(source, files=4_000, folders=80)
+    one = desk(tmp_path)
+    slot = 9
+
+    def stop(event: tuple[object, ...]) -> None:
+        if one.outcome.visits == 20:
+            pool.stop(slot)
+
+    one.on_event = stop
+    outcome = one.run(pool, slot=slot)
+    assert set(outcome.halted) == {"stopped"}
+    assert 0 < len(outcome.items) < 4_000
+    pool.clear(slot)
+    one.on_event = None
+    again = one.run(pool, slot=slot, resume=True)
+    assert (again.errors, again.lost) == ({}, [])
+    assert differences(source, destination) == []
+    assert leftovers(destination) == []
+    carried = [
+        {path for path, item in each.items.items() if item.moved and item.kind == 1} for each in (outcome, again)
+    ]
+    assert carried[0] & carried[1] == set()
+
+
+@pytest.mark.parametrize("durability", [Durability.NONE, Durability.GROUP])
+def test_a_killed_mover_is_replaced_and_the_tree_ends_equal(tmp_path, pool, durability) -> None:
+    source, destination = str(tmp_path / "source"), str(tmp_path / "destination")
+    trees.crash_tree(source, items=3_000, budget=64 << 20)
+    one = desk(tmp_path, durability=durability)
+    kills = 0
+
+    def kill(event: tuple[object, ...]) -> None:
+        nonlocal kills
+        if kills < 6 and one.outcome.events % 7 == 3:
+            kills += 1
+            os.kill(pool.pids[kills % len(pool.pids)], signal.SIGKILL)
+
+    one.on_event = kill
+    lost = 0
+    outcome = one.run(pool)
+    for _ in range(20):
+        lost += len(outcome.lost)
+        if not outcome.halted:
+            break
+        outcome = one.run(pool, resume=True)
+    assert kills == 6
+    assert lost >= 1
+    assert outcome.errors == {}
+    assert differences(source, destination, links=False) == []
+    assert leftovers(destination) == []
+    assert len(pool.pids) == 2
+    one.on_event = None
+    assert one.run(pool, full=True).moved == 0
+
+
+def test_movers_end_when_the_engine_is_gone(tmp_path) -> None:
+    script = (
+        "import sys, time\n"
+        "from tallyport.engine.mover_pool import MoverPool\n"
+        "pool = MoverPool(2)\n"
+        "pool.start()\n"
+        "print(*pool.pids, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    engine = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert engine.stdout is not None
+    pids = [int(pid) for pid in engine.stdout.readline().split()]
+    time.sleep(0.3)
+    engine.kill()
+    engine.wait()
+    engine.stdout.close()
+    deadline = time.monotonic() + 10
+    while any(is_running(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_movers_that_cannot_start_are_told_and_not_started_for_ever(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    pool = MoverPool(2)
+    pool.start()
+    one = desk(tmp_path)
+    one.execution = 1
+    reports: queue.SimpleQueue[tuple[object, ...]] = queue.SimpleQueue()
+    group = pool.submit(
+        one.terms(),
+        [VisitWork(1, 1, "", "", False, False, False, None)],
+        known=lambda *_: [],
+        reports=reports,
+        slot=0,
+    )
+    event = reports.get(timeout=10)
+    assert event[:2] == ("lost", group)
+    pool.close()
+
+
+def test_an_error_of_ours_gives_the_group_back_and_the_mover_lives(tmp_path, pool) -> None:
+    one = desk(tmp_path)
+    one.execution = 1
+    reports: queue.SimpleQueue[tuple[object, ...]] = queue.SimpleQueue()
+    bad = one.terms()._replace(policies='{"verify": 3}', source=("fs", '{"path": "/nowhere/at/all"}', ""))
+    work = [VisitWork(1, 1, "", "", False, False, False, None)]
+    group = pool.submit(bad, work, known=lambda *_: [], reports=reports, slot=0)
+    event = reports.get(timeout=10)
+    assert event[0] in ("lost", "report")
+    if event[0] == "report":
+        event = reports.get(timeout=10)
+    assert event[1] == group
+    pids = pool.pids
+    trees.bench_tree(str(tmp_path / "source"), files=10, folders=1)
+    assert one.run(pool).lost == []
+    assert pool.pids == pids
+
+
+def test_rows_that_the_store_cannot_give_end_the_group(tmp_path, pool) -> None:
+    trees.bench_tree(str(tmp_path / "source"), files=10, folders=1)
+    one = desk(tmp_path)
+    one.execution = 1
+    reports: queue.SimpleQueue[tuple[object, ...]] = queue.SimpleQueue()
+
+    def known(*_: object) -> list[tuple[object, ...]]:
+        raise OSError("the ledger is away")
+
+    work = [VisitWork(1, 1, "", "", False, False, False, None)]
+    pool.submit(one.terms(), work, known=known, reports=reports, slot=0)
+    event = reports.get(timeout=10)
+    assert event[0] == "lost"
+    assert "the ledger is away" in str(event[2])
+
+
+def test_closing_ends_everything_soon(tmp_path) -> None:
+    trees.bench_tree(str(tmp_path / "source"), files=2_000, folders=20)
+    pool = MoverPool(1)
+    pool.start()
+    one = desk(tmp_path)
+    closing = threading.Thread(target=lambda: (time.sleep(0.3), pool.close()))
+    closing.start()
+    one.run(pool)
+    closing.join(15)
+    assert not closing.is_alive()
+    assert not any(is_running(pid) for pid in pool.pids)
+
+
+def test_a_mover_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "import tallyport.engine.mover, tallyport.engine.passage_local\n"
+        "heavy = {'sqlalchemy', 'pydantic', 'click', 'fastapi', 'dbos', 'ctypes', 'asyncio', 'structlog', 'inspect'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() in ("[]", "['inspect']")
+
+
+def test_the_crew_of_threads_stops_too(tmp_path) -> None:
+    trees.bench_tree(str(tmp_path / "source"), files=300, folders=30)
+    crew = ThreadCrew(2)
+    crew.start()
+    one = desk(tmp_path)
+    crew.stop(3)
+    outcome = one.run(crew, slot=3)
+    assert dict(outcome.halted) == {"stopped": 1}
+    crew.clear(3)
+    assert one.run(crew, slot=3, resume=True).errors == {}
+    crew.close()
+    crew.close()
+    assert differences(str(tmp_path / "source"), str(tmp_path / "destination")) == []
+
+
+def test_a_throttle_lets_bytes_pass_at_its_share() -> None:
+    now = [1_000.0]
+    throttle = Throttle(
+        Bandwidth(bytes_per_second=1_000),
+        share=2,
+        started=1_000.0,
+        clock=lambda: now[0],
+        sleep=lambda seconds: now.__setitem__(0, now[0] + seconds),
+    )
+    for _ in range(10):
+        throttle.take(500, lambda: False)
+    assert now[0] - 1_000.0 == pytest.approx(10 * 500 * 2 / 1_000, abs=0.6)
+    began = now[0]
+    throttle.take(1_000_000, lambda: True)
+    assert now[0] == began, "a stop ends the wait"
+
+
+def test_the_latest_window_that_holds_sets_the_rate() -> None:
+    from tallyport.domain.policies import BandwidthWindow
+
+    windows = (BandwidthWindow(starts=100.0, bytes_per_second=7), BandwidthWindow(starts=200.0, bytes_per_second=9))
+    limit = Bandwidth(bytes_per_second=5, windows=windows)
+    midnight = 86_400.0
+    rates = [rate_now(limit, since, started=midnight - 1_000.0) for since in (50.0, 150.0, 250.0, 1_050.0)]
+    assert rates == [5, 7, 9, 5]
