@@ -42,8 +42,12 @@ TABLE = os.path.join(ROOT, "tests", "domain", "policy_table.csv")
 PAGE = os.path.join(ROOT, "docs", "reference", "policies.md")
 POSIX = Limits(symlinks=True, permissions=True)
 
-Cell = tuple[TransferType, ConflictResolution, DeletePropagation, ItemOverwrite]
+Cell = tuple[str, str, str, str]  # words of the four policies that the table is about
 KEY_COLUMNS = ("transfer_type", "conflict_resolution", "delete_propagation", "item_overwrite")
+AXES = tuple(
+    tuple(str(member) for member in kind)
+    for kind in (TransferType, ConflictResolution, DeletePropagation, ItemOverwrite)
+)
 
 
 class Situation(NamedTuple):
@@ -109,16 +113,19 @@ def _situations() -> Iterator[Situation]:
 SITUATIONS = tuple(_situations())
 
 
-def cells() -> Iterator[Cell]:
+def cells(axes: Sequence[Sequence[str]] = AXES) -> Iterator[Cell]:
     """Give every combination of the four policies."""
-    yield from itertools.product(TransferType, ConflictResolution, DeletePropagation, ItemOverwrite)
+    kinds, conflicts, deletes, overwrites = axes
+    yield from itertools.product(kinds, conflicts, deletes, overwrites)
 
 
 def rules_of(cell: Cell, *, first: bool) -> Rules:
     """Make the rules of a cell between two plain folders."""
-    kind, conflict, deletes, overwrite = cell
     policies = Policies(
-        transfer_type=kind, conflict_resolution=conflict, delete_propagation=deletes, item_overwrite=overwrite
+        transfer_type=TransferType(cell[0]),
+        conflict_resolution=ConflictResolution(cell[1]),
+        delete_propagation=DeletePropagation(cell[2]),
+        item_overwrite=ItemOverwrite(cell[3]),
     )
     return rules_for(policies, POSIX, POSIX, started=0, first_run=first)
 
@@ -166,17 +173,13 @@ def expected() -> dict[Cell, tuple[str, ...]]:
         header, *rows = csv.reader(stream)
     if tuple(header[:4]) != KEY_COLUMNS or tuple(header[4:]) != tuple(situation.name for situation in SITUATIONS):
         raise ValueError("the table's columns are not the situations of tools/policy_table.py")
-    kinds = (TransferType, ConflictResolution, DeletePropagation, ItemOverwrite)
     for row in rows:
-        choices = [
-            list(kind) if text == "*" else [kind(word) for word in text.split("|")]
-            for kind, text in zip(kinds, row[:4], strict=True)
-        ]
-        for cell in itertools.product(*choices):
+        texts = zip(AXES, row[:4], strict=True)
+        for cell in cells([axis if text == "*" else text.split("|") for axis, text in texts]):
             if cell in found:
                 raise ValueError(f"the table has two rows for {cell}")
-            found[cell] = tuple(row[4:])  # type: ignore[index]
-    return found  # type: ignore[return-value]
+            found[cell] = tuple(row[4:])
+    return found
 
 
 def write_table() -> str:
@@ -185,31 +188,24 @@ def write_table() -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow((*KEY_COLUMNS, *(situation.name for situation in SITUATIONS)))
     results = {cell: outcomes(cell) for cell in cells()}
-    for kind in TransferType:
-        for overwrites in _classes(results, [(kind,), ConflictResolution, DeletePropagation, ItemOverwrite], 3):
-            axes = [(kind,), ConflictResolution, DeletePropagation, overwrites]
-            for conflicts in _classes(results, axes, 1):
-                for deletes in _classes(results, axes, 2):
-                    cell = (kind, conflicts[0], deletes[0], overwrites[0])
-                    texts = [
-                        "*" if len(words) == len(kind_of) else "|".join(words)
-                        for words, kind_of in zip(
-                            (conflicts, deletes, overwrites),
-                            (ConflictResolution, DeletePropagation, ItemOverwrite),
-                            strict=True,
-                        )
-                    ]
-                    writer.writerow((kind, *texts, *results[cell]))  # type: ignore[index]
+    for kind in AXES[0]:
+        for overwrites in _alike(results, [(kind,), *AXES[1:]], 3):
+            axes = [(kind,), *AXES[1:3], overwrites]
+            for conflicts, deletes in itertools.product(_alike(results, axes, 1), _alike(results, axes, 2)):
+                texts = [
+                    "*" if len(words) == len(axis) else "|".join(words)
+                    for words, axis in zip((conflicts, deletes, overwrites), AXES[1:], strict=True)
+                ]
+                writer.writerow((kind, *texts, *results[kind, conflicts[0], deletes[0], overwrites[0]]))
     return stream.getvalue()
 
 
-def _classes(results: dict[Cell, tuple[str, ...]], axes: Sequence[Sequence[object]], axis: int) -> list[list[str]]:
+def _alike(results: dict[Cell, tuple[str, ...]], axes: Sequence[Sequence[str]], axis: int) -> list[list[str]]:
     """Group the values of one axis that act alike, whatever the others are."""
     groups: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for value in axes[axis]:
-        chosen = [*axes[:axis], (value,), *axes[axis + 1 :]]
-        acts = tuple(results[cell] for cell in itertools.product(*chosen))  # type: ignore[index]
-        groups.setdefault(acts, []).append(value)  # type: ignore[arg-type]
+        acts = tuple(results[cell] for cell in cells([*axes[:axis], (value,), *axes[axis + 1 :]]))
+        groups.setdefault(acts, []).append(value)
     return list(groups.values())
 
 
@@ -268,21 +264,24 @@ def _variations(table: dict[Cell, tuple[str, ...]], kind: TransferType, axis: in
     """Say what each value of one policy changes against the default of a transfer type."""
     default = _default_cell(kind)
     usual = table[default]
-    for value in (ConflictResolution, DeletePropagation, ItemOverwrite)[axis - 1]:
-        cell = (*default[:axis], value, *default[axis + 1 :])
+    for value in AXES[axis]:
+        (cell,) = cells([(value,) if at == axis else (word,) for at, word in enumerate(default)])
         if cell == default:
             yield f"`{value}`", "the default", ""
             continue
         changes = [
             (situation, outcome)
-            for situation, before, outcome in zip(SITUATIONS, usual, table[cell], strict=True)  # type: ignore[index]
+            for situation, before, outcome in zip(SITUATIONS, usual, table[cell], strict=True)
             if before != outcome
         ]
         if not changes:
             yield f"`{value}`", "as the default", ""
+        by_outcome: dict[str, list[str]] = {}
         for situation, outcome in changes:
-            what = "container, " if situation.name.startswith("container") else ""
-            yield f"`{value}`", f"{what}{situation.says}", _show(outcome)
+            what = "container " if situation.name.startswith("container") else ""
+            by_outcome.setdefault(_show(outcome), []).append(what + situation.says)
+        for shown, places in by_outcome.items():
+            yield f"`{value}`", "; ".join(places), shown
 
 
 def page() -> str:
@@ -342,19 +341,16 @@ def page() -> str:
         )
     for axis, key in ((1, "conflict_resolution"), (2, "delete_propagation"), (3, "item_overwrite")):
         lines += [f"## What `{key}` changes", ""]
-        idle = []
+        alike: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
         for kind in kinds:
-            rows = list(_variations(table, kind, axis))
-            if all(not outcome for _, _, outcome in rows):
-                idle.append(kind.value)
-                continue
-            lines += [
-                f"In a **{kind}** job, against the table above:",
-                "",
-                *_table(("value", "where", "outcome"), rows),
-            ]
+            alike.setdefault(tuple(_variations(table, kind, axis)), []).append(kind.value)
+        for rows, names in alike.items():
+            if any(outcome for _, _, outcome in rows):
+                lines += [f"Against the tables above, with **{'**, **'.join(names)}**:", ""]
+                lines += _table(("value", "where", "outcome"), rows)
+        idle = [name for rows, names in alike.items() for name in names if not any(row[2] for row in rows)]
         if idle:
-            lines += [f"It changes nothing in {', '.join(idle)}.", ""]
+            lines += [f"It changes nothing with {', '.join(idle)}.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

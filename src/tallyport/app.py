@@ -18,6 +18,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 
 if TYPE_CHECKING:
     from tallyport.engine.engine import Engine
+    from tallyport.engine.mover_pool import MoverPool
     from tallyport.store.database import Database
 
 
@@ -83,16 +84,28 @@ def open_store(data: Path) -> Iterator["Database"]:
         database.close()
 
 
+_warm: "list[MoverPool]" = []
+
+
+def warm(movers: int | None = None) -> None:
+    """Start the movers of a one-shot command now, so that they start while the rest is imported."""
+    from tallyport.engine.mover_pool import MoverPool
+
+    pool = MoverPool(movers_wanted(movers))
+    pool.start()
+    _warm.append(pool)
+
+
 @contextlib.contextmanager
 def embedded(data: Path, *, movers: int | None = None) -> Iterator[Embedded]:
     """Run the engine inside this process, for a command that ends: no server, the same ledger."""
     with owned(data):
-        from tallyport.engine.mover_pool import MoverPool, ThreadCrew
-
-        local = MoverPool(movers_wanted(movers))
-        local.start()  # they start while the rest is imported
+        if not _warm:
+            warm(movers)
+        local = _warm.pop()
         from tallyport.engine.dispatch import InlineDispatcher
         from tallyport.engine.engine import Crews, Engine
+        from tallyport.engine.mover_pool import ThreadCrew
 
         with open_store(data) as database:
             engine = Engine(database, InlineDispatcher(), Crews(local, ThreadCrew(8)))

@@ -81,13 +81,17 @@ def tallyport(
     return Ended(status=done.returncode, out=done.stdout, err=done.stderr, seconds=time.monotonic() - begun)
 
 
-def copy(source: str, destination: str, *options: str, data: str, **how: Any) -> Ended:
-    """Run ``tallyport copy`` so that everything that can travel does, and the result comes as JSON."""
-    return tallyport("copy", source, destination, "--json", "-q", *FAITHFUL, *options, data=data, **how)
-
-
-# Modes and owners travel only when asked for, as with the product we are compatible with.
+# Modes and owners travel only when asked for, as with the product we are compatible with. What is asked for also
+# decides which way the engine takes, so that what must hold in any case is tried with both.
 FAITHFUL = ["--policy", "permissions.policy=add", "--policy", "preserve_owners=true"]
+PLAIN: list[str] = []
+
+
+def copy(
+    source: str, destination: str, *options: str, data: str, policies: Sequence[str] = FAITHFUL, **how: Any
+) -> Ended:
+    """Run ``tallyport copy``, by default so that everything travels that can; its result comes as JSON."""
+    return tallyport("copy", source, destination, "--json", "-q", *policies, *options, data=data, **how)
 
 
 class Refused(AssertionError):

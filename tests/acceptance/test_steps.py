@@ -17,11 +17,13 @@ pytestmark = [pytest.mark.needs("strace"), pytest.mark.timeout(240)]
 BIG = 80 * trees.MIB  # goes in parts
 
 
-def traced(place: str, data: str, source: str, destination: str, *options: str) -> list[str]:
+def traced(
+    place: str, data: str, source: str, destination: str, *options: str, policies: list[str] = product.FAITHFUL
+) -> list[str]:
     """Run a copy under strace and return the log."""
     log = os.path.join(place, "strace.log")
     prefix = [*faults.STRACE, "-o", log]
-    product.copy(source, destination, *options, data=data, prefix=prefix).expect(DONE)
+    product.copy(source, destination, *options, data=data, prefix=prefix, policies=policies).expect(DONE)
     with open(log, encoding="utf-8", errors="surrogateescape") as stream:
         return stream.readlines()
 
@@ -41,13 +43,15 @@ def unique_tree(source: str) -> frozenset[str]:
     return frozenset({"<big>", "<first>", "<second>", "<sparse>"})
 
 
+@pytest.mark.parametrize("policies", [product.FAITHFUL, product.PLAIN], ids=["faithful", "plain"])
 @pytest.mark.parametrize("level", ["group", "each"])
-def test_every_file_is_on_the_disk_before_it_is_done(place, data, level):
+def test_every_file_is_on_the_disk_before_it_is_done(place, data, level, policies):
     """The lint holds for 100 % of files, new and replaced, at the levels that promise it."""
     source, destination = os.path.join(place, "source"), os.path.join(place, "destination")
     planned = unique_tree(source)
 
-    log = traced(place, data, source, destination, "--policy", f"durability={level}")
+    durability = ["--policy", f"durability={level}"]
+    log = traced(place, data, source, destination, *durability, policies=policies)
 
     seen = faults.order_of_steps(log, destination=destination, ledger=data, planned=planned)
     assert seen.violations == []
@@ -56,18 +60,19 @@ def test_every_file_is_on_the_disk_before_it_is_done(place, data, level):
     for number in range(40):
         with open(os.path.join(source, f"folder-{number % 12:02}", f"<item-{number:04}>"), "ab") as stream:
             stream.write(b"changed")
-    log = traced(place, data, source, destination, "--policy", f"durability={level}")
+    log = traced(place, data, source, destination, *durability, policies=policies)
     seen = faults.order_of_steps(log, destination=destination, ledger=data, planned=planned)
     assert [wrong for wrong in seen.violations if "ledger before" not in wrong] == []
     assert len(seen.files) == 40
 
 
-def test_the_lint_bites(place, data):
+@pytest.mark.parametrize("policies", [product.FAITHFUL, product.PLAIN], ids=["faithful", "plain"])
+def test_the_lint_bites(place, data, policies):
     """At level none nothing is synced, and the same lint says so for each file: it can fail."""
     source, destination = os.path.join(place, "source"), os.path.join(place, "destination")
     trees.bench_tree(source, files=30, folders=3)
 
-    log = traced(place, data, source, destination, "--policy", "durability=none")
+    log = traced(place, data, source, destination, "--policy", "durability=none", policies=policies)
 
     seen = faults.order_of_steps(log, destination=destination, ledger=data)
     assert len(seen.files) == 30

@@ -38,8 +38,14 @@ def test_every_mount_answers_in_any_case(world: World, failed: tuple[str, int], 
     assert world.get(f"{mount}/job/{run}").json()["totalRecordsWithoutPaging"] == 1
 
 
+@pytest.mark.parametrize("mount", MOUNTS[1:])
+def test_a_mount_answers_without_a_token_whether_it_is_there(world: World, mount: str) -> None:
+    assert world.client.get(f"{mount}/").status_code == 200
+    assert world.client.get(mount).status_code == 200
+
+
 def test_paths_of_other_dialects_stay_as_they_are() -> None:
-    for path in ("/v1/jobs/JOB", "/connect/token", "/", "/v1/Job", "/healthz", "/webconsole/apix/Job"):
+    for path in ("/v1/jobs/JOB", "/connect/token", "/", "/v1/Job", "/healthz", "/webconsole/apix/Job", "/jobless"):
         assert canonical(path) == path
     assert canonical("/commandcenter/api/job/7/ACTION/resubmit/") == "/Job/7/action/Resubmit"
 

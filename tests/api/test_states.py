@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tallyport.domain.jobs import Job
 from tallyport.domain.states import FINAL, Call, State, Verdict, allowed
 from tallyport.store import executions, jobs
 from tests.api import world as worlds
@@ -49,11 +50,23 @@ def in_state(world: World, state: State) -> str:
         "source": {"connection": {"id": source}, "target": {"path": "/a"}},
         "destination": {"connection": {"id": destination}, "target": {"path": "/b"}},
     }
-    made = world.post("/v1/jobs", json={"kind": "transfer", "transfer": transfer})
-    job_id = str(made.json()["job"]["id"])
-    if state is State.CREATED:
-        return job_id
+    job_id = jobs.new_id()
+    new = Job(
+        id=job_id,
+        name="a job",
+        source_connection=source,
+        source_path="a",
+        destination_connection=destination,
+        destination_path="b",
+        transfer_type="copy",
+        transfer=transfer,
+        created_at=1,
+        modified_at=1,
+    )
     with world.database.begin() as tx:
+        jobs.add(tx, new)
+        if state is State.CREATED:
+            return job_id
         run = executions.add(tx, job_id=job_id, trigger="schedule", policies="{}", state="ready")
         if state is not State.READY:
             ended = {"result": "errors"} if state is State.COMPLETE else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 
 import pytest
 
@@ -269,7 +270,13 @@ def test_a_job_file_that_is_missing_is_not_found(world: World) -> None:
 
 def test_ctrl_c_pauses_and_says_how_to_go_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.play = pausing
-    thread = after(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def press() -> None:
+        while world.engine is None or not world.engine.nudges:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = after(0.0, press)
     result = world.call("copy", world.tree(), str(world.folder / "destination"), "--json")
     thread.join()
     assert result.exit_code == 130
@@ -302,11 +309,24 @@ def test_a_run_that_waits_says_why(world: World) -> None:
 def test_the_second_ctrl_c_stops_at_once(world: World) -> None:
     ended = []
     screen = follow.Screen(quiet=True)
-    follower = follow.Follower(None, 1, screen, at_once=lambda: ended.append(True))  # type: ignore[arg-type]
-    follower.interrupt()
+    interrupts = follow.Interrupts(screen, at_once=lambda: ended.append(True))
+    interrupts.interrupt()
     assert not ended
-    follower.interrupt()
+    interrupts.interrupt()
     assert ended
+
+
+def test_a_ctrl_c_while_the_engine_starts_is_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.play = pausing
+    opening = world.embedded
+
+    def slow(data, *, movers=None):
+        os.kill(os.getpid(), signal.SIGINT)
+        return opening(data, movers=movers)
+
+    monkeypatch.setattr("tallyport.app.embedded", slow)
+    assert world.call("copy", world.tree(), str(world.folder / "destination")).exit_code == 130
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_first_polls_are_quick() -> None:

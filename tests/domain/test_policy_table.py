@@ -24,12 +24,16 @@ OVERWRITE = ItemOverwrite.OVERWRITE
 ONE_WAY = [kind for kind in TransferType if kind is not TransferType.SYNC]
 
 
+def test_the_words_of_the_table_are_those_of_the_policies():
+    assert {cell[0] for cell in TABLE} == set(TransferType)
+
+
 def rows(*kinds, situations=None, **chosen):
     """Give (conflict, deletes, overwrite, situation, outcome) of every cell of some transfer types."""
     for cell, row in TABLE.items():
         if cell[0] not in kinds:
             continue
-        if "overwrite" in chosen and cell[3] is not chosen["overwrite"]:
+        if "overwrite" in chosen and cell[3] != chosen["overwrite"]:
             continue
         for name in situations or INDEX:
             yield (*cell[1:], name, row[INDEX[name]])
@@ -48,7 +52,7 @@ def test_the_data_names_every_cell_once():
 @pytest.mark.parametrize("kind", TransferType)
 def test_every_decision_is_what_the_data_expects(kind):
     for cell in cells():
-        if cell[0] is kind:
+        if cell[0] == kind:
             assert outcomes(cell) == TABLE[cell], cell
 
 
@@ -74,10 +78,10 @@ def test_a_copy_job_repeats_deletes_under_mirror_only():
     """ignore_both and ignore_destination act as ignore_source there."""
     for _, deletes, _, name, found in rows(TransferType.COPY):
         if "delete>" in found:
-            assert deletes is DeletePropagation.MIRROR
+            assert deletes == DeletePropagation.MIRROR
             assert name in ("deleted|same", "container deleted|same")
     for deletes in DeletePropagation:
-        wanted = "delete>" if deletes is DeletePropagation.MIRROR else "skip"
+        wanted = "delete>" if deletes == DeletePropagation.MIRROR else "skip"
         assert outcome(TransferType.COPY, "deleted|same", deletes=deletes) == f"{wanted} deleted_at_source"
 
 
@@ -189,7 +193,7 @@ def test_item_overwrite_outranks_conflict_and_delete(overwrite):
     """Nothing is ever replaced; where something would have been, the veto is the reason."""
     veto = {"skip": "skip ignored_overwrite_policy", "fail": "flag overwrite_refused"}[overwrite]
     for cell, row in TABLE.items():
-        if cell[3] is not overwrite:
+        if cell[3] != overwrite:
             continue
         free = TABLE[(*cell[:3], OVERWRITE)]
         for found, otherwise in zip(row, free, strict=True):

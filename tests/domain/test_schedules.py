@@ -141,7 +141,7 @@ def test_timing_means_auto_and_is_said_where_it_is_not_used():
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(
     st.builds(
         Schedule,

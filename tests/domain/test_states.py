@@ -35,7 +35,8 @@ def test_every_state_is_reached_from_created_and_every_active_one_can_end():
         reached |= front
     assert reached == set(State)
     for state in ACTIVE:
-        ends, front = set(), {state}
+        ends: set[State] = set()
+        front = {state}
         while front - ends:
             ends |= front
             front = {to for one in front for to in MOVES[one]}

@@ -261,25 +261,27 @@ def test_problems_of_filter_blocks():
 
 
 @pytest.mark.parametrize(
-    ("end", "expected"),
+    ("end", "path", "code"),
     [
-        (None, [("/transfer/source", "missing")]),
-        ({}, [("/transfer/source/connection", "missing")]),
-        ({"connection": {}}, [("/transfer/source/connection/id", "missing")]),
-        ({"connection": "s"}, [("/transfer/source/connection", "wrong_type")]),
-        ({"connection": {"id": "s"}, "target": {"path": "/a/../b"}}, [("/transfer/source/target/path", "out_of_range")]),
-        ({"connection": {"id": "s"}, "target": {"path": 3}}, [("/transfer/source/target/path", "wrong_type")]),
-        ({"connection": {"id": "s"}, "target": {"path": "/\ud800"}}, [("/transfer/source/target/path", "out_of_range")]),
-        ({"connection": {"id": "s"}, "target": {"path": "/a", "uri": "x"}}, [("/transfer/source/target", "not_together")]),
-        ({"connection": {"id": "s"}, "type": "folder"}, [("/transfer/source/type", "unknown_value")]),
-        ({"connection": {"id": "s"}, "impersonate_as": {}}, [("/transfer/source/impersonate_as", "missing")]),
-        ({"connection": {"id": "s"}, "size_estimate": {"count": -1}}, [("/transfer/source/size_estimate/count", "out_of_range")]),
+        (None, "", "missing"),
+        ({}, "/connection", "missing"),
+        ({"connection": {}}, "/connection/id", "missing"),
+        ({"connection": "s"}, "/connection", "wrong_type"),
+        ({"target": {"path": "/a/../b"}}, "/target/path", "out_of_range"),
+        ({"target": {"path": 3}}, "/target/path", "wrong_type"),
+        ({"target": {"path": "/\ud800"}}, "/target/path", "out_of_range"),
+        ({"target": {"path": "/a", "uri": "x"}}, "/target", "not_together"),
+        ({"type": "folder"}, "/type", "unknown_value"),
+        ({"impersonate_as": {}}, "/impersonate_as", "missing"),
+        ({"size_estimate": {"count": -1}}, "/size_estimate/count", "out_of_range"),
     ],
-)  # fmt: skip
-def test_problems_of_endpoints(end, expected):
+)
+def test_problems_of_endpoints(end, path, code):
+    if end and "connection" not in end:
+        end = {**end, "connection": {"id": "s"}}
     with pytest.raises(BlockErrors) as caught:
         read_transfer_block({"source": end, "destination": ENDS["destination"]})
-    assert [(problem.path, problem.code) for problem in caught.value.problems] == expected
+    assert [(problem.path, problem.code) for problem in caught.value.problems] == [(f"/transfer/source{path}", code)]
 
 
 def test_paths_lose_their_slashes():
@@ -297,19 +299,22 @@ def test_maps_by_id_or_inline():
     assert problems(group_map="7") == [("/transfer/group_map", "wrong_type")]
 
 
+FROM_A_FILE = {"connection": {"id": "s"}, "type": "file"}
+
+
 @pytest.mark.parametrize(
     ("keys", "warning"),
     [
         ({"transfer_type": "publish", "delete_propagation": "ignore_both"}, "delete_propagation: not used"),
-        ({"transfer_type": "move", "conflict_resolution": "source"}, "conflict_resolution: not used in a move job, the newer wins"),
+        ({"transfer_type": "move", "conflict_resolution": "source"}, "not used in a move job, the newer wins"),
         ({"transfer_type": "migrate", "conflict_resolution": "latest"}, "the source wins"),
         ({"transfer_type": "move", "duplicate_names": "rename"}, "duplicate_names: a move job always"),
         ({"permissions": {"links": True}}, "permissions.links: carries no links"),
         ({"lock_propagation": "mirror_owner"}, "lock_propagation: mirror_owner cannot find"),
-        ({"batch_mode": "always", "source": {"connection": {"id": "s"}, "type": "file"}}, "batch_mode: not used where source"),
+        ({"batch_mode": "always", "source": FROM_A_FILE}, "batch_mode: not used where source"),
         ({"transfer_type": "sync", "conflict_resolution": "copy"}, "conflict copies"),
     ],
-)  # fmt: skip
+)
 def test_choices_that_cannot_act_are_said(keys, warning):
     assert any(warning in said for said in read(**keys).warnings)
 

@@ -73,10 +73,8 @@ class World:
 
     def _opened(self, side: Side, path: str) -> bool:
         tree = self.trees[side]
-        for above in containers_of(path):
-            if tree.setdefault(above, Node(Kind.CONTAINER)).kind is not Kind.CONTAINER:
-                return False
-        return True
+        kinds = (tree.setdefault(above, Node(Kind.CONTAINER)).kind for above in containers_of(path))
+        return all(kind is Kind.CONTAINER for kind in kinds)
 
     def touch(self, side: Side, path: str) -> None:
         """Change no content and no time of last change, as chmod does."""

@@ -60,6 +60,17 @@ class Outcome:
         return {path: item.reason for path, item in self.items.items()}
 
 
+def number_of(work: Work) -> int:
+    """Give the number that reports of a work carry; of a group of links the first."""
+    match work:
+        case VisitWork():
+            return work.visit_id
+        case LinkWork():
+            return work.task_ids[0]
+        case _:
+            return work.task_id
+
+
 class Desk:
     """Runs executions of one job through a crew, and remembers."""
 
@@ -88,7 +99,7 @@ class Desk:
         self.execution = 0
         self.record = True  # keep rows; off for measuring movers alone
         self.on_event: Any = None
-        self.unfinished: list[VisitWork] = []
+        self.unfinished: list[Work] = []
         self.stop_after: int | None = None
 
     def terms(self) -> Terms:
@@ -112,30 +123,35 @@ class Desk:
             self.unfinished = []
         self.outcome = outcome = Outcome()
         self.full = full
-        self.visits: dict[int, VisitWork] = {}
-        self.open: dict[int, dict[int, VisitWork]] = {}  # by group: visits that have not ended
+        self.open: dict[int, dict[int, Work]] = {}  # by group: what has not ended
         self.pending: list[Work] = []
-        self.tasks: dict[int, tuple[Any, ...]] = {}
-        self.parts: dict[int, dict[int, bytes]] = {}
-        self.links: dict[tuple[int, int], list[tuple[int, Deferred]]] = {}
-        self.last_deletes: list[tuple[int, Deferred]] = []
-        self.stamps: set[int] = set()
+        if not resume:
+            self.visits: dict[int, VisitWork] = {}
+            self.tasks: dict[int, tuple[Any, ...]] = {}
+            self.parts: dict[int, dict[int, bytes]] = {}
+            self.links: dict[tuple[int, int], list[tuple[int, Deferred]]] = {}
+            self.last_deletes: list[tuple[int, Deferred]] = []
+            self.stamps: set[int] = set()
+            self.stage = 0
         self.reports: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.crew, self.slot = crew, slot
         terms = self.terms()
-        if self.unfinished:
-            for visit in self.unfinished:
-                self.add_visit(visit._replace(visit_id=self.new_id(), resumed=True, attempt=visit.attempt + 1))
-            self.unfinished = []
+        if resume:
+            unfinished, self.unfinished = self.unfinished, []
+            for work in unfinished:
+                if isinstance(work, VisitWork):
+                    again = work._replace(visit_id=self.new_id(), resumed=True, d_fresh=False, attempt=work.attempt + 1)
+                    self.add_visit(again)
+                else:
+                    self.pending.append(work)
         else:
             self.add_visit(self.visit(1, "", "", fresh=False, blank=1 not in self.rows))
-        stage = 0
         while True:
             self.deal(terms)
             if not self.open:
-                if outcome.halted or not self.next_stage(stage):
+                if outcome.halted or not self.next_stage(self.stage):
                     break
-                stage += 1
+                self.stage += 1
                 continue
             event = self.reports.get(timeout=60)
             outcome.events += 1
@@ -186,11 +202,7 @@ class Desk:
             size = min(self.group, max(1, len(self.pending) // self.crew.width))
             works, self.pending = self.pending[:size], self.pending[size:]
             group = self.crew.submit(terms, works, known=self.known, reports=self.reports, slot=self.slot)
-            self.open[group] = {
-                (work.visit_id if isinstance(work, VisitWork) else id(work)): work
-                for work in works
-                if isinstance(work, VisitWork)
-            }
+            self.open[group] = {number_of(work): work for work in works}
 
     def known(self, visit_id: int, after: str, limit: int) -> list[tuple[Any, ...]]:
         self.outcome.asked += 1
@@ -342,6 +354,8 @@ class Desk:
         if report.halted:
             self.outcome.halted[report.halted] += 1
             return
+        for group in self.open.values():
+            group.pop(report.task_id, None)
         if report.error:
             self.outcome.errors[f"task {what[0]} {report.task_id}"] = report.error
             return

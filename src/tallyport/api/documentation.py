@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from tallyport.api import problems, rights
+from tallyport.api import parameters, problems, rights
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": problems.TITLES[status], "content": {problems.MEDIA_TYPE: {}}}
@@ -29,6 +29,11 @@ def install(app: FastAPI) -> None:
 def _finish(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = PROBLEM
+    content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    document["components"]["responses"] = {
+        f"Problem{status}": {"description": answer["description"], "content": content}
+        for status, answer in ERRORS.items()
+    }
     document["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "authtoken": {"type": "apiKey", "in": "header", "name": "Authtoken"},
@@ -40,13 +45,23 @@ def _finish(document: dict[str, Any]) -> dict[str, Any]:
             operation["security"] = [] if public else [{"bearer": []}, {"authtoken": []}]
             if not public and rule in rights.RULES:
                 operation["x-right"] = rights.RULES[rule].value
-            for status, answer in operation["responses"].items():
-                if problems.MEDIA_TYPE in answer.get("content", {}) or status == "422":
-                    answer["content"] = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            if added := parameters.openapi_parameters(rule):
+                operation["parameters"] = operation.get("parameters", []) + added
+            if (body := parameters.openapi_body(rule)) is not None:
+                operation["requestBody"] = body
+            for kind in OTHER_KINDS.get(path, ()):
+                operation["responses"]["200"]["content"][kind] = {}
+            for status in map(str, ERRORS):
+                operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     return document
 
+
+OTHER_KINDS = {
+    **dict.fromkeys(("/Job/{job}", "/Job/{job}/FailedItems"), ("application/xml", "text/csv")),
+    **dict.fromkeys(("/Job", "/Jobs", "/Login"), ("application/xml",)),
+}
 
 PROBLEM: dict[str, Any] = {
     "type": "object",

@@ -7,6 +7,7 @@ R, U, M, A = Right.READ, Right.RUN, Right.MANAGE, Right.ADMIN
 PUBLIC = frozenset(
     {
         ("GET", "/healthz"),
+        ("GET", "/commandcenter/api"),
         ("POST", "/connect/token"),
         ("POST", "/v1/auth"),
         ("POST", "/Login"),

@@ -1,6 +1,5 @@
 """Waits for a run that works in this process: shows progress, and turns Ctrl-C into a pause."""
 
-import contextlib
 import os
 import shutil
 import signal
@@ -8,7 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
@@ -38,7 +37,7 @@ class Screen:
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
-        self.is_live = not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self.is_live = not quiet and on_terminal() and os.environ.get("TERM") != "dumb"
         self.talks = verbose and not quiet and not self.is_live
         self._drawn = False
 
@@ -63,6 +62,40 @@ class Screen:
             self._drawn = False
 
 
+def on_terminal() -> bool:
+    """Tell whether a person watches standard error."""
+    return sys.stderr.isatty()
+
+
+class Interrupts:
+    """Ctrl-C and SIGTERM, counted: the first asks for a stop after the items in flight, the second stops at once.
+
+    In force while it is entered, which is before the engine starts: an early Ctrl-C is not lost.
+    """
+
+    def __init__(self, screen: Screen, *, at_once: Callable[[], Any] = lambda: os._exit(int(Exit.INTERRUPTED))) -> None:
+        self.count = 0
+        self._screen = screen
+        self._at_once = at_once
+        self._old: dict[signal.Signals, Any] = {}
+
+    def interrupt(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """Count one."""
+        self.count += 1
+        if self.count > 1:
+            self._screen.clear()
+            self._at_once()
+
+    def __enter__(self) -> "Interrupts":
+        if threading.current_thread() is threading.main_thread():
+            self._old = {which: signal.signal(which, self.interrupt) for which in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for which, handler in self._old.items():
+            signal.signal(which, handler)
+
+
 class Follower:
     """Reads the row of a run until it has ended or is paused."""
 
@@ -71,18 +104,17 @@ class Follower:
         embedded: Embedded,
         execution_id: int,
         screen: Screen,
+        interrupts: Interrupts | None = None,
         *,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
-        at_once: Callable[[], Any] = lambda: os._exit(int(Exit.INTERRUPTED)),
     ) -> None:
         self._embedded = embedded
         self._id = execution_id
         self._screen = screen
         self._sleep = sleep
         self._clock = clock
-        self._at_once = at_once
-        self._interrupts = 0
+        self._interrupts = interrupts or Interrupts(screen)
         self._asked_to_pause = False
         self._last_wait: str | None = None
         self._began = clock()
@@ -92,24 +124,16 @@ class Follower:
     def wait(self) -> Execution:
         """Give the run as it ended, or as it was paused."""
         delay = FIRST_POLL
-        with self._signals():
-            while True:
-                run = self._read()
-                if run.has_ended or run.state == State.PAUSED:
-                    self._screen.clear()
-                    return run
-                self._show(run)
-                if self._wants_pause(run):
-                    self._pause(run)
-                self._sleep(delay)
-                delay = min(delay * 1.5, POLL)
-
-    def interrupt(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
-        """First call: stop after the items in flight. Second: at once."""
-        self._interrupts += 1
-        if self._interrupts > 1:
-            self._screen.clear()
-            self._at_once()
+        while True:
+            run = self._read()
+            if run.has_ended or run.state == State.PAUSED:
+                self._screen.clear()
+                return run
+            self._show(run)
+            if self._wants_pause(run):
+                self._pause(run)
+            self._sleep(delay)
+            delay = min(delay * 1.5, POLL)
 
     def _read(self) -> Execution:
         with self._embedded.database.read() as tx:
@@ -121,7 +145,7 @@ class Follower:
     def _wants_pause(self, run: Execution) -> bool:
         # Nobody is there to approve what the delete brake holds back: pause, and say so at the end.
         braked = run.state == State.WAITING and run.wait_reason == "brake"
-        return not self._asked_to_pause and (self._interrupts > 0 or braked)
+        return not self._asked_to_pause and (self._interrupts.count > 0 or braked)
 
     def _pause(self, run: Execution) -> None:
         state = State(run.state)
@@ -134,7 +158,7 @@ class Follower:
         self._embedded.nudge()
         if run.wait_reason == "brake":
             self._screen.say(f"run {run.id} stops: {run.info or 'more would be deleted than the job allows'}")
-        elif self._interrupts:
+        elif self._interrupts.count:
             self._screen.say("stopping after the items in flight; Ctrl-C again stops at once")
 
     def _show(self, run: Execution) -> None:
@@ -172,18 +196,6 @@ class Follower:
         elif run.state == State.PAUSING:
             parts.append("stopping after the items in flight")
         return f"run {run.id}: " + " · ".join(parts)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        old = {which: signal.signal(which, self.interrupt) for which in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for which, handler in old.items():
-                signal.signal(which, handler)
 
 
 def _until(run: Execution) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from tallyport.cli.exits import Exit, Stop
-from tallyport.cli.follow import Follower, Screen
+from tallyport.cli.follow import Follower, Interrupts, Screen
 from tallyport.cli.locations import locate
 from tallyport.cli.options import data_folder
 from tallyport.cli.outcome import exit_code, facts, next_step, said
@@ -75,14 +75,14 @@ def transfer(
         folder = data_folder(data)
         from tallyport import app  # the composition root loads the engine: not before the call is known to be good
 
-        with app.embedded(folder, movers=movers) as embedded:
+        with Interrupts(screen) as interrupts, app.embedded(folder, movers=movers) as embedded:
             job, execution, notes = prepare(
                 embedded.database, transfer_type, *ends, block, chosen, verify=verify, simulation=simulate
             )
             for note in notes:
                 screen.say(note)
             embedded.nudge()
-            ended = Follower(embedded, execution.id, screen).wait()
+            ended = Follower(embedded, execution.id, screen, interrupts).wait()
             code = exit_code(ended)
             report = facts(embedded.database, ended, folder, seconds=time.monotonic() - began)
     except (Stop, TallyportError) as error:

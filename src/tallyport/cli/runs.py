@@ -268,7 +268,7 @@ def _drive(
 ) -> Exit:
     """Let a run begin or go on in this process, wait for it and say how it went."""
     from tallyport import app
-    from tallyport.cli.follow import Follower, Screen
+    from tallyport.cli.follow import Follower, Interrupts, Screen
     from tallyport.cli.outcome import exit_code, facts, next_step, said
     from tallyport.store import jobs
 
@@ -277,13 +277,13 @@ def _drive(
     screen = Screen(quiet=quiet, verbose=verbose)
     with ledger(data) as database, database.read() as tx:
         find_run(tx, run)  # a wrong number is said before the engine starts
-    with app.embedded(folder, movers=movers) as embedded:
+    with Interrupts(screen) as interrupts, app.embedded(folder, movers=movers) as embedded:
         with embedded.database.begin() as tx:
             wanted = begin(tx, find_run(tx, run))
             job = jobs.find(tx, wanted.job_id, deleted=True)
         assert job is not None
         embedded.nudge()
-        ended = Follower(embedded, wanted.id, screen).wait()
+        ended = Follower(embedded, wanted.id, screen, interrupts).wait()
         report_ = facts(embedded.database, ended, folder, seconds=time.monotonic() - began)
     code = exit_code(ended)
     if as_json:

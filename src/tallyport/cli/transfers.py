@@ -40,7 +40,11 @@ def _transfer(name: str, summary: str) -> click.Command:
     @click.option("-v", "--verbose", is_flag=True, help="Lines of progress even where there is no terminal.")
     @data_option
     def command(source: str, destination: str, **options: Any) -> None:
-        # Late, so that asking for help does not load the database.
+        # Late, so that asking for help does not load the database; the movers start while it loads.
+        if name in READY:
+            from tallyport.app import warm
+
+            warm(options["movers"])
         from tallyport.cli.one_shot import transfer
 
         finish(transfer(name, source, destination, ready=name in READY, **options))

@@ -32,6 +32,8 @@ def decide(pair: Pair, rules: Rules) -> Action:
     """
     action = propose(pair, rules)
     for guard in rules.guards:
+        if type(action) is not Transfer:
+            break
         action = guard(action, pair, rules)
     return action
 

@@ -20,6 +20,7 @@ Judge = Callable[[str, Entry, bool], Reason | None]
 """(path, entry, own): why the item is left out, or None. ``own``: the entry is of the side the filter is about,
 and not the other side's standing in for it; facts that belong to an account are then unknown."""
 
+_FILE, _CONTAINER = Kind.FILE, Kind.CONTAINER
 NEVER = 1 << 200  # later than any file, in nanoseconds
 
 
@@ -39,10 +40,12 @@ def judge_for(blocks: tuple[FilterBlock, ...], *, started: int) -> Judge | None:
     if not excluding and not including:
         return None
 
+    drops = tuple((rule.matches, rule.reason, rule.account) for rule in excluding)
+
     def judge(path: str, entry: Entry, own: bool) -> Reason | None:
-        for rule in excluding:
-            if (own or not rule.account) and rule.matches(path, entry):
-                return rule.reason
+        for matches, reason, account in drops:
+            if matches(path, entry) and (own or not account):
+                return reason
         for rules in including:
             if not _included(rules, path, entry, own):
                 return Reason.IGNORED_MATCH_FAIL
@@ -52,7 +55,7 @@ def judge_for(blocks: tuple[FilterBlock, ...], *, started: int) -> Judge | None:
 
 
 def _included(rules: list[_Rule], path: str, entry: Entry, own: bool) -> bool:
-    if entry.kind is Kind.CONTAINER:
+    if entry.kind is _CONTAINER:
         if not all(rule.names_containers for rule in rules):
             return True
         return any(
@@ -74,7 +77,7 @@ def _extension(rule: FilterRule, started: int) -> _Rule:
     endings = frozenset("." + extension.lstrip(".").casefold() for extension in rule.extensions)
 
     def matches(path: str, entry: Entry) -> bool:
-        return entry.kind is not Kind.CONTAINER and extension_of(entry.name) in endings
+        return entry.kind is not _CONTAINER and extension_of(entry.name) in endings
 
     return _Rule(matches, Reason.IGNORED_EXTENSION, False, False)
 
@@ -86,7 +89,7 @@ def _pattern(rule: FilterRule, started: int) -> _Rule:
     containers = bool(targets & {"all", "container"})
 
     def matches(path: str, entry: Entry) -> bool:
-        return (containers if entry.kind is Kind.CONTAINER else files) and fits(entry.name)
+        return (containers if entry.kind is _CONTAINER else files) and fits(entry.name)
 
     return _Rule(matches, Reason.IGNORED_PATTERN, "container" in targets, False, names_files=files)
 
@@ -96,7 +99,7 @@ def _size(rule: FilterRule, started: int) -> _Rule:
     high = NEVER if rule.max is None else rule.max
 
     def matches(path: str, entry: Entry) -> bool:
-        return entry.kind is Kind.FILE and not low <= entry.size <= high
+        return entry.kind is _FILE and not low <= entry.size <= high
 
     return _Rule(matches, Reason.IGNORED_SIZE, False, False)
 
@@ -111,7 +114,7 @@ def _date(rule: FilterRule, started: int) -> _Rule:
     readings = [read for name, read in _TIMES.items() if name in targets or "all" in targets]
 
     def matches(path: str, entry: Entry) -> bool:
-        if entry.kind is Kind.CONTAINER:
+        if entry.kind is _CONTAINER:
             return False
         times = [read(entry) for read in readings]
         return any(time is not None and since <= time <= until for time in times)
@@ -132,7 +135,7 @@ def _group(rule: FilterRule, started: int) -> _Rule:
     fits = matcher(";".join(GROUPS[name].patterns for name in rule.groups))
 
     def matches(path: str, entry: Entry) -> bool:
-        if entry.kind is Kind.CONTAINER:
+        if entry.kind is _CONTAINER:
             return False
         return extension_of(entry.name) in endings or fits(entry.name)
 

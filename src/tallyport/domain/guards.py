@@ -1,7 +1,7 @@
-"""Vetoes over what the table wants. A guard answers its input, or something weaker: a skip or a flag.
+"""Vetoes over transfers. A guard answers its input, or something weaker: a skip or a flag.
 
-Order matters for the reason that is shown: type, size, refused content, then overwrite. Deletes and containers
-pass through untouched. A guard that cannot fire under an execution's policies and limits is not in its rules.
+Order matters for the reason that is shown: type, size, refused content, then overwrite. A guard that cannot fire
+under an execution's policies and limits is not in its rules.
 """
 
 from tallyport.domain.actions import Action, Flag, Reason, Skip, Transfer
@@ -18,6 +18,8 @@ from tallyport.domain.policies import (
 )
 from tallyport.domain.rules import Guard, Rules
 
+_DESTINATION, _SYMLINK = Side.DESTINATION, Kind.SYMLINK
+
 
 def guards_for(policies: Policies, source: Limits, destination: Limits) -> tuple[Guard, ...]:
     """Choose the guards that can fire, in their order."""
@@ -33,48 +35,45 @@ def guards_for(policies: Policies, source: Limits, destination: Limits) -> tuple
 
 def carried(action: Transfer, pair: Pair) -> Entry:
     """Give the entry that a transfer carries."""
-    entry = pair.source if action.to is Side.DESTINATION else pair.destination
+    entry = pair.source if action.to is _DESTINATION else pair.destination
     assert entry is not None, "a transfer carries something that is there"
     return entry
 
 
-def _receiving(action: Transfer, rules: Rules) -> Limits:
-    return rules.destination if action.to is Side.DESTINATION else rules.source
+def receiving(action: Transfer, rules: Rules) -> Limits:
+    """Give the limits of the side that a transfer writes to."""
+    return rules.destination if action.to is _DESTINATION else rules.source
 
 
-def symlink_unknown(action: Action, pair: Pair, rules: Rules) -> Action:
+def symlink_unknown(action: Transfer, pair: Pair, rules: Rules) -> Action:
     """Flag a symlink on its way to a platform that has none."""
-    if type(action) is not Transfer or _receiving(action, rules).symlinks:
-        return action
-    if carried(action, pair).kind is Kind.SYMLINK:
+    if carried(action, pair).kind is _SYMLINK and not receiving(action, rules).symlinks:
         return Flag(Reason.UNSUPPORTED, f"the {action.to} keeps no symlinks")
     return action
 
 
-def large_item(action: Action, pair: Pair, rules: Rules) -> Action:
+def large_item(action: Transfer, pair: Pair, rules: Rules) -> Action:
     """Hold back a file above the receiving platform's size cap."""
-    if type(action) is Transfer:
-        size, most = carried(action, pair).size, _receiving(action, rules).max_size
-        if most is not None and size > most:
-            if rules.policies.large_item is LargeItem.SKIP:
-                return Skip(Reason.IGNORED_LARGE_ITEM_POLICY)
-            return Flag(Reason.TOO_LARGE, f"{size} bytes are more than the {most} that the {action.to} takes")
-    return action
+    size, most = carried(action, pair).size, receiving(action, rules).max_size
+    if most is None or size <= most:
+        return action
+    if rules.policies.large_item is LargeItem.SKIP:
+        return Skip(Reason.IGNORED_LARGE_ITEM_POLICY)
+    return Flag(Reason.TOO_LARGE, f"{size} bytes are more than the {most} that the {action.to} takes")
 
 
-def restricted_content(action: Action, pair: Pair, rules: Rules) -> Action:
+def restricted_content(action: Transfer, pair: Pair, rules: Rules) -> Action:
     """Hold back a type of file that the receiving platform refuses."""
-    if type(action) is Transfer:
-        ending = extension_of(carried(action, pair).name)
-        if ending[1:] in _receiving(action, rules).refused_extensions:
-            if rules.policies.restricted_content in (RestrictedContent.SKIP, RestrictedContent.WARN):
-                return Skip(Reason.IGNORED_RESTRICTED_CONTENT_POLICY)
-            return Flag(Reason.UNSUPPORTED, f"the {action.to} refuses {ending} files")
-    return action
+    refused = receiving(action, rules).refused_extensions
+    ending = extension_of(carried(action, pair).name) if refused else ""
+    if ending[1:] not in refused:
+        return action
+    if rules.policies.restricted_content in (RestrictedContent.SKIP, RestrictedContent.WARN):
+        return Skip(Reason.IGNORED_RESTRICTED_CONTENT_POLICY)
+    return Flag(Reason.UNSUPPORTED, f"the {action.to} refuses {ending} files")
 
 
-def item_overwrite(action: Action, pair: Pair, rules: Rules) -> Action:
+def item_overwrite(action: Transfer, pair: Pair, rules: Rules) -> Action:
     """Veto a transfer onto something that is there. Outranks conflict_resolution and delete_propagation."""
-    if type(action) is Transfer and action.replaces and rules.overwrite_veto is not None:
-        return rules.overwrite_veto
-    return action
+    veto = rules.overwrite_veto
+    return veto if action.replaces and veto is not None else action

@@ -30,7 +30,7 @@ from tallyport.domain.policies import (
     TransferType,
 )
 
-Guard = Callable[[Action, Pair, "Rules"], Action]
+Guard = Callable[[Transfer, Pair, "Rules"], Action]
 
 
 class Meet(Enum):

@@ -448,14 +448,18 @@ class LocalCrossing:
             raise AssertionError("only a stage is shown")
         try:
             stage.publish()
-            with translate("set times and permissions of", ""):
-                parent = Facts(modified=os.stat("..", dir_fd=self._s_fd, follow_symlinks=False).st_mtime_ns)
-                stamp_fd(stage.parent_fd, parent)
+            self._stamp_above(stage.parent_fd)
         except TallyportError as error:
             return error
         finally:
             self._d_fd = stage.fd
         return stage.rows
+
+    def _stamp_above(self, parent_fd: int) -> None:
+        """Give the folder above the time of its source again, as its own visit did before."""
+        with translate("set times and permissions of", split(self._work.d_path)[0]):
+            above = os.stat("..", dir_fd=self._s_fd, follow_symlinks=False)
+            stamp_fd(parent_fd, Facts(modified=above.st_mtime_ns))
 
     def _stage_name(self) -> str:
         return f"{TEMPORARY}{self._passage.token}-stage-{self._work.item_id:x}"
@@ -537,10 +541,11 @@ class LocalCrossing:
         return hash_file(self._fd(side), entry.name)
 
     def sweep(self) -> None:
-        if self._work.d_path:
+        if self._work.d_path and self._passage.may_stage and self._s_fd >= 0:
             parent_fd = self._passage.destination.open_container(split(self._work.d_path)[0])
             try:
                 staging.clear(parent_fd, self._stage_name())
+                self._stamp_above(parent_fd)
             finally:
                 os.close(parent_fd)
         if self._d_fd >= 0:

@@ -24,6 +24,7 @@ Result = tuple[Any, ...]
 
 _UNCHANGED = frozenset({Reason.UNCHANGED, Reason.SAME_CONTENT, Reason.DESTINATION_CHANGED})
 _DELETED = frozenset({Reason.DELETED_AT_SOURCE, Reason.DELETED_AT_DESTINATION, Reason.MOVED})
+_LEVELS = {"skipped": 3, "transferred": 2, "deleted": 2, "unchanged": 1, "pending": 1}  # audit level of an outcome
 PART_ATTEMPTS = 3
 
 # Positions in an ItemResult, for the loop that runs once an item.
@@ -126,6 +127,8 @@ class _Writing:
         self.tx = tx
         self.now = rows.now()
         self.totals: Counter[str] = Counter()
+        self.counts: dict[Result, str | None] = {}  # (kind, status, reason): what it counts as
+        self.told = {word for word, level in _LEVELS.items() if level >= recorder._scene.audit_level}
         self.items: list[Result] = []
         self.failures: list[Result] = []
         self.cured: list[int] = []
@@ -192,30 +195,35 @@ class _Writing:
         is_deletion: bool = False,
     ) -> list[int]:
         """Gather the rows of results in one container; gives their ids."""
-        scene, now, totals = self.scene, self.now, self.totals
+        scene, now, totals, counts = self.scene, self.now, self.totals, self.counts
         new = iter(self.ids.block(sum(1 for result in results if not result[_ID])))
-        given: list[int] = []
+        in_retry = opened is not None and opened.row.names is not None
+        may_be_cured = opened is None or opened.row.attempts > 1
+        add, encode, given = self.items.append, paths.to_bytes, []
         for r in results:
             item_id = r[_ID] or next(new)
             given.append(item_id)
             if r[_REASON] == Reason.DELETED_BOTH:  # its outcome was told when it was deleted
                 self.forgotten.append(item_id)
                 continue
-            name = paths.to_bytes(r[_NAME])
-            status = r[_STATUS]
+            name, status = encode(r[_NAME]), r[_STATUS]
             if opened is not None:
                 if r[_KIND] == 2:
                     opened.folders[r[_NAME]] = item_id
                     if not r[_ID]:
                         opened.blank.add(r[_NAME])
-                elif opened.row.names is not None:  # a retry sees these files and no others
+                elif in_retry:  # a retry sees these files and no others
                     opened.files += 1
                     opened.bytes += r[_S_SIZE] or 0
                 if before:
                     opened.seen.add(name)
                     if name in before:
                         self._uncount(before.pop(name))
-            counted = category(r[_KIND], status, r[_REASON], planned=scene.simulation)
+            key = r[_KIND : _REASON + 1]
+            try:
+                counted = counts[key]
+            except KeyError:
+                counted = counts[key] = category(*key, planned=scene.simulation)
             if is_deletion and status in DONE:  # what was carried before it left the source was counted then
                 counted = None if r[_REASON] == Reason.MOVED else "deleted"
             if counted is not None:
@@ -227,22 +235,13 @@ class _Writing:
             if r[_WROTE]:
                 totals["writes"] += 1
             d_name = r[_D_NAME]
-            self.items.append(
+            facts = r[_S_SIZE:_MOVED]
+            if (facts[1] or 0) > rows.LAST_TIME or (facts[4] or 0) > rows.LAST_TIME:
+                facts = (facts[0], rows.time_in(facts[1]), *facts[2:4], rows.time_in(facts[4]), *facts[5:])
+            add(
                 (
-                    item_id,
-                    scene.job,
-                    parent,
-                    name,
-                    r[1],
-                    status,
-                    r[3],
-                    r[5],
-                    r[6],
-                    rows.time_in(r[7]),
-                    *r[8:10],
-                    rows.time_in(r[10]),
-                    *r[11:14],
-                    None if d_name is None else paths.to_bytes(d_name),
+                    *(item_id, scene.job, parent, name, r[_KIND], status, r[_REASON], r[_ATTEMPTS], *facts),
+                    None if d_name is None else encode(d_name),
                     r[_PROCESSING] or None,
                     r[_MESSAGE] or None,
                     scene.execution_id,
@@ -251,9 +250,9 @@ class _Writing:
             )
             if status in FAILED:
                 self._failed(r, item_id, folder)
-            elif opened is None or opened.row.attempts > 1:
+            elif may_be_cured:
                 self.cured.append(item_id)
-            if scene.audit_level <= 3:
+            if counted in self.told:
                 self._line(r, counted, item_id, folder)
         return given
 
@@ -278,16 +277,14 @@ class _Writing:
         if self.scene.audit_level <= 5:
             self.audit.append((5, "item.failed", path, message, item_id))
 
-    def _line(self, r: Result, counted: str | None, item_id: int, folder: str) -> None:
-        level = {"skipped": 3, "transferred": 2, "deleted": 2, "unchanged": 1, "pending": 1}.get(counted or "", 9)
-        if level >= self.scene.audit_level and level < 9:
-            path = paths.to_bytes(paths.join(folder, r[_NAME]))
-            self.audit.append((level, f"item.{counted}", path, r[_MESSAGE] or r[_REASON], item_id))
+    def _line(self, r: Result, counted: str, item_id: int, folder: str) -> None:
+        path = paths.to_bytes(paths.join(folder, r[_NAME]))
+        self.audit.append((_LEVELS[counted], f"item.{counted}", path, r[_MESSAGE] or r[_REASON], item_id))
 
     def _children(self, report: VisitReport, opened: _Open) -> None:
         row = opened.row
         known: dict[str, int] | None = None
-        deleted = {raw[1]: raw[0] for raw in report.deferred if raw[2] == Kind.CONTAINER}
+        deleted = {str(raw[1]): str(raw[0]) for raw in report.deferred if raw[2] == Kind.CONTAINER}
         for name, d_name, fresh, given in report.children:
             item_id = given or opened.folders.get(name, 0)
             if not item_id:

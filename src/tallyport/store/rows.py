@@ -22,13 +22,13 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-_LAST = (1 << 63) - 1  # the largest integer a column holds: the year 2262 in nanoseconds
+LAST_TIME = (1 << 63) - 1  # the largest integer a column holds: the year 2262 in nanoseconds
 _FIRST = -2_300_000_000_000_000_000  # before 1900: no file system writes such a time, so these stand for late ones
 
 
 def time_in(nanoseconds: int | None) -> int | None:
     """Give a file's time as a column holds it: one beyond the year 2262 wraps round, and comes back by :func:`time_out`."""
-    return nanoseconds if nanoseconds is None or nanoseconds <= _LAST else nanoseconds - (1 << 64)
+    return nanoseconds if nanoseconds is None or nanoseconds <= LAST_TIME else nanoseconds - (1 << 64)
 
 
 def time_out(column: int | None) -> int | None:

@@ -2,6 +2,8 @@
 
 MOUNTS = ("/searchsvc/cvwebservice.svc", "/commandcenter/api", "/webconsole/api")
 
+ROOT = "/commandcenter/api"  # stands for every mount: clients ask it whether somebody is there
+
 _WORDS = (
     "Job",
     "Jobs",
@@ -30,6 +32,8 @@ def canonical(path: str) -> str:
     lowered = path.lower()
     mount = next((m for m in MOUNTS if lowered == m or lowered.startswith(f"{m}/")), "")
     rest = path[len(mount) :]
+    if mount and not rest.strip("/"):
+        return ROOT
     segments = rest.strip("/").split("/")
     if segments[0].lower() not in _FIRST:
         return path

@@ -19,6 +19,11 @@ router = APIRouter(tags=["job control: sign-in"])
 NO_STORE = {"Cache-Control": "no-store"}
 
 
+@router.get("/commandcenter/api", summary="Says that this dialect is served; needs no token")
+def show_service() -> Response:
+    return json_response({"service": "Tallyport"})
+
+
 @router.post("/Login", summary="Sign in; the password is base64")
 def login(request: Request, desk: Desked, body: Raw) -> Response:
     given = xml.attributes(body) if body.lstrip().startswith(b"<") else read_json(body)

@@ -9,10 +9,10 @@ from tallyport.domain.policies import PermissionsPolicy, Policies
 _FIELDS = {
     "name": ("Name", "string"),
     "path": ("Path", "string"),
-    "content": ("Content", "binary"),
+    "content": ("Content", "string"),
     "modified": ("Modified", "date"),
     "created": ("Created", "date"),
-    "permissions": ("Permissions", "list"),
+    "permissions": ("Permissions", "string-list"),
     "owner": ("Owner", "string"),
 }
 _SURE = {"certainty": "absolute", "confidence": 1.0, "source": "policies"}

@@ -7,6 +7,7 @@ from tallyport.api.progress import Gauge
 from tallyport.api.times import iso, present
 from tallyport.control import agents
 from tallyport.control.pictures import Picture
+from tallyport.domain import paths
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import Result, State
@@ -54,7 +55,7 @@ def _managed(picture: Picture, gauge: Gauge) -> dict[str, Any]:
             "subject": {
                 "type": "collection",
                 "resource": value.source_connection or "",
-                "params": {"path": "/" + _display(value.source_path)},
+                "params": {"path": "/" + paths.display(value.source_path)},
             },
             "trigger": words.trigger(value),
         }
@@ -107,12 +108,6 @@ def _unmanaged(picture: Picture) -> dict[str, Any]:
 
 def _note(value: Job, name: str) -> Any:
     return value.extra.get(name)
-
-
-def _display(path: str) -> str:
-    from tallyport.domain import paths
-
-    return paths.display(path)
 
 
 def _info(value: Job, run: Execution | None) -> str | None:
@@ -172,10 +167,9 @@ def _outcome(value: Job, run: Execution) -> dict[str, Any]:
     }
     result = None if run.result is None else Result(run.result)
     heading = headings[state].get(result) if result is not None else None
-    message = (
+    message = run.info or (
         f"{run.transferred} carried, {run.unchanged} unchanged, {run.skipped} skipped, {run.failed} failed"
         + (f", {run.pending} not finished" if run.pending else "")
-        + (f". {run.info}" if run.info else ".")
     )
     wants_retry = run.failed > 0 or run.pending > 0 or state in (State.FAILED, State.FAILED_TO_START)
     outcome: dict[str, Any] = {

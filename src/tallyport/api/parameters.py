@@ -1,0 +1,221 @@
+"""What can be sent to each route beside its path, for the OpenAPI document. A test compares it with the routes."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Parameter(NamedTuple):
+    """One query parameter or header."""
+
+    name: str
+    help: str
+    kind: str = "string"
+    place: str = "query"
+
+
+LIMIT = Parameter("limit", "Most entries of one page.", "integer")
+OFFSET = Parameter("offset", "Entries to pass over.", "integer")
+SLICE = (
+    LIMIT,
+    OFFSET,
+    Parameter("pageSize", "Most entries of one page; not with limit or offset.", "integer"),
+    Parameter("pageNumber", "Number of the page, from 1.", "integer"),
+)
+PROFILE = (
+    Parameter("profile", "Shapes of the answer: dryviq, flatfile or both."),
+    Parameter("X-Disable-Hooks", "true: answer in the flatfile shapes.", place="header"),
+)
+FIELDS = Parameter("fields", "Fields to show, dotted names allowed; all adds the resolved policies.")
+IF_MATCH = Parameter("If-Match", "Carry it out only if this is still the version.", place="header")
+IF_NONE_MATCH = Parameter("If-None-Match", "Answer 304 if this is still the version.", place="header")
+KEY = Parameter("Idempotency-Key", "Carry it out once, however often it is sent.", place="header")
+JOB_FILTERS = (
+    Parameter("status", "Words of either dialect, comma separated."),
+    Parameter("q", "Text in the name."),
+    Parameter("kind", "Kind of job."),
+    Parameter("category", "Id of a category.", "integer"),
+    Parameter("parent", "Only children of this job."),
+    Parameter("active", "1: under way; 0: not.", "boolean"),
+    Parameter("source", "Id of the source connection."),
+)
+ITEM_FILTERS = (
+    Parameter("job", "Ids of jobs, comma separated; also jobs."),
+    Parameter("status", "none pending success processed skipped retry remediation ignored failed, comma separated."),
+    Parameter("type", "item, container, file, symlink or special."),
+    Parameter("parent", "Id of the container."),
+    Parameter("reason", "Reasons, comma separated."),
+    Parameter("execution", "Settled last by this execution.", "integer"),
+    Parameter("q", "Text in the name."),
+)
+ITEM_PAGE = (
+    LIMIT,
+    Parameter("cursor", "Go on after this item: meta.next_cursor of the page before.", "integer"),
+    OFFSET,
+    Parameter("count", "1: count even a very large job.", "boolean"),
+)
+SETTLE = (
+    Parameter("retry", "Try again in the next execution.", "boolean"),
+    Parameter("ignore", "Accept as it is.", "boolean"),
+)
+BOM = Parameter("bom", "1: begin with a byte order mark.", "boolean")
+AUDIT = (
+    Parameter("job", "Id of a job."),
+    Parameter("execution", "Id of an execution, last or current."),
+    Parameter("item", "Id of an item."),
+    Parameter("level", "trace debug info warn error, comma separated."),
+)
+FAILED = (
+    Parameter("isFailedItemsCSV", "true: as a matrix; false: as a list.", "boolean"),
+    Parameter("columns", "extended: six more columns."),
+    Parameter("execution", "Another execution of the job than what is unresolved now.", "integer"),
+    Parameter("limit", "Most items; also as a header.", "integer"),
+    Parameter("offset", "Items to pass over; also as a header.", "integer"),
+    Parameter("bom", "1: CSV begins with a byte order mark.", "boolean"),
+)
+COMMANDS = (
+    Parameter("start", "Queue a run.", "boolean"),
+    Parameter("pause", "Stop at the next safe point.", "boolean"),
+    Parameter("resume", "Go on.", "boolean"),
+    Parameter("cancel", "Stop and end.", "boolean"),
+    Parameter("reset", "soft, hard, stats, permissions or full: acts on the next run."),
+)
+
+PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
+    ("GET", "/v1/connections"): (
+        *SLICE,
+        Parameter("platform", "Id of a platform."),
+        Parameter("q", "Text in the name."),
+    ),
+    ("POST", "/v1/connections"): (Parameter("create", "1: make the folder when it is missing.", "boolean"), KEY),
+    ("GET", "/v1/connections/{connection}"): (IF_NONE_MATCH,),
+    ("PATCH", "/v1/connections/{connection}"): (IF_MATCH,),
+    ("GET", "/v1/connections/{connection}/items"): (Parameter("path", "Container to list."), LIMIT),
+    ("GET", "/v1/jobs"): (
+        *SLICE,
+        *JOB_FILTERS,
+        FIELDS,
+        Parameter("sortDirection", "asc or desc, by time of creation."),
+        Parameter("excludeChildJobs", "true: without parts and children.", "boolean"),
+        Parameter("parentId", "Only children of this job."),
+        *PROFILE,
+    ),
+    ("POST", "/v1/jobs"): (*PROFILE, FIELDS, KEY),
+    ("PATCH", "/v1/jobs"): (*COMMANDS, *JOB_FILTERS, Parameter("all", "1: every job.", "boolean")),
+    ("GET", "/v1/jobs/{job}"): (*PROFILE, FIELDS, IF_NONE_MATCH),
+    ("PATCH", "/v1/jobs/{job}"): (*COMMANDS, *PROFILE, FIELDS, IF_MATCH),
+    ("DELETE", "/v1/jobs/{job}"): (*PROFILE, IF_MATCH),
+    ("POST", "/v1/jobs/{job}/clone"): (*PROFILE, KEY),
+    ("POST", "/v1/jobs/{job}/retry"): (
+        Parameter("scope", "unresolved (default) or all."),
+        Parameter("reason", "Only items that failed for these reasons, comma separated."),
+        KEY,
+    ),
+    ("GET", "/v1/jobs/history"): (*SLICE, Parameter("job", "Id of a job."), Parameter("execution", "last or current.")),
+    ("GET", "/v1/jobs/{job}/history"): (*SLICE, Parameter("execution", "last or current.")),
+    ("GET", "/v1/jobs/{job}/history.csv"): (BOM,),
+    ("GET", "/v1/jobs/{job}/failed-items"): (Parameter("group_by", "reason."),),
+    ("GET", "/v1/transfers/items"): (*ITEM_FILTERS, *ITEM_PAGE),
+    ("GET", "/v1/transfers/items.csv"): (*ITEM_FILTERS, BOM),
+    ("PATCH", "/v1/transfers/items"): (*SETTLE, Parameter("id", "Ids of items, comma separated."), *ITEM_FILTERS),
+    ("GET", "/v1/transfers/items/flagged"): (*ITEM_FILTERS, *ITEM_PAGE),
+    ("GET", "/v1/transfers/items/flagged.csv"): (*ITEM_FILTERS, BOM),
+    ("PATCH", "/v1/transfers/items/{item}"): SETTLE,
+    ("GET", "/v1/transfers/{job}/items"): (*ITEM_FILTERS[1:], *ITEM_PAGE),
+    ("GET", "/v1/transfers/{job}/items.csv"): (*ITEM_FILTERS[1:], BOM),
+    ("PATCH", "/v1/transfers/{job}/items"): (
+        *SETTLE,
+        Parameter("id", "Ids of items, comma separated."),
+        *ITEM_FILTERS[1:],
+    ),
+    ("GET", "/v1/transfers/auditing"): (
+        *AUDIT,
+        LIMIT,
+        Parameter("cursor", "Go on after this line: meta.next_cursor of the page before.", "integer"),
+    ),
+    ("GET", "/v1/transfers/auditing.csv"): (*AUDIT, BOM),
+    ("GET", "/v1/transfers/stats"): (Parameter("jobs", "Ids of jobs, comma separated."),),
+    ("GET", "/Job"): (Parameter("jobCategory", "Active, Finished or All."), LIMIT, OFFSET),
+    ("GET", "/Job/{job}"): (Parameter("FailedItems", "Present, even empty: the failed items instead."), *FAILED),
+    ("GET", "/Job/{job}/FailedItems"): FAILED,
+    ("POST", "/Job/{job}/action/Resubmit"): (
+        Parameter("startInSuspendedState", "true: begin paused.", "boolean"),
+        Parameter("failedItemsOnly", "true: only what is unresolved.", "boolean"),
+    ),
+}
+
+_NAME = {"type": "string"}
+_JOB: dict[str, Any] = {
+    "name": _NAME,
+    "kind": {"type": "string", "enum": ["transfer"]},
+    "description": _NAME,
+    "transfer": {"type": "object", "description": "See the policies page for every key."},
+    "schedule": {"type": "object", "properties": {"mode": {"enum": ["auto", "manual", "ad-hoc"]}}},
+    "stop_policy": {
+        "type": "object",
+        "properties": {key: {"type": "integer", "minimum": 1} for key in ("on_success", "on_failure", "on_execute")},
+    },
+    "category": {"type": "object", "properties": {"id": {"type": "integer"}, "name": _NAME}},
+    "priority": {"type": "integer"},
+    "status": {"type": "string", "enum": ["start", "paused"]},
+}
+_NOTES = {"info": _NAME, "outcome": {"type": "object"}}
+
+BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("POST", "/v1/connections"): {
+        "name": _NAME,
+        "platform": {"type": "object", "properties": {"id": _NAME}},
+        "auth": {"type": "object"},
+    },
+    ("PATCH", "/v1/connections/{connection}"): {"name": _NAME, "auth": {"type": "object"}},
+    ("POST", "/v1/jobs"): _JOB,
+    ("PATCH", "/v1/jobs/{job}"): {
+        **_JOB,
+        "status": _NAME,
+        "progress": {"type": "integer"},
+        "info": _NAME,
+        "metadata": {"type": "object"},
+        "outcomeAcknowledgedAt": _NAME,
+    },
+    ("POST", "/v1/jobs/{job}/clone"): _JOB,
+    ("POST", "/v1/jobs/categories"): {"name": _NAME},
+    ("POST", "/v1/jobs/{job}/ack"): {"info": _NAME, "progress": {"type": "integer"}, "estimatedCompletionAt": _NAME},
+    ("POST", "/v1/jobs/{job}/complete"): _NOTES,
+    ("POST", "/v1/jobs/{job}/fail"): _NOTES,
+    ("POST", "/v1/jobs/{job}/cancel"): {"info": _NAME},
+    ("POST", "/v1/jobs/{job}/retry"): {"items": {"type": "array", "items": _NAME}},
+    ("PATCH", "/v1/transfers/items"): {"note": _NAME},
+    ("PATCH", "/v1/transfers/items/{item}"): {"note": _NAME},
+    ("PATCH", "/v1/transfers/{job}/items"): {"note": _NAME},
+    ("POST", "/v1/auth"): {"email": _NAME, "password": _NAME},
+    ("POST", "/Login"): {"username": _NAME, "password": _NAME},
+    ("POST", "/RenewLoginToken"): {"sessionId": _NAME},
+    ("POST", "/Jobs"): {"category": {"type": "integer"}, "pagingConfig": {"type": "object"}},
+    ("POST", "/JobDetails"): {"jobId": {"type": "integer"}},
+}
+
+
+def openapi_parameters(rule: tuple[str, str]) -> list[dict[str, Any]]:
+    """Give a route's parameters as the document has them."""
+    return [
+        {
+            "name": one.name,
+            "in": one.place,
+            "required": False,
+            "description": one.help,
+            "schema": {"type": one.kind},
+        }
+        for one in PARAMETERS.get(rule, ())
+    ]
+
+
+def openapi_body(rule: tuple[str, str]) -> dict[str, Any] | None:
+    """Give a route's body as the document has it, or None."""
+    if rule == ("POST", "/connect/token"):
+        names = ("grant_type", "username", "password", "scope", "refresh_token")
+        form = {"type": "object", "required": ["grant_type"], "properties": dict.fromkeys(names, _NAME)}
+        return {"content": {"application/x-www-form-urlencoded": {"schema": form}}}
+    if rule not in BODIES:
+        return None
+    schema = {"type": "object", "properties": dict(BODIES[rule])}
+    kinds = ["application/json"] + (["application/merge-patch+json"] if rule[0] == "PATCH" else [])
+    return {"content": {kind: {"schema": schema} for kind in kinds}}
