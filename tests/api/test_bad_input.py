@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
+from tallyport.control import reading
 from tallyport.store import jobs
 from tests.api.world import World
 
@@ -307,3 +309,17 @@ def test_hooks_header_takes_true_and_false_only(world: World) -> None:
     assert world.get(f"/v1/jobs/{job_id}", headers={"X-Disable-Hooks": "TRUE"}).json().keys() == {"data"}
     assert "job" in world.get(f"/v1/jobs/{job_id}", headers={"X-Disable-Hooks": "false"}).json()
     problem(world.get(f"/v1/jobs/{job_id}", headers={"X-Disable-Hooks": "1"}))
+
+
+def test_what_goes_wrong_here_is_a_problem_without_its_inside(
+    new_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(reading, "job", broken)
+    client = TestClient(new_world.client.app, raise_server_exceptions=False)
+    headers = {"Authorization": f"Bearer {new_world.tokens['admin']}", "X-Request-Id": "abc"}
+    found = problem(client.get("/v1/jobs/x", headers=headers), 500)
+    assert found["request_id"] == "abc"
+    assert "secret" not in str(found)

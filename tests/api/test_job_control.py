@@ -281,3 +281,7 @@ def test_problems_carry_the_error_number_of_this_dialect(world: World) -> None:
     found = world.client.get("/Job/1").json()
     assert found["errorCode"] == 2
     assert (found["errorMessage"], found["errorCode"]) != ("Access denied", 5)
+
+
+def test_who_am_i_answers_both_methods(world: World) -> None:
+    assert world.post("/WhoAmI").json() == world.get("/webconsole/api/whoami").json()

@@ -156,16 +156,19 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(tmp_path, tmp_path / "data")
     monkeypatch.setattr(app, "embedded", made.embedded)
+    monkeypatch.setattr(app, "warm", lambda movers=None: None)
     return made
 
 
-def after(seconds: float, call: Callable[[], object]) -> threading.Thread:
-    """Call something a moment later in another thread."""
+def meanwhile(world: World, call: Callable[[], object]) -> threading.Thread:
+    """Call something in another thread as soon as the engine of the world has been asked to work."""
 
     def wait() -> None:
-        time.sleep(seconds)
+        until = time.monotonic() + 30
+        while (world.engine is None or not world.engine.nudges) and time.monotonic() < until:
+            time.sleep(0.01)
         call()
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread

@@ -17,7 +17,7 @@ from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.policies import ConflictResolution, TransferType
 from tallyport.domain.transfer_block import policies_from_json
 from tallyport.store import connections, executions, failures, jobs
-from tests.cli.fakes import World, after, complete, pausing
+from tests.cli.fakes import World, complete, meanwhile, pausing
 
 
 def prepared(world: World, source: str, destination: str, **options) -> Prepared:
@@ -270,13 +270,7 @@ def test_a_job_file_that_is_missing_is_not_found(world: World) -> None:
 
 def test_ctrl_c_pauses_and_says_how_to_go_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.play = pausing
-
-    def press() -> None:
-        while world.engine is None or not world.engine.nudges:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = after(0.0, press)
+    thread = meanwhile(world, lambda: os.kill(os.getpid(), signal.SIGINT))
     result = world.call("copy", world.tree(), str(world.folder / "destination"), "--json")
     thread.join()
     assert result.exit_code == 130
@@ -295,11 +289,12 @@ def test_a_run_that_waits_says_why(world: World) -> None:
 
     def go_on() -> None:
         assert world.engine is not None
+        time.sleep(0.2)  # the command looks every 50 ms
         with world.engine.database.begin() as tx:
             executions.move(tx, 1, ("waiting",), "executing")
             executions.move(tx, 1, ("executing",), "complete", result="clean")
 
-    thread = after(0.3, go_on)
+    thread = meanwhile(world, go_on)
     result = world.call("copy", world.tree(), str(world.folder / "destination"))
     thread.join()
     assert result.exit_code == 0
@@ -332,3 +327,21 @@ def test_a_ctrl_c_while_the_engine_starts_is_not_lost(world: World, monkeypatch:
 def test_the_first_polls_are_quick() -> None:
     assert follow.FIRST_POLL < 0.01
     assert follow.POLL == 0.05
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
+def test_a_person_is_asked_before_a_type_that_deletes(
+    world: World, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    monkeypatch.setattr("tallyport.cli.transfers.READY", {"move"})
+    monkeypatch.setattr("tallyport.cli.transfers.is_asked", lambda: True)
+    result = world.call("move", world.tree(), str(world.folder / "destination"), input=answer)
+    assert result.exit_code == code, result.output
+    assert "the source is emptied" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--yes", "--simulate"])
+def test_nobody_is_asked_who_said_yes_or_only_looks(world: World, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    monkeypatch.setattr("tallyport.cli.transfers.READY", {"move"})
+    monkeypatch.setattr("tallyport.cli.transfers.is_asked", lambda: True)
+    assert world.call("move", world.tree(), str(world.folder / "destination"), option).exit_code == 0

@@ -88,7 +88,8 @@ def response(
     request_id = scope.get("state", {}).get("request_id", "")
     more = {} if scope["path"].startswith("/v1/") else {"errorCode": 2, "errorMessage": detail}
     document = body(status, code, detail, request_id, problems, **more)
-    return Response(msgspec.json.encode(document), status, dict(headers or {}), MEDIA_TYPE)
+    sent = {"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff", **(headers or {})}
+    return Response(msgspec.json.encode(document), status, sent, MEDIA_TYPE)
 
 
 def of_refusal(scope: Scope, error: refusals.Refusal) -> Response:

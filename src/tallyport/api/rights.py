@@ -78,6 +78,7 @@ RULES: dict[tuple[str, str], Right] = {
     ("GET", "/v1/transfers/{job}/stats"): R,
     # one execution as a job
     ("GET", "/WhoAmI"): R,
+    ("POST", "/WhoAmI"): R,
     ("GET", "/Job"): R,
     ("POST", "/Jobs"): R,
     ("POST", "/JobDetails"): R,

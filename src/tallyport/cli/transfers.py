@@ -1,5 +1,6 @@
 """``tallyport copy|sync|publish|move|migrate|taxonomy SRC DST``: a whole migration in one process, no server."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,20 @@ from tallyport.cli.options import data_option
 READY = frozenset({"copy"})
 """Transfer types whose policies are complete. The others refuse, rather than do half of what they promise."""
 
+DELETES = {
+    "sync": "what was deleted on one side since the last run is deleted on the other",
+    "publish": "what only the destination has is deleted",
+    "move": "the source is emptied once everything is verified",
+    "migrate": "each source item is deleted once its copy is verified",
+}
+"""Types that delete, and what: a person at a terminal is asked first."""
+
 LEVELS = ("size", "ack", "hash", "readback", "cold")  # names of domain.capabilities.VerifyLevel; a test compares
+
+
+def is_asked() -> bool:
+    """Tell whether a person is there to answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _transfer(name: str, summary: str) -> click.Command:
@@ -33,13 +47,17 @@ def _transfer(name: str, summary: str) -> click.Command:
         help="One policy, as in conflict_resolution=latest; dots go into a block. Repeatable.",
     )
     @click.option("--simulate", "--dry-run", is_flag=True, help="Decide everything, write nothing.")
+    @click.option("-y", "--yes", is_flag=True, help="Do not ask before a type that deletes.")
     @click.option("--verify", type=click.Choice(LEVELS), help="How each item is proved. Default: hash.")
     @click.option("--movers", type=click.IntRange(1, 64), help="Processes that carry. Default: one per core.")
     @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
     @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
     @click.option("-v", "--verbose", is_flag=True, help="Lines of progress even where there is no terminal.")
     @data_option
-    def command(source: str, destination: str, **options: Any) -> None:
+    def command(source: str, destination: str, yes: bool, **options: Any) -> None:
+        if name in READY and name in DELETES and not (yes or options["simulate"]) and is_asked():
+            click.echo(f"{name}: {DELETES[name]}. `--simulate` shows what a run would do.", err=True)
+            click.confirm("Go on?", abort=True, err=True)
         # Late, so that asking for help does not load the database; the movers start while it loads.
         if name in READY:
             from tallyport.app import warm

@@ -19,9 +19,9 @@ from tallyport.store.audit import AuditRow
 from tallyport.store.failures import FailedItem
 from tallyport.store.items import ItemRow
 
-COUNTABLE = 100_000  # items: a job up to this size is counted for a page
+COUNTABLE = 50_000  # items: a job up to this size is counted for a page
 MOST_SKIPPED = 100_000  # rows an offset may skip
-OPEN = (*FAILED, Status.PENDING)  # what a person may ask to try again or to ignore
+OPEN = FAILED  # what a person may ask to try again or to ignore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,9 +201,6 @@ def _total(tx: sa.Connection, chosen: Sequence[Job], wanted: Wanted, *, always: 
 
 
 def _is_countable(tx: sa.Connection, job: Job) -> bool:
-    return len(items.page(tx, job.number, limit=1)) == 0 or _size(tx, job) <= COUNTABLE
-
-
-def _size(tx: sa.Connection, job: Job) -> int:
-    run = None if job.execution_id is None else executions.find(tx, job.execution_id)
-    return 0 if run is None else run.files + run.folders
+    """Tell by its latest executions whether a job is small; a retry alone sees few items of a large job."""
+    runs, _ = executions.page(tx, job_id=job.id, limit=20)
+    return max((run.files + run.folders for run in runs), default=0) <= COUNTABLE

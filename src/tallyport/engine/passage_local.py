@@ -4,8 +4,10 @@ import errno
 import marshal
 import os
 import stat
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from time import time_ns
 from typing import Any
 
@@ -592,44 +594,50 @@ class LocalListing:
         self._names: list[str] | None = None
         self._digest: bytes | None = None
         self._totals: tuple[int, int, int] | None = None
-        self._containers: list[str] | None = None
+        self._held: list[str] | None = None  # names of containers
         self.count = 0
         if fd >= 0:
             with translate("list", path):
                 self._read()
 
     def _read(self) -> None:
-        rows, take = self._rows, self._rows.append
         with os.scandir(self._fd) as found:
-            for item in found:
-                name = item.name
-                if name[:11] == TEMPORARY:
-                    continue
+            try:
+                rows = [(item.name, item.stat(follow_symlinks=False)) for item in islice(found, PAGE + 1)]
+            except FileNotFoundError:  # something vanished meanwhile
+                rows = self._read_patiently()
+            if len(rows) > PAGE:
+                names = [name for name, _ in rows]
+                names.extend(item.name for item in found)
+                rows = []
+                self._names = sorted(
+                    (name for name in names if not name.startswith(TEMPORARY)), key=os.fsencode
+                )
+                self.count = len(self._names)
+        rows.sort()
+        first = bisect_left(rows, (TEMPORARY,))
+        if first < len(rows) and rows[first][0].startswith(TEMPORARY):
+            rows = [row for row in rows if not row[0].startswith(TEMPORARY)]
+        self._rows = rows
+        self.count = self.count or len(rows)
+
+    def _read_patiently(self) -> list[tuple[str, os.stat_result]]:
+        rows = []
+        with os.scandir(self._fd) as found:
+            for item in islice(found, PAGE + 1):
                 try:
-                    take((name, item.stat(follow_symlinks=False)))
+                    rows.append((item.name, item.stat(follow_symlinks=False)))
                 except FileNotFoundError:
                     continue
-                if len(rows) > PAGE:
-                    self._names = [name for name, _ in rows]
-                    rows.clear()
-                    self._names.extend(item.name for item in found if item.name[:11] != TEMPORARY)
-                    break
-        if self._names is None:
-            rows.sort()
-            self.count = len(rows)
-        else:
-            self._names.sort(key=os.fsencode)
-            self.count = len(self._names)
+        return rows
 
     def stats(self) -> list[tuple[str, os.stat_result]]:
         """Give names with their stats; of a listing of one page."""
         return self._rows
 
     def _stats(self) -> Iterator[list[tuple[str, os.stat_result]]]:
-        """Give names with stats, in pages, and work out digest and totals on the way."""
+        """Give names with stats, in pages, and work out digest and totals of many pages on the way."""
         if self._names is None:
-            if self._totals is None:
-                self._count([self._rows])
             yield self._rows
             return
         running = xxhash.xxh3_128()
@@ -646,24 +654,20 @@ class LocalListing:
             running.update(_seen(page))
             more = _sums(page)
             others, files, size = others + more[0], files + more[1], size + more[2]
-            containers.extend(name for name, st in page if st.st_mode >> 12 == _DIRECTORY)
+            containers.extend(_containers(page))
             yield page
         self._digest = running.digest()
         self._totals = others, files, size
-        self._containers = containers
-
-    def _count(self, pages: list[list[tuple[str, os.stat_result]]]) -> None:
-        (page,) = pages
-        self._totals = _sums(page)
-        self._containers = [name for name, st in page if st.st_mode >> 12 == _DIRECTORY]
+        self._held = containers
 
     def _go_through(self) -> None:
-        if self._totals is None:
+        if self._digest is None:
             for _ in self._stats():
                 pass
 
     def digest(self) -> bytes:
-        self._go_through()
+        if self._names is not None:
+            self._go_through()
         if self._digest is None:
             self._digest = xxhash.xxh3_128_digest(_seen(self._rows))
         return self._digest
@@ -696,11 +700,19 @@ class LocalListing:
         return iter(self._names if self._names is not None else [name for name, _ in self._rows])
 
     def containers(self) -> list[str]:
-        self._go_through()
-        return self._containers or []
+        if self._held is None:
+            if self._names is None:
+                self._held = _containers(self._rows)
+            else:
+                self._go_through()
+        return self._held or []
 
     def totals(self) -> tuple[int, int, int]:
-        self._go_through()
+        if self._totals is None:
+            if self._names is None:
+                self._totals = _sums(self._rows)
+            else:
+                self._go_through()
         return self._totals or (0, 0, 0)
 
 
@@ -715,6 +727,10 @@ def _seen(page: list[tuple[str, os.stat_result]]) -> bytes:
         ],
         2,
     )
+
+
+def _containers(page: list[tuple[str, os.stat_result]]) -> list[str]:
+    return [name for name, st in page if st.st_mode >> 12 == _DIRECTORY]
 
 
 def _sums(page: list[tuple[str, os.stat_result]]) -> tuple[int, int, int]:

@@ -517,7 +517,7 @@ class _Writing:
         frontier.end_task(self.tx, task.id, "done" if result[_STATUS] not in FAILED else "failed")
         if self.scene.removes_source and task.task in ("finish", "link") and result[_STATUS] in DONE:
             base = (task.item_id, task.container_id, paths.to_bytes(task.path), paths.to_bytes(task.d_path))
-            moved = ItemResult._make(settled)._replace(reason=Reason.MOVED, moved=0)
+            moved = ItemResult._make(settled)._replace(reason=Reason.MOVED.value, moved=0)
             self._add_task(
                 self.ids.take(),
                 "delete_source",

@@ -52,7 +52,7 @@ _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
 _PENDING, _SUCCESS, _PROCESSED, _RETRY, _FLAGGED, _SKIPPED, _IGNORED = (int(status) for status in Status)
 _DONE = frozenset(int(status) for status in DONE)
 _UNSETTLED = Fingerprint(-1, -1, b"")  # equals no entry: the source of an item planned and not finished
-_TOTALS = struct.Struct("<IQ")  # ends a signature: items that are no containers, and their bytes
+_TOTALS = struct.Struct("<IIQ")  # ends a signature: items that are no containers, files, bytes of files
 _NONE = (None, None, None)  # facts of a side that has nothing
 _NOTHING_TO_DO = frozenset(
     {
@@ -245,6 +245,18 @@ class Round:
 
     def settle(self) -> None:
         """Make what was carried count, and end the visits that wait for nothing more."""
+        self._take_outcomes()
+        self._settled_at = monotonic()
+        ended = [visit for visit in self._open if visit.scanned]
+        if ended:
+            self._open = [visit for visit in self._open if not visit.scanned]
+            self._end(ended)
+        for visit in self._open:
+            if len(visit.items) + len(visit.deferred) >= REPORT:
+                self._report(visit)
+
+    def _take_outcomes(self) -> None:
+        """Sync what waits and note what came of each item, of whichever visit."""
         while outcomes := self._passage.settle():
             for ticket, outcome in outcomes:
                 if type(ticket) is _Open:
@@ -255,14 +267,6 @@ class Round:
                     self._missed(ticket, outcome)
                 else:
                     self._landed(ticket, outcome)
-        self._settled_at = monotonic()
-        ended = [visit for visit in self._open if visit.scanned]
-        if ended:
-            self._open = [visit for visit in self._open if not visit.scanned]
-            self._end(ended)
-        for visit in self._open:
-            if len(visit.items) + len(visit.deferred) >= REPORT:
-                self._report(visit)
 
     def _give_up(self, visit: _Open, error: TallyportError) -> None:
         """End a scan at an error of the container itself, or of a connection."""
@@ -286,7 +290,7 @@ class Round:
             wrote = wrote or visit.wrote
             sealed.append((visit, container))
         if wrote:
-            self._passage.settle()  # nothing is waiting: this syncs what was sealed
+            self._take_outcomes()  # this syncs what was sealed, and may land what other visits wait for
         for visit, container in sealed:
             self._report(visit, container, last=True)
             visit.crossing.close()
@@ -373,26 +377,29 @@ class Round:
         )
 
     def _signature(self, visit: _Open) -> bytes:
+        """Sign what stands on both sides now: 16 bytes, and the totals that need not be counted again."""
         listing = visit.listing
-        if listing is None or visit.container is None:
+        if listing is None:
             raise AssertionError("signed after listing")
-        own = visit.container
-        facts = f"{own.modified} {own.mode} {own.owner} {own.group}".encode()
-        others, _, size = listing.totals()
-        identity = visit.crossing.identity(has_containers=bool(listing.containers()))
-        seen = b"".join((self._salt, listing.digest(), digest(facts), identity))
-        return digest(seen) + _TOTALS.pack(others & 0xFFFFFFFF, size)
+        others, files, size = listing.totals()
+        return self._seen(visit, listing) + _TOTALS.pack(others & 0xFFFFFFFF, files & 0xFFFFFFFF, size)
 
-    def _is_as_signed(self, visit: _Open) -> bool:
+    def _seen(self, visit: _Open, listing: Listing) -> bytes:
+        own = visit.container
+        if own is None:
+            raise AssertionError("a container that is not there is not signed")
+        facts = f"{own.modified} {own.mode} {own.owner} {own.group}".encode()
+        identity = visit.crossing.identity(has_containers=bool(listing.containers()))
+        return digest(b"".join((self._salt, listing.digest(), digest(facts), identity)))
+
+    def _is_as_signed(self, visit: _Open, listing: Listing, signature: bytes) -> bool:
         """Report a container as unchanged when it is as the last clean visit left it."""
-        listing = visit.listing
-        assert listing is not None, "listed before"
-        if self._signature(visit) != visit.work.signature:
+        if len(signature) != 16 + _TOTALS.size or signature[:16] != self._seen(visit, listing):
             return False
-        visit.unchanged, visit.s_files, visit.s_bytes = listing.totals()
+        visit.unchanged, visit.s_files, visit.s_bytes = _TOTALS.unpack_from(signature, 16)
         visit.unchanged_bytes = visit.s_bytes
         visit.children = [(name, name, False, 0) for name in listing.containers()]
-        visit.signature = visit.work.signature
+        visit.signature = signature
         return True
 
     # -- the scan
@@ -414,7 +421,7 @@ class Round:
             )
             return
         is_trusted = self._rules.trusts_baseline and not (work.full or work.resumed or work.gone)
-        if is_trusted and work.signature is not None and self._is_as_signed(visit):
+        if is_trusted and work.signature is not None and self._is_as_signed(visit, listing, work.signature):
             return
         rows = Rows(_no_rows if work.blank else self._known, work)
         is_new = work.d_fresh and self._plain >= 0 and not self._throttles and rows.is_empty()

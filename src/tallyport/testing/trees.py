@@ -193,9 +193,7 @@ def remove_tree(root: str) -> None:
     shutil.rmtree(root, onerror=_forgive_missing)
 
 
-def _forgive_missing(
-    function: object, path: str, problem: tuple[type[BaseException], BaseException, object]
-) -> None:
+def _forgive_missing(function: object, path: str, problem: tuple[type[BaseException], BaseException, object]) -> None:
     if not isinstance(problem[1], FileNotFoundError):
         raise problem[1]
 
@@ -357,9 +355,7 @@ class Builder:
                 self.stamp(parent_fd, name, self.some_time())
         os.utime(self.root_fd, ns=(0, self.some_time()))
         made = self.made
-        return Tree(
-            files=made["files"], folders=made["folders"], symlinks=made["symlinks"], bytes=made["bytes"]
-        )
+        return Tree(files=made["files"], folders=made["folders"], symlinks=made["symlinks"], bytes=made["bytes"])
 
     # Small parts
 
@@ -413,19 +409,30 @@ def opened(name: str, parent_fd: int | None = None) -> Iterator[int]:
 
 
 def count(root: str) -> Tree:
-    """Count what is below a folder, special files among the files."""
-    files = folders = symlinks = size = 0
+    """Count what is below a folder, special files among the files; what vanishes meanwhile is left out."""
+    made = {"files": 0, "folders": 0, "symlinks": 0, "bytes": 0}
     pending = [os.fsencode(root)]
     while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders += 1
-                    pending.append(entry.path)
-                elif entry.is_symlink():
-                    symlinks += 1
-                else:
-                    files += 1
-                    facts = entry.stat(follow_symlinks=False)
-                    size += facts.st_size if stat.S_ISREG(facts.st_mode) else 0
-    return Tree(files=files, folders=folders, symlinks=symlinks, bytes=size)
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        made["folders"] += 1
+                        pending.append(entry.path)
+                    elif entry.is_symlink():
+                        made["symlinks"] += 1
+                    else:
+                        made["files"] += 1
+                        made["bytes"] += size_of(entry)
+        except FileNotFoundError:
+            continue
+    return Tree(**made)
+
+
+def size_of(entry: os.DirEntry[bytes]) -> int:
+    """Give the size of a regular file; nothing for what is none, or has just gone."""
+    try:
+        facts = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return 0
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else 0

@@ -77,6 +77,7 @@ def logout(request: Request, desk: Desked) -> Response:
 
 
 @router.get("/WhoAmI", summary="Say who is signed in")
+@router.post("/WhoAmI", summary="Say who is signed in", name="who_am_i_too")
 def who_am_i(caller: Called) -> Response:
     return json_response({"user": {"userName": caller.name, "userGUID": caller.user_id}})
 

@@ -29,7 +29,7 @@ def plan(picture: Picture) -> dict[str, Any]:
             {"sourceField": _field(key), "destinationField": _field(key), "preview": [], "metadata": _SURE}
             for key in carried
         ],
-        "unmappedSourceFields": [_field(key) for key in _FIELDS if key not in carried],
+        "unmappedSourceFields": [{"sourceField": _field(key), "preview": []} for key in _FIELDS if key not in carried],
         "unmappedDestinationFields": [],
     }
 

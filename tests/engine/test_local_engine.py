@@ -1,0 +1,135 @@
+"""Executions between two real folders, through mover processes."""
+
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tallyport.domain.capabilities import Durability
+from tallyport.domain.connections import Connection
+from tallyport.domain.policies import TransferType
+from tallyport.domain.transfer_block import defaults_for
+from tallyport.engine.dispatch import InlineDispatcher
+from tallyport.engine.engine import Crews, Engine
+from tallyport.engine.mover_pool import MoverPool, ThreadCrew
+from tallyport.store import connections, items
+from tallyport.testing.compare import differences
+from tallyport.testing.trees import sample_tree
+from tests.engine.conftest import Port, copy
+
+
+class LocalPort(Port):
+    """The same port between two folders."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.here, self.there = folder / "source", folder / "destination"
+        self.pool: MoverPool | None = None
+        with self.database.begin() as tx:
+            for number, path in ((self.job.source_connection, self.here), (self.job.destination_connection, self.there)):
+                connections.change(tx, number or "", platform="fs", settings={"path": str(path)})
+
+    def start(self, threads: int = 2) -> Engine:
+        self.pool = MoverPool(threads)
+        self.engine = Engine(self.database, InlineDispatcher(4, 0.2), Crews(self.pool, ThreadCrew(1)))
+        self.engine.start()
+        return self.engine
+
+    def rows(self) -> dict[str, int]:
+        """Every item that is no container, with its status."""
+        with self.database.read() as tx:
+            return {item.path: item.status for item in items.iterate(tx, self.job.number) if item.kind != 2}
+
+    def names(self) -> set[str]:
+        """Every path at the source that is no folder."""
+        found = set()
+        for folder, folders, files in os.walk(self.here):
+            links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+            found |= {os.path.relpath(os.path.join(folder, name), self.here) for name in files + links}
+        return found
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[LocalPort]:
+    made = LocalPort(tmp_path)
+    yield made
+    made.stop()
+    made.database.close()
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_every_item_of_an_awkward_tree_is_carried_and_recorded(local: LocalPort, durability: Durability) -> None:
+    sample_tree(str(local.here), files=600, seed=7, sparse_size=8 << 20)
+    local.start()
+    execution = local.run(copy(durability=durability))
+    assert (execution.state, execution.result, execution.failed) == ("complete", "clean", 0), execution
+    assert list(differences(str(local.here), str(local.there))) == []
+    assert set(local.rows()) == local.names(), "each path at the source has its row"
+    assert execution.transferred == len(local.names())
+    again = local.run(copy(durability=durability))
+    assert (again.result, again.writes, again.unchanged) == ("no_changes", 0, len(local.names()))
+
+
+def test_a_killed_mover_loses_nothing(local: LocalPort) -> None:
+    sample_tree(str(local.here), files=1_500, seed=3, sparse_size=8 << 20)
+    local.start()
+    execution_id = local.begin()
+    for _ in range(4):
+        before = local.find(execution_id)
+        local.wait(execution_id, lambda found, before=before: found.transferred > before.transferred or found.has_ended)
+        assert local.pool is not None
+        for pid in local.pool.pids[:1]:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    ended = local.wait(execution_id)
+    assert (ended.state, ended.failed) == ("complete", 0), ended
+    assert list(differences(str(local.here), str(local.there))) == []
+    assert set(local.rows()) == local.names()
+    assert not [name for _, _, files in os.walk(local.there) for name in files if name.startswith(".tallyport-")]
+
+
+def test_a_big_file_goes_in_parts_and_a_pause_keeps_them(local: LocalPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tallyport.engine.engine.PART_SIZE", 1 << 20)
+    local.here.mkdir()
+    (local.here / "big.bin").write_bytes(os.urandom(9 << 20))
+    (local.here / "small.txt").write_text("x")
+    local.start()
+    execution = local.run()
+    assert (execution.result, execution.transferred) == ("clean", 2), execution
+    assert list(differences(str(local.here), str(local.there))) == []
+
+
+def test_move_between_folders_empties_the_source_and_keeps_metadata(local: LocalPort, tmp_path: Path) -> None:
+    sample_tree(str(local.here), files=300, seed=5, sparse_size=4 << 20)
+    kept = tmp_path / "kept"
+    os.system(f"cp -a {local.here} {kept}")
+    local.start()
+    execution = local.run(dataclasses.replace(defaults_for(TransferType.MOVE), max_items_per_container=None))
+    assert execution.result == "clean", execution
+    assert [name for _, _, files in os.walk(local.here) for name in files] == []
+    assert list(differences(str(kept), str(local.there))) == []
+
+
+def test_an_unreadable_folder_fails_alone_and_nothing_below_it_is_deleted(local: LocalPort) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root reads every folder; tests/acceptance does this as another user")
+    sample_tree(str(local.here), files=100, seed=2)
+    local.start()
+    local.run()
+    closed = next(path for path in local.here.iterdir() if path.is_dir())
+    closed.chmod(0)
+    again = local.run(dataclasses.replace(defaults_for(TransferType.PUBLISH)))
+    closed.chmod(0o755)
+    assert again.failed == 1
+    assert again.deleted == 0
+
+
+def test_connections_stay_what_they_were(local: LocalPort) -> None:
+    with local.database.read() as tx:
+        found = connections.find(tx, local.job.source_connection or "")
+    assert isinstance(found, Connection)
+    assert found.platform == "fs"
