@@ -1,6 +1,6 @@
 """The life of one execution: begin, phase after phase, end. Level-triggered: every function here looks at the rows.
 
-    ready ─► executing: visits, parts of big files ─► links ─► deletes ─► folder times ─► complete | failed
+    ready ─► executing: visits, parts of big files ─► links ─► times ─► deletes ─► stamps ─► complete | failed
                  │ pausing ─► paused      canceling ─► canceled      waiting (no space, brake) ─► ready
 
 :func:`advance` may be called at any time, by anyone, any number of times: it changes nothing unless the rows say so.
@@ -30,8 +30,9 @@ PHASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     # phase, queue, tasks worked in it
     ("executing", "enumerate", ("part", "finish")),
     ("links", "transfer", ("link",)),
+    ("times", "transfer", ("stamp",)),  # of folders that big files and links landed in
     ("deletes", "transfer", ("delete_source", "delete_destination")),
-    ("stamps", "transfer", ("stamp",)),
+    ("stamps", "transfer", ("stamp",)),  # of folders that something was deleted from
 )
 BACKOFF_SECONDS = 10
 

@@ -41,7 +41,7 @@ from tallyport.connectors.local_folders import (
 from tallyport.connectors.protocol import Facts
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Durability, VerifyLevel
-from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
+from tallyport.domain.entries import Entry, Fingerprint, Kind, Side, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import segments, split
 from tallyport.domain.policies import Policies, TransferType
@@ -309,6 +309,10 @@ class LocalPassage:
         try:
             fd = side.open_container(container)
             try:
+                if expect is not None and not expect.tag:  # one of several names: each removal changes the others' tag
+                    entry = entry_at(fd, name)
+                    if entry is not None and entry[2:4] == expect[:2]:
+                        expect = fingerprint(entry)
                 remove(fd, name, kind, expect)
                 if self.durability is not Durability.NONE:
                     with translate("sync the folder", container):

@@ -52,7 +52,10 @@ class Scene(NamedTuple):
 class _Open:
     """A visit under way: what its reports add up to."""
 
-    __slots__ = ("blank", "bytes", "deferred", "files", "folders", "row", "seen", "unchanged", "unchanged_bytes")
+    __slots__ = (
+        *("blank", "bytes", "deferred", "files", "folders", "lands_later"),
+        *("row", "seen", "unchanged", "unchanged_bytes"),
+    )
 
     def __init__(self, row: VisitRow) -> None:
         self.row = row
@@ -61,6 +64,7 @@ class _Open:
         self.blank: set[str] = set()  # containers the ledger had not seen
         self.seen: set[bytes] = set()  # names told, only when the visit is resumed
         self.deferred = False
+        self.lands_later = False  # something will still land in it: its times are set again then
 
 
 def category(kind: int, status: int, reason: str, *, planned: bool = False) -> str | None:
@@ -139,6 +143,7 @@ class _Writing:
         self.visits: list[Result] = []
         self.ended: list[tuple[str, int]] = []
         self.tasks: list[Result] = []
+        self.stamped: set[int] = set()
 
     def write(self, reports: list[VisitReport | TaskReport]) -> None:
         for report in reports:
@@ -325,8 +330,8 @@ class _Writing:
             self.closed.append((clean, opened.files, opened.bytes, self.scene.execution_id, row.item_id))
         else:
             self.closed.append((None, row.files, row.bytes, self.scene.execution_id, row.item_id))
-        if opened.deferred and not self.scene.simulation:
-            self._stamp_later(row)
+        if opened.lands_later and not self.scene.simulation:
+            self._stamp_later(row.item_id, row.path, row.d_path)
         self._end(report, opened, "done")
 
     def _end(self, report: VisitReport, opened: _Open, state: str) -> None:
@@ -372,6 +377,7 @@ class _Writing:
     def _defer(self, found: Deferred, opened: _Open, before: dict[bytes, tuple[int, int, str, int]]) -> None:
         scene, row = self.scene, opened.row
         opened.deferred = True
+        opened.lands_later = opened.lands_later or found.task in ("big", "link")
         item = ItemResult._make(found.item)
         if item.item_id and frontier.task_exists(self.tx, scene.execution_id, _task_of(found.task), item.item_id):
             before.pop(paths.to_bytes(item.name), None)
@@ -409,10 +415,12 @@ class _Writing:
                 found.inode,
             )
 
-    def _stamp_later(self, row: VisitRow) -> None:
-        if not frontier.task_exists(self.tx, self.scene.execution_id, "stamp", row.item_id):
-            base = (row.item_id, row.item_id, paths.to_bytes(row.path), paths.to_bytes(row.d_path))
-            self._add_task(self.ids.take(), "stamp", base, 0, 0, None, b"", "pending")
+    def _stamp_later(self, item_id: int, path: str, d_path: str) -> None:
+        if item_id in self.stamped or frontier.task_exists(self.tx, self.scene.execution_id, "stamp", item_id):
+            return
+        self.stamped.add(item_id)
+        base = (item_id, item_id, paths.to_bytes(path), paths.to_bytes(d_path))
+        self._add_task(self.ids.take(), "stamp", base, 0, 0, None, b"", "pending")
 
     def _add_task(
         self,
@@ -515,9 +523,13 @@ class _Writing:
         is_deletion = task.task.startswith("delete")
         self._results((settled,), task.container_id, folder, {}, None, is_deletion=is_deletion)
         frontier.end_task(self.tx, task.id, "done" if result[_STATUS] not in FAILED else "failed")
+        if task.task == "delete_destination" and (place := frontier.container(self.tx, task.container_id)):
+            self._stamp_later(task.container_id, *place)
         if self.scene.removes_source and task.task in ("finish", "link") and result[_STATUS] in DONE:
             base = (task.item_id, task.container_id, paths.to_bytes(task.path), paths.to_bytes(task.d_path))
             moved = ItemResult._make(settled)._replace(reason=Reason.MOVED.value, moved=0)
+            if task.task == "link":
+                moved = moved._replace(s_tag=b"")  # removing one name of a file changes the tag of the others
             self._add_task(
                 self.ids.take(),
                 "delete_source",
