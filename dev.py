@@ -40,7 +40,7 @@ SETS = {
 }
 
 # Programs that tests or benchmarks drive, and the Debian package each one is in.
-TEST_PROGRAMS = {"git": "git", "rsync": "rsync", "strace": "strace"}
+TEST_PROGRAMS = {"curl": "curl", "git": "git", "rsync": "rsync", "strace": "strace"}
 BENCH_PROGRAMS = {"rsync": "rsync"}
 
 OFFLINE = """

@@ -16,17 +16,17 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+from tallyport.client import Client, ClientError, Job
 from tallyport.testing import compare, trees
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MARK = "made by the Tallyport demonstration.txt"  # in a folder that the next demonstration may replace
-BLOCKED = "deep/level 0/file.txt"  # the item that cannot be carried at first
+BLOCKED = "links/target.txt"  # the item that cannot be carried at first
 PATIENCE = 120.0  # seconds for each wait
 
 # The job as a DryvIQ script would send it; only the ids and the two paths are ours.
@@ -77,6 +77,14 @@ JOB: dict[str, Any] = {
 }
 
 
+class Server(NamedTuple):
+    """A running server, and how to speak to it."""
+
+    url: str
+    token: str
+    client: Client
+
+
 class Trouble(Exception):
     """What went wrong, for the person who watches."""
 
@@ -96,110 +104,100 @@ def main() -> int:
         os.makedirs(os.path.join(destination, BLOCKED))
         tell(f"and a folder at the destination where the source has the file {BLOCKED}: it cannot be carried")
 
-        with serving(folder) as api:
-            job, execution = first_run(api, folder)
-            retry(api, job, execution, destination)
+        with serving(folder) as server:
+            job = first_run(server, folder)
+            retry(server, job, destination)
 
         say("7", "both trees, byte for byte, with times, modes, owners, links and holes")
         found = compare.differences(source, destination)
         tell(f"{len(found)} differences")
         for line in found:
             tell(f"  {line}")
-    except Trouble as trouble:
+    except (Trouble, ClientError) as trouble:
         print(f"\nThe demonstration stopped: {trouble}", file=sys.stderr)
         return 1
     farewell(folder)
     return 1 if found else 0
 
 
-def first_run(api: Api, folder: str) -> tuple[str, int]:
-    """Make the job, run it, and show what became of each item. Returns the job and its execution."""
+def first_run(server: Server, folder: str) -> Job:
+    """Make the job, run it, and show what became of each item. Returns the job as it ended."""
+    client = server.client
     say("3", "two connections and a job, by the API")
-    ends = [connection(api, name, folder) for name in ("demo source", "demo destination")]
-    body = filled_in(JOB, source=ends[0], destination=ends[1])
-    answer = api.call("POST", "/v1/jobs", body)
-    job = str(answer["job"]["id"])
-    tell(f"POST /v1/jobs → {answer['status']}, job {job}")
-    for warning in answer.get("warnings", []):
-        tell(f"warning: {warning if isinstance(warning, str) else json.dumps(warning)}")
+    ends = []
+    for name in ("demo source", "demo destination"):
+        made = client.connections.create("fs", {"path": folder}, name=name)
+        tell(f"POST /v1/connections → {made.name}: {made.id}")
+        ends.append(made.id)
+    job = client.jobs.create(filled_in(JOB, source=ends[0], destination=ends[1]))
+    tell(f"POST /v1/jobs → job {job.id}")
+    for warning in job.warnings:
+        tell(f"warning: {warning}")
 
     say("4", "the job runs")
-    api.call("PATCH", f"/v1/jobs/{job}?start=1")
-    execution = watch(api, job)
-    tell_items(api, job)
+    client.jobs.start(job)
+    tell(f"PATCH /v1/jobs/{job.id}?start=1")
+    ended = watch(client, job)
+    tell_items(client, job)
 
     say("5", "what could not be carried")
-    failed = api.call("GET", f"/Job/{execution}/FailedItems", authtoken=True)
-    tell(f"GET /Job/{execution}/FailedItems")
-    for line in json.dumps(failed, indent=2, ensure_ascii=False).splitlines():
-        tell(f"  {line}")
-    if len(failed["failedItems"]) != 1:
-        raise Trouble(f"one item was meant to fail, not {len(failed['failedItems'])}")
-    return job, execution
+    failed = failed_items(server, ended)
+    if len(failed) != 1:
+        raise Trouble(f"one item was meant to fail, not {len(failed)}")
+    return ended
 
 
-def retry(api: Api, job: str, execution: int, destination: str) -> None:
+def retry(server: Server, job: Job, destination: str) -> None:
     """Remove the cause, try the failed item again, and show that nothing else was touched."""
+    client = server.client
     say("6", "the cause is removed, and only that item is tried again")
     os.rmdir(os.path.join(destination, BLOCKED))
     before = compare.snapshot(destination)
-    api.call("POST", f"/v1/jobs/{job}/retry")
-    again = watch(api, job, after=execution)
+    client.jobs.retry(job)
+    tell(f"POST /v1/jobs/{job.id}/retry")
+    ended = watch(client, job)
     after = compare.snapshot(destination)
     files = sorted(path for path in after if before.get(path) != after[path] and is_file(destination, path))
-    tell(f"execution {again} wrote {len(files)} file: {', '.join(files)}")
-    tell_items(api, job)
-    failed = api.call("GET", f"/Job/{again}/FailedItems", authtoken=True)["failedItems"]
-    tell(f"{len(failed)} failed items")
-    if failed:
-        raise Trouble(f"the retry left {failed}")
+    tell(f"written at the destination: {', '.join(files)}")
+    tell_items(client, job)
+    if failed_items(server, ended):
+        raise Trouble("the retry left failed items")
 
 
-def watch(api: Api, job: str, *, after: int = 0) -> int:
-    """Show a job's progress until its execution has ended; returns the execution's number."""
+def watch(client: Client, job: Job) -> Job:
+    """Show a job's progress until its newest execution has ended; returns the job as it is then."""
     last = ""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        answer = api.call("GET", f"/v1/jobs/{job}")
-        view, data = answer["job"], answer["data"]
-        execution = view.get("execution") or view.get("previous_execution") or {}
-        number = int(execution.get("id") or 0)
-        if number > after:
-            line = f"{data['status']:<10} {data.get('progress') or 0:>3} %"
-            if line != last:
-                tell(line)
-                last = line
-            if data["status"] in ("complete", "failed", "canceled"):
-                tell(f"execution {number} ended {execution.get('status') or data['status']}")
-                return number
-        time.sleep(0.1)
-    raise Trouble(f"the job did not end within {PATIENCE:.0f} s")
+
+    def show(seen: Job) -> None:
+        nonlocal last
+        line = f"{seen.state:<10} {seen.progress or 0:>3} %"
+        if line != last:
+            tell(line)
+            last = line
+
+    ended = client.jobs.wait(job, timeout=PATIENCE, seen=show)
+    tell(f"execution {ended.execution} is {ended.state}: {ended.info}")
+    return ended
 
 
-def tell_items(api: Api, job: str) -> None:
+def tell_items(client: Client, job: Job) -> None:
     """Page through all items and count them by their status."""
-    statuses = Counter(item["status"] for item in items(api, job))
+    statuses = Counter(item.status for item in client.items.iterate(job))
     words = ", ".join(f"{number:,} {status}" for status, number in sorted(statuses.items()))
-    tell(f"GET /v1/transfers/items → {statuses.total():,} items: {words}")
+    tell(f"GET /v1/transfers/items → {statuses.total():,} items, folders among them: {words}")
 
 
-def items(api: Api, job: str) -> Iterator[dict[str, Any]]:
-    """Yield every item of a job."""
-    offset = 0
-    while True:
-        page = api.call("GET", f"/v1/transfers/items?job={job}&limit=1000&offset={offset}")
-        yield from page["item"]
-        offset += len(page["item"])
-        if not page["meta"].get("has_more") or not page["item"]:
-            return
-
-
-def connection(api: Api, name: str, folder: str) -> str:
-    """Make a connection to a folder; returns its id."""
-    body = {"name": name, "platform": {"id": "fs"}, "auth": {"path": folder}}
-    made = str(api.call("POST", "/v1/connections", body)["connection"]["id"])
-    tell(f"POST /v1/connections → {name}: {made}")
-    return made
+def failed_items(server: Server, job: Job) -> list[object]:
+    """Show the failed items of a job's newest execution, byte for byte as any HTTP client gets them."""
+    path = f"/Job/{job.execution}/FailedItems"
+    headers = {"Authtoken": server.token, "Accept": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(server.url + path, headers=headers)) as answer:
+        document = json.load(answer)
+    tell(f"GET {path}")
+    for line in json.dumps(document, indent=2, ensure_ascii=False).splitlines():
+        tell(f"  {line}")
+    found: list[object] = document["failedItems"]
+    return found
 
 
 def filled_in(job: dict[str, Any], *, source: str, destination: str) -> dict[str, Any]:
@@ -216,75 +214,47 @@ def filled_in(job: dict[str, Any], *, source: str, destination: str) -> dict[str
 # The server
 
 
-class Api:
-    """The little that is needed to speak to the server by hand."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.token = ""
-
-    def call(self, method: str, path: str, body: object = None, *, authtoken: bool = False) -> Any:
-        """Make a request and return the JSON of its answer."""
-        sign_in = {"Authtoken": self.token} if authtoken else {"Authorization": f"Bearer {self.token}"}
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Accept": "application/json", "Content-Type": "application/json", **sign_in},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as refusal:
-            raise Trouble(f"{method} {path} → {refusal.code}: {refusal.read().decode()}") from refusal
-
-    def is_up(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-
 @contextlib.contextmanager
-def serving(folder: str) -> Iterator[Api]:
+def serving(folder: str) -> Iterator[Server]:
     """Run the server with a data folder of its own and an administrator; stop it at the end."""
     data, log = os.path.join(folder, "data"), os.path.join(folder, "server.log")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    say("2", f"the server, on http://127.0.0.1:{port}")
+    url = f"http://127.0.0.1:{port}"
+    say("2", f"the server, on {url}")
     with open(log, "wb") as words:
         command = ["serve", "--host", "127.0.0.1", "--port", str(port), "--data", data]
-        server = subprocess.Popen(tallyport(*command), stdin=subprocess.DEVNULL, stdout=words, stderr=words)
-    api = Api(f"http://127.0.0.1:{port}")
+        program = subprocess.Popen(tallyport(*command), stdin=subprocess.DEVNULL, stdout=words, stderr=words)
     try:
-        end = time.monotonic() + PATIENCE
-        while not api.is_up():
-            if server.poll() is not None or time.monotonic() > end:
-                raise Trouble(f"the server did not start; {shown(log)} says why")
-            time.sleep(0.05)
-        tell(f"GET /healthz → 200; process {server.pid}; it writes to {shown(log)}")
-        run(
-            "users",
-            "add",
-            "demo",
-            "--role",
-            "admin",
-            "--password-stdin",
-            data=data,
-            given=secrets.token_hex(16),
-        )
-        api.token = run("tokens", "create", "--user", "demo", data=data).strip()
+        wait_for(url, program, log)
+        tell(f"GET /healthz → 200; process {program.pid}; it writes to {shown(log)}")
+        run("users", "add", "demo", "--role", "admin", "--password-stdin", data=data, given=secrets.token_hex(16))
+        token = run("tokens", "create", "--user", "demo", data=data).strip()
         tell("a user and a token for it, by `tallyport users add` and `tallyport tokens create`")
-        yield api
+        with Client(url, token) as client:
+            yield Server(url, token, client)
     finally:
-        server.terminate()
+        program.terminate()
         try:
-            server.wait(30)
+            program.wait(30)
         except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            program.kill()
+            program.wait()
+
+
+def wait_for(url: str, program: subprocess.Popen[bytes], log: str) -> None:
+    """Wait until the server answers."""
+    end = time.monotonic() + PATIENCE
+    with Client(url) as client:
+        while True:
+            try:
+                client.health()
+                return
+            except ClientError:
+                if program.poll() is not None or time.monotonic() > end:
+                    raise Trouble(f"the server did not start; {shown(log)} says why") from None
+                time.sleep(0.05)
 
 
 def run(*command: str, data: str, given: str = "") -> str:

@@ -160,6 +160,8 @@ def test_ctrl_c_stops_cleanly_and_the_run_goes_on_later(place, data):
 
     product.tallyport("runs", "resume", "last", data=data).expect(DONE)
 
+    total = product.totals(data)
+    assert total["transferred"] + total["unchanged"] == made.files + made.symlinks
     assert compare.differences(source, destination) == []
     assert sum(product.item_counts(data).values()) == made.items
 

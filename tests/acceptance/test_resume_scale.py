@@ -12,7 +12,9 @@ import pytest
 from tallyport.testing import compare, faults, trees
 from tests.acceptance import product
 
-LIMIT = 5.0  # seconds from the start of the process to the first item carried
+# Seconds from the start of the process to the first item carried. Where a million rows are tried nothing else
+# should run; the short version stands beside other tests on a busy machine.
+LIMIT = {100_000: 10.0, 1_000_000: 5.0}
 
 
 @pytest.mark.timeout(600)
@@ -51,7 +53,7 @@ def test_a_restart_goes_on_within_seconds(place, data, count, how):
     finally:
         faults.kill(program)
     print(f"went on after {seconds:.2f} s with {count} rows")
-    assert seconds <= LIMIT
+    assert seconds <= LIMIT[count]
     assert compare.differences(source, destination, times=False, modes=False) == []
 
 

@@ -22,7 +22,8 @@ import sqlalchemy as sa
 from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, Scope
 from tallyport.engine.mover import Work
 from tallyport.engine.mover_pool import Crew
-from tallyport.engine.recorder import Fenced, Recorder, Scene
+from tallyport.engine.recorder import Fenced, Recorder
+from tallyport.engine.tally import Scene
 from tallyport.engine.work import (
     DeleteWork,
     FinishWork,

@@ -25,8 +25,9 @@ from tallyport.engine import execution as life
 from tallyport.engine.batch import Batch, Ending, Orders
 from tallyport.engine.dispatch import Dispatcher, TaskRef
 from tallyport.engine.mover_pool import Crew
-from tallyport.engine.recorder import Fenced, Scene
+from tallyport.engine.recorder import Fenced
 from tallyport.engine.schedule import plan_next, start_due
+from tallyport.engine.tally import Scene
 from tallyport.engine.work import Terms
 from tallyport.store import audit, connections, executions, frontier, jobs
 from tallyport.store.database import Database
@@ -314,7 +315,7 @@ class Engine:
             execution_id=execution.id,
             token=execution.token,
             source=_end(source, job.source_path),
-            destination=_end(destination, job.destination_path),
+            destination=_nothing_there(_end(destination, job.destination_path), execution),
             policies=execution.policies,
             started=(execution.started_at or execution.created_at) * 1_000,
             part_size=PART_SIZE,
@@ -326,6 +327,20 @@ class Engine:
 def executor_id() -> str:
     """Name this process among workers: host, process, and a random part, new at each start."""
     return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+
+
+def _nothing_there(end: tuple[str, str, str], execution: Execution) -> tuple[str, str, str]:
+    """In a simulation a destination that does not exist yet is an empty tree in memory."""
+    if not execution.simulation:
+        return end
+    try:
+        connector = open_connection(end[0], json.loads(end[1]), end[2], read_only=True)
+    except TallyportError as error:
+        if error.kind is ErrorKind.NOT_FOUND:
+            return "memory", "{}", ""
+        raise
+    connector.close()
+    return end
 
 
 def _end(connection: Connection, path: str) -> tuple[str, str, str]:

@@ -199,7 +199,6 @@ Index(
     "executions_open",
     executions.c.state,
     sqlite_where=executions.c.ended_at.is_(None),
-    postgresql_where=executions.c.ended_at.is_(None),
 )
 
 # One row for each path of a job.
@@ -274,7 +273,6 @@ Index(
     "visits_batch",
     visits.c.batch_id,
     sqlite_where=visits.c.batch_id.isnot(None),
-    postgresql_where=visits.c.batch_id.isnot(None),
 )
 
 # Work that a visit found and another task does: parts of big files, hard links, deletes, folder times.
@@ -316,7 +314,6 @@ Index(
     "tasks_batch",
     tasks.c.batch_id,
     sqlite_where=tasks.c.batch_id.isnot(None),
-    postgresql_where=tasks.c.batch_id.isnot(None),
 )
 
 # What is handed to the dispatcher. Its rows there can be dropped and rebuilt from these.
@@ -340,7 +337,6 @@ Index(
     "batches_open",
     batches.c.execution_id,
     sqlite_where=sa.text("state <> 'done'"),
-    postgresql_where=sa.text("state <> 'done'"),
 )
 
 # History: what failed in each execution. Never changed by later executions.

@@ -1,0 +1,495 @@
+"""One commit of a recorder: the rows of its reports, gathered by table, then written in one transaction."""
+
+import marshal
+from collections import Counter
+
+import sqlalchemy as sa
+
+from tallyport.domain import paths
+from tallyport.domain.actions import Reason
+from tallyport.domain.entries import Kind
+from tallyport.domain.items import DONE, FAILED, Status
+from tallyport.engine.tally import (
+    ATTEMPTS,
+    D_NAME,
+    ID,
+    KIND,
+    LEVELS,
+    MESSAGE,
+    MOVED,
+    NAME,
+    PROCESSING,
+    REASON,
+    S_SIZE,
+    STATUS,
+    WROTE,
+    Result,
+    Scene,
+    category,
+)
+from tallyport.engine.work import Deferred, ItemResult, TaskReport, VisitReport
+from tallyport.store import audit, executions, failures, frontier, items, rows
+from tallyport.store.database import Database
+from tallyport.store.frontier import TaskRow, VisitRow
+from tallyport.store.ids import Ids
+
+PART_ATTEMPTS = 3
+
+
+class OpenVisit:
+    """A visit under way: what its reports add up to."""
+
+    __slots__ = (
+        *("blank", "bytes", "deferred", "files", "folders", "lands_later"),
+        *("row", "seen", "unchanged", "unchanged_bytes"),
+    )
+
+    def __init__(self, row: VisitRow) -> None:
+        self.row = row
+        self.files = self.bytes = self.unchanged = self.unchanged_bytes = 0
+        self.folders: dict[str, int] = {}
+        self.blank: set[str] = set()  # containers the ledger had not seen
+        self.seen: set[bytes] = set()  # names told, only when the visit is resumed
+        self.deferred = False
+        self.lands_later = False  # something will still land in it: its times are set again then
+
+
+class Commit:
+    """One commit: rows gathered by table, then written."""
+
+    def __init__(
+        self,
+        tx: sa.Connection,
+        database: Database,
+        ids: Ids,
+        scene: Scene,
+        open_visits: dict[int, OpenVisit],
+        open_tasks: dict[int, TaskRow],
+    ) -> None:
+        self.tx = tx
+        self.database = database
+        self.ids = ids
+        self.scene = scene
+        self.open_visits = open_visits  # what ends here leaves these two
+        self.open_tasks = open_tasks
+        self.now = rows.now()
+        self.totals: Counter[str] = Counter()
+        self.counts: dict[Result, str | None] = {}  # (kind, status, reason): what it counts as
+        self.told = {word for word, level in LEVELS.items() if level >= scene.audit_level}
+        self.items: list[Result] = []
+        self.failures: list[Result] = []
+        self.cured: list[int] = []
+        self.forgotten: list[int] = []
+        self.audit: list[tuple[int, str, bytes | None, str, int | None]] = []
+        self.containers: list[Result] = []
+        self.closed: list[Result] = []
+        self.visits: list[Result] = []
+        self.ended: list[tuple[str, int]] = []
+        self.tasks: list[Result] = []
+        self.stamped: set[int] = set()
+
+    def write(self, reports: list[VisitReport | TaskReport]) -> None:
+        for report in reports:
+            if isinstance(report, VisitReport):
+                self._visit(report)
+            else:
+                self._task(report)
+        tx, database = self.tx, self.database
+        items.upsert(tx, database, self.items)
+        items.delete(tx, self.forgotten)
+        items.add_containers(tx, database, self.containers)
+        items.close_containers(tx, database, self.closed)
+        failures.clear(tx, database, self.scene.execution_id, self.cured)
+        failures.write(tx, database, self.failures)
+        frontier.add_visits(tx, database, self.visits)
+        frontier.end_visits(tx, database, self.ended)
+        frontier.add_tasks(tx, database, self.tasks)
+        audit.write(tx, database, self.ids, self.scene.job_id, self.scene.execution_id, self.audit)
+        executions.count(tx, self.scene.execution_id, self.totals)
+
+    # -- visits ------------------------------------------------------------------------------------------------
+
+    def _visit(self, report: VisitReport) -> None:
+        opened = self.open_visits.get(report.visit_id)
+        if opened is None:
+            return  # told after its end: a mover that was given up
+        row = opened.row
+        opened.files += report.s_files
+        opened.bytes += report.s_bytes
+        opened.unchanged += report.unchanged
+        opened.unchanged_bytes += report.unchanged_bytes
+        before = self._settled_before(opened) if row.attempts > 1 and (report.items or report.last) else {}
+        self._results(report.items, row.item_id, row.path, before, opened)
+        for raw in report.deferred:
+            self._defer(Deferred._make(raw), opened, before)
+        if report.children:
+            self._children(report, opened)
+        if report.error is not None:
+            self._end(report, opened, "failed")
+        elif report.halted is not None:
+            self.ended.append(("pending", row.id))
+            del self.open_visits[row.id]
+        elif report.last:
+            self._close(report, opened, before)
+
+    def _results(
+        self,
+        results: tuple[Result, ...],
+        parent: int,
+        folder: str,
+        before: dict[bytes, tuple[int, int, str, int]],
+        opened: OpenVisit | None,
+        *,
+        is_deletion: bool = False,
+    ) -> list[int]:
+        """Gather the rows of results in one container; gives their ids."""
+        scene, now, totals, counts = self.scene, self.now, self.totals, self.counts
+        new = iter(self.ids.block(sum(1 for result in results if not result[ID])))
+        in_retry = opened is not None and opened.row.names is not None
+        may_be_cured = opened is None or opened.row.attempts > 1
+        add, encode, given = self.items.append, paths.to_bytes, []
+        for r in results:
+            item_id = r[ID] or next(new)
+            given.append(item_id)
+            if r[REASON] == Reason.DELETED_BOTH:  # its outcome was told when it was deleted
+                self.forgotten.append(item_id)
+                continue
+            name, status = encode(r[NAME]), r[STATUS]
+            if opened is not None:
+                if r[KIND] == 2:
+                    opened.folders[r[NAME]] = item_id
+                    if not r[ID]:
+                        opened.blank.add(r[NAME])
+                elif in_retry:  # a retry sees these files and no others
+                    opened.files += 1
+                    opened.bytes += r[S_SIZE] or 0
+                if before:
+                    opened.seen.add(name)
+                    if name in before:
+                        self._uncount(before.pop(name))
+            key = r[KIND : REASON + 1]
+            try:
+                counted = counts[key]
+            except KeyError:
+                counted = counts[key] = category(*key, planned=scene.simulation)
+            if is_deletion and status in DONE:  # what was carried before it left the source was counted then
+                counted = None if r[REASON] == Reason.MOVED else "deleted"
+            if counted is not None:
+                totals[counted] += 1
+                if counted == "transferred":
+                    totals["transferred_bytes"] += r[MOVED]
+                elif counted == "unchanged":
+                    totals["unchanged_bytes"] += r[S_SIZE] or 0
+            if r[WROTE]:
+                totals["writes"] += 1
+            d_name = r[D_NAME]
+            facts = r[S_SIZE:MOVED]
+            if (facts[1] or 0) > rows.LAST_TIME or (facts[4] or 0) > rows.LAST_TIME:
+                facts = (facts[0], rows.time_in(facts[1]), *facts[2:4], rows.time_in(facts[4]), *facts[5:])
+            add(
+                (
+                    *(item_id, scene.job, parent, name, r[KIND], status, r[REASON], r[ATTEMPTS], *facts),
+                    None if d_name is None else encode(d_name),
+                    r[PROCESSING] or None,
+                    r[MESSAGE] or None,
+                    scene.execution_id,
+                    now,
+                )
+            )
+            if status in FAILED:
+                self._failed(r, item_id, folder)
+            elif may_be_cured:
+                self.cured.append(item_id)
+            if counted in self.told:
+                self._line(r, counted, item_id, folder)
+        return given
+
+    def _failed(self, r: Result, item_id: int, folder: str) -> None:
+        path = paths.to_bytes(paths.join(folder, r[NAME]))
+        message = r[MESSAGE] or r[REASON]
+        self.failures.append(
+            (
+                self.scene.execution_id,
+                item_id,
+                path,
+                r[1],
+                r[2],
+                r[3],
+                message,
+                r[6],
+                rows.time_in(r[7]),
+                r[5],
+                self.now,
+            )
+        )
+        if self.scene.audit_level <= 5:
+            self.audit.append((5, "item.failed", path, message, item_id))
+
+    def _line(self, r: Result, counted: str, item_id: int, folder: str) -> None:
+        path = paths.to_bytes(paths.join(folder, r[NAME]))
+        self.audit.append((LEVELS[counted], f"item.{counted}", path, r[MESSAGE] or r[REASON], item_id))
+
+    def _children(self, report: VisitReport, opened: OpenVisit) -> None:
+        row = opened.row
+        known: dict[str, int] | None = None
+        deleted = {str(raw[1]): str(raw[0]) for raw in report.deferred if raw[2] == Kind.CONTAINER}
+        for name, d_name, fresh, given in report.children:
+            item_id = given or opened.folders.get(name, 0)
+            if not item_id:
+                known = items.sub_containers(self.tx, row.item_id) if known is None else known
+                item_id = known.get(name, 0)
+            if not item_id:
+                item_id = self._adopt_container(name, row.item_id)
+            path = paths.to_bytes(paths.join(row.path, name))
+            d_path = paths.to_bytes(paths.join(row.d_path, d_name))
+            self.containers.append((item_id, self.scene.job, row.item_id, path, d_path, self.scene.execution_id))
+            gone = {"delete_source": "destination", "delete_destination": "source"}.get(deleted.get(name, ""), "")
+            blank = name in opened.blank and not gone
+            number = self.ids.take()
+            self.visits.append((number, self.scene.execution_id, item_id, path, d_path, fresh, blank, gone, None))
+
+    def _adopt_container(self, name: str, parent: int) -> int:
+        """Give a container the row it lacks (its own result was lost with a mover)."""
+        result = ItemResult(name, Kind.CONTAINER, Status.SUCCESS, Reason.UNCHANGED, 0, 0)
+        return self._results((tuple(result),), parent, "", {}, None)[0]
+
+    def _close(self, report: VisitReport, opened: OpenVisit, before: dict[bytes, tuple[int, int, str, int]]) -> None:
+        """A visit that went to its end."""
+        for name, earlier in before.items():  # settled by this execution already, now found unchanged
+            if name not in opened.seen and category(*earlier[:3], planned=self.scene.simulation) in (
+                "transferred",
+                "unchanged",
+            ):
+                opened.unchanged -= 1
+                opened.unchanged_bytes -= earlier[3]
+        self.totals["files"] += opened.files
+        self.totals["bytes"] += opened.bytes
+        self.totals["unchanged"] += opened.unchanged
+        self.totals["unchanged_bytes"] += opened.unchanged_bytes
+        self.totals["folders"] += 1
+        row = opened.row
+        if row.names is None:
+            clean = None if opened.deferred else report.signature
+            self.closed.append((clean, opened.files, opened.bytes, self.scene.execution_id, row.item_id))
+        else:
+            self.closed.append((None, row.files, row.bytes, self.scene.execution_id, row.item_id))
+        if opened.lands_later and not self.scene.simulation:
+            self._stamp_later(row.item_id, row.path, row.d_path)
+        self._end(report, opened, "done")
+
+    def _end(self, report: VisitReport, opened: OpenVisit, state: str) -> None:
+        row = opened.row
+        if report.container is not None:
+            self._container(report.container, row)
+        elif report.error is not None:
+            kind, message = report.error
+            name = paths.split(row.path)[1]
+            failed = ItemResult(name, Kind.CONTAINER, Status.RETRY, kind, row.item_id, row.attempts, message=message)
+            self._container(tuple(failed), row)
+        self.ended.append((state, row.id))
+        self.open_visits.pop(row.id, None)
+
+    def _container(self, result: Result, row: VisitRow) -> None:
+        """The row of the visited container itself: it belongs to the container above."""
+        folder, name = paths.split(row.path)
+        settled = (name, result[1], result[2], result[3], row.item_id, *result[5:])
+        parent = self.tx.exec_driver_sql(
+            self.database.sql("SELECT parent_id FROM items WHERE id = ?"), (row.item_id,)
+        ).scalar()
+        self._results((settled,), 0 if parent is None else parent, folder, {}, None)
+
+    def _settled_before(self, opened: OpenVisit) -> dict[bytes, tuple[int, int, str, int]]:
+        """What this execution settled in the container before: (kind, status, reason, bytes) by name."""
+        found = self.tx.exec_driver_sql(
+            self.database.sql(
+                "SELECT name, kind, status, reason, s_size FROM items WHERE parent_id = ? AND execution_id = ?"
+            ),
+            (opened.row.item_id, self.scene.execution_id),
+        )
+        return {bytes(r[0]): (r[1], r[2], r[3], r[4] or 0) for r in found if bytes(r[0]) not in opened.seen}
+
+    def _uncount(self, earlier: tuple[int, int, str, int]) -> None:
+        counted = category(*earlier[:3], planned=self.scene.simulation)
+        if counted is not None:
+            self.totals[counted] -= 1
+            if counted in ("transferred", "unchanged"):
+                self.totals[f"{counted}_bytes"] -= earlier[3]
+
+    # -- deferred work -----------------------------------------------------------------------------------------
+
+    def _defer(self, found: Deferred, opened: OpenVisit, before: dict[bytes, tuple[int, int, str, int]]) -> None:
+        scene, row = self.scene, opened.row
+        opened.deferred = True
+        opened.lands_later = opened.lands_later or found.task in ("big", "link")
+        item = ItemResult._make(found.item)
+        if item.item_id and frontier.task_exists(self.tx, scene.execution_id, _task_of(found.task), item.item_id):
+            before.pop(paths.to_bytes(item.name), None)
+            opened.seen.add(paths.to_bytes(item.name))
+            return  # planned before the crash or pause; its parts stand
+        if item.item_id:
+            frontier.drop_tasks(self.tx, scene.execution_id, item.item_id)
+        (item_id,) = self._results((found.item,), row.item_id, row.path, before, opened)
+        path = paths.to_bytes(paths.join(row.path, found.name))
+        d_path = paths.to_bytes(paths.join(row.d_path, item.d_name or found.name))
+        item = item._replace(item_id=item_id)
+        payload = marshal.dumps((tuple(item), found.replaces))
+        base = (item_id, row.item_id, path, d_path)
+        if found.task == "big":
+            finish, *numbers = self.ids.block(1 + max(1, -(-found.size // scene.part_size)))
+            temporary = f".tallyport-{scene.token}p-{finish:x}"
+            source = marshal.dumps((item.s_size, item.s_modified, item.s_tag))
+            for n, number in enumerate(numbers):
+                start = n * scene.part_size
+                length = min(scene.part_size, found.size - start)
+                self._add_task(number, "part", base, start, length, temporary, source, "pending")
+            self._add_task(finish, "finish", base, 0, 0, temporary, payload, "blocked")
+        else:
+            size = found.size if found.task == "link" else 0
+            self._add_task(
+                self.ids.take(),
+                found.task,
+                base,
+                0,
+                size,
+                None,
+                payload,
+                "pending",
+                found.device,
+                found.inode,
+            )
+
+    def _stamp_later(self, item_id: int, path: str, d_path: str) -> None:
+        if item_id in self.stamped or frontier.task_exists(self.tx, self.scene.execution_id, "stamp", item_id):
+            return
+        self.stamped.add(item_id)
+        base = (item_id, item_id, paths.to_bytes(path), paths.to_bytes(d_path))
+        self._add_task(self.ids.take(), "stamp", base, 0, 0, None, b"", "pending")
+
+    def _add_task(
+        self,
+        number: int,
+        task: str,
+        base: tuple[int, int, bytes, bytes],
+        start: int,
+        size: int,
+        temporary: str | None,
+        payload: bytes,
+        state: str,
+        device: int = 0,
+        inode: int = 0,
+    ) -> None:
+        self.tasks.append(
+            (
+                number,
+                self.scene.execution_id,
+                task,
+                *base,
+                device,
+                inode,
+                start,
+                size,
+                temporary,
+                payload,
+                state,
+            )
+        )
+
+    # -- tasks -------------------------------------------------------------------------------------------------
+
+    def _task(self, report: TaskReport) -> None:
+        task = self.open_tasks.pop(report.task_id, None)
+        if task is None:
+            return
+        if report.halted is not None:
+            frontier.end_task(self.tx, task.id, "pending")
+        elif task.task == "part":
+            self._part(task, report)
+        elif task.temporary is not None and task.task == "delete_destination":
+            frontier.end_task(self.tx, task.id, "done")  # the temporary of a big file that failed
+        elif report.item is not None:
+            self._settle(task, report.item)
+        elif report.error is not None and task.task != "stamp":
+            self._fail(task, report.error)
+        else:
+            if report.error is not None:
+                self.audit.append(
+                    (4, "container.not_stamped", paths.to_bytes(task.path), report.error[1], task.item_id)
+                )
+            frontier.end_task(self.tx, task.id, "done")
+
+    def _part(self, task: TaskRow, report: TaskReport) -> None:
+        execution_id = self.scene.execution_id
+        if report.error is None:
+            frontier.end_task(self.tx, task.id, "done", hash=report.hash)
+            family = frontier.tasks_of_item(self.tx, execution_id, task.item_id)
+            left = [t for t, state in family if state != "done"]
+            if [t.task for t in left] == ["finish"]:
+                hashes = tuple(t.hash for t, _ in family if t.task == "part")
+                frontier.end_task(self.tx, left[0].id, "pending", hash=marshal.dumps(hashes))
+            return
+        kind, _ = report.error
+        if task.attempts < PART_ATTEMPTS and kind not in (
+            "changed_during_copy",
+            "not_found",
+            "permission_denied",
+        ):
+            frontier.end_task(self.tx, task.id, "pending")
+            return
+        whole = [t for t, _ in frontier.tasks_of_item(self.tx, execution_id, task.item_id) if t.task == "finish"]
+        frontier.end_task(self.tx, task.id, "failed")
+        if whole:
+            self._fail(whole[0], report.error)
+            # what other workers still carry of it finds no task and ends; its temporary is swept below
+            frontier.drop_tasks(self.tx, execution_id, task.item_id)
+            self._add_task(
+                self.ids.take(),
+                "delete_destination",
+                (
+                    task.item_id,
+                    task.container_id,
+                    paths.to_bytes(task.path),
+                    paths.to_bytes(paths.join(paths.split(task.d_path)[0], task.temporary or "")),
+                ),
+                0,
+                0,
+                task.temporary,
+                b"",
+                "pending",
+            )
+
+    def _settle(self, task: TaskRow, result: Result) -> None:
+        folder = paths.split(task.path)[0]
+        payload_item: Result = marshal.loads(task.payload)[0]
+        settled = (payload_item[0], *result[1:4], task.item_id, *result[5:])
+        if payload_item[STATUS] == Status.PENDING:
+            self.totals["pending"] -= 1
+        is_deletion = task.task.startswith("delete")
+        self._results((settled,), task.container_id, folder, {}, None, is_deletion=is_deletion)
+        frontier.end_task(self.tx, task.id, "done" if result[STATUS] not in FAILED else "failed")
+        if task.task == "delete_destination" and (place := frontier.container(self.tx, task.container_id)):
+            self._stamp_later(task.container_id, *place)
+        if self.scene.removes_source and task.task in ("finish", "link") and result[STATUS] in DONE:
+            base = (task.item_id, task.container_id, paths.to_bytes(task.path), paths.to_bytes(task.d_path))
+            moved = ItemResult._make(settled)._replace(reason=Reason.MOVED.value, moved=0)
+            if task.task == "link":
+                moved = moved._replace(s_tag=b"")  # removing one name of a file changes the tag of the others
+            self._add_task(
+                self.ids.take(),
+                "delete_source",
+                base,
+                0,
+                0,
+                None,
+                marshal.dumps((tuple(moved), False)),
+                "pending",
+            )
+
+    def _fail(self, task: TaskRow, error: tuple[str, str]) -> None:
+        (payload_item, _) = marshal.loads(task.payload)
+        item = ItemResult._make(payload_item)
+        failed = item._replace(status=Status.RETRY, reason=error[0], message=error[1], attempts=item.attempts + 1)
+        self._settle(task, tuple(failed))
+
+
+def _task_of(word: str) -> str:
+    return "finish" if word == "big" else word

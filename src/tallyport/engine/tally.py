@@ -1,0 +1,49 @@
+"""What an outcome counts as, and what a recorder must know of its execution."""
+
+from typing import Any, NamedTuple
+
+from tallyport.domain.actions import Reason
+from tallyport.domain.entries import Kind
+from tallyport.domain.items import FAILED, Status
+
+Result = tuple[Any, ...]  # an engine.work.ItemResult as it crosses the pipe
+
+# Positions in it, for the loop that runs once an item.
+NAME, KIND, STATUS, REASON, ID, ATTEMPTS = range(6)
+S_SIZE, MOVED, D_NAME, PROCESSING, MESSAGE, WROTE = 6, 14, 15, 16, 17, 18
+
+LEVELS = {"skipped": 3, "transferred": 2, "deleted": 2, "unchanged": 1, "pending": 1}  # audit level of an outcome
+
+_UNCHANGED = frozenset({Reason.UNCHANGED, Reason.SAME_CONTENT, Reason.DESTINATION_CHANGED})
+_DELETED = frozenset({Reason.DELETED_AT_SOURCE, Reason.DELETED_AT_DESTINATION, Reason.MOVED})
+
+
+class Scene(NamedTuple):
+    """What the recorder must know of an execution."""
+
+    execution_id: int
+    job_id: str
+    job: int  # number of the job
+    token: str
+    part_size: int
+    audit_level: int
+    simulation: bool
+    removes_source: bool = False
+
+
+def category(kind: int, status: int, reason: str, *, planned: bool = False) -> str | None:
+    """Name the total that an item counts in; a container counts only when it failed or was left out.
+
+    ``planned``: of a simulation, where an item that would be carried stays pending and counts as carried.
+    """
+    if status in FAILED:
+        return "failed"
+    if status in (Status.SKIPPED, Status.IGNORED):
+        return "skipped"
+    if kind == Kind.CONTAINER:
+        return None
+    if status == Status.PENDING and not planned:
+        return "pending"
+    if reason in _UNCHANGED:
+        return "unchanged"
+    return "deleted" if reason in _DELETED else "transferred"
