@@ -381,9 +381,7 @@ def quietly(command: Sequence[str], otherwise: str = "") -> None:
         raise Failure(f"{shown}\n{tail(result.stdout)}\n{otherwise}".rstrip())
 
 
-def captured(
-    command: Sequence[str], environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def captured(command: Sequence[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command in the checkout, out of sight and with nobody to ask, and return what it said."""
     return subprocess.run(
         command,

@@ -30,7 +30,10 @@ class LocalPort(Port):
         self.here, self.there = folder / "source", folder / "destination"
         self.pool: MoverPool | None = None
         with self.database.begin() as tx:
-            for number, path in ((self.job.source_connection, self.here), (self.job.destination_connection, self.there)):
+            for number, path in (
+                (self.job.source_connection, self.here),
+                (self.job.destination_connection, self.there),
+            ):
                 connections.change(tx, number or "", platform="fs", settings={"path": str(path)})
 
     def start(self, threads: int = 2) -> Engine:

@@ -37,9 +37,7 @@ def test_publish_mirrors_and_deletes_what_the_source_lacks(port: Port) -> None:
 def test_copy_with_mirror_repeats_a_delete_and_nothing_else(port: Port) -> None:
     tree(WORLD, port.source)
     port.start()
-    chosen = policies(
-        TransferType.COPY, delete_propagation=DeletePropagation.MIRROR, max_delete_percent=100.0
-    )
+    chosen = policies(TransferType.COPY, delete_propagation=DeletePropagation.MIRROR, max_delete_percent=100.0)
     port.run(chosen)
     tree("mine.txt 9b v1", port.destination)
     port.source.delete("folder/deep/c.txt")

@@ -115,12 +115,15 @@ def test_changed_added_and_removed_files_are_found(world) -> None:
     tree("sub/c.txt 11b v2\nsub/new.txt 1b v1\nother/x.txt 2b v1", one.source)
     one.source.delete("b.txt")
     outcome = one.run()
-    assert outcome.reasons().items() >= {
-        "sub/c.txt": "changed_at_source",
-        "sub/new.txt": "new_at_source",
-        "other/x.txt": "new_at_source",
-        "b.txt": "deleted_at_source",
-    }.items()
+    assert (
+        outcome.reasons().items()
+        >= {
+            "sub/c.txt": "changed_at_source",
+            "sub/new.txt": "new_at_source",
+            "other/x.txt": "new_at_source",
+            "b.txt": "deleted_at_source",
+        }.items()
+    )
     assert outcome.deletes == [("destination", "b.txt")]
     assert one.differences() == []
     assert one.run().wrote == 0

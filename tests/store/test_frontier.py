@@ -8,7 +8,9 @@ from tallyport.store.database import Database
 def queue_visits(database: Database, execution: Execution, count: int) -> None:
     with database.begin() as tx:
         frontier.add_visits(
-            tx, database, [(n, execution.id, n, b"p%d" % n, b"p%d" % n, True, False, "", None) for n in range(1, count + 1)]
+            tx,
+            database,
+            [(n, execution.id, n, b"p%d" % n, b"p%d" % n, True, False, "", None) for n in range(1, count + 1)],
         )
 
 

@@ -32,6 +32,9 @@ class Precondition(NamedTuple):
     entry: Entry | None = None  # still this very entry
 
 
+ANYTHING = Precondition()  # whatever is there
+
+
 @runtime_checkable
 class Connector(Protocol):
     """What every platform can do."""
@@ -48,7 +51,7 @@ class Connector(Protocol):
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         """Open the content from ``offset``; chunks of any size up to 1 MiB."""
 
-    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = Precondition()) -> Entry:
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         """Store content; invisible until complete, all or nothing. Gives the entry as stored."""
 
     def make_container(self, path: str, facts: Facts) -> Entry:
@@ -89,9 +92,9 @@ class Hashes(Protocol):
 class Links(Protocol):
     """Knows symlinks and hard links."""
 
-    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = Precondition()) -> Entry: ...
+    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry: ...
 
-    def make_hard_link(self, path: str, existing: str, *, when: Precondition = Precondition()) -> Entry: ...
+    def make_hard_link(self, path: str, existing: str, *, when: Precondition = ANYTHING) -> Entry: ...
 
 
 @runtime_checkable

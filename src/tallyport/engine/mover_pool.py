@@ -23,16 +23,12 @@ from typing import Any, Protocol
 from tallyport.engine.mover import SLOTS, Bench, Work, frame, pack
 from tallyport.engine.work import TaskReport, Terms, VisitReport, VisitWork
 
-KnownCallback = Callable[
-    [int, str, int], Sequence[tuple[Any, ...]]
-]  # visit id, after this name, at most so many
+KnownCallback = Callable[[int, str, int], Sequence[tuple[Any, ...]]]  # visit id, after this name, at most so many
 Event = tuple[Any, ...]
 """``("report", VisitReport)``, ``("task", TaskReport)``, then ``("done", group id)`` or ``("lost", group id, why)``."""
 
 DEPTH = 2  # groups at a mover: one under way, one waiting in the pipe
-_STARTS_IN_VAIN = (
-    3  # movers that ended before they did anything, in a row: something is wrong with all of them
-)
+_STARTS_IN_VAIN = 3  # movers that ended before they did anything, in a row: something is wrong with all of them
 
 
 class Crew(Protocol):
@@ -97,9 +93,7 @@ class _Group:
 class _Mover:
     """One process with the two threads that talk to it."""
 
-    def __init__(
-        self, pool: "MoverPool", process: "subprocess.Popen[bytes]", inlet: int, outlet: int
-    ) -> None:
+    def __init__(self, pool: "MoverPool", process: "subprocess.Popen[bytes]", inlet: int, outlet: int) -> None:
         self.pool = pool
         self.process = process
         self.inlet = inlet  # we write
@@ -204,9 +198,7 @@ class MoverPool:
         group = _Group(next(self._numbers), terms, works, known, reports, slot)
         with self._lock:
             if self._closed or not self._movers:
-                reports.put(
-                    ("lost", group.id, "the movers are closed" if self._closed else "no mover can be started")
-                )
+                reports.put(("lost", group.id, "the movers are closed" if self._closed else "no mover can be started"))
             else:
                 self._backlog.append(group)
                 self._deal()

@@ -194,9 +194,7 @@ def task_error(task_id: int, error: TallyportError) -> TaskReport:
     return TaskReport(task_id, error=(str(error.kind), error.message))
 
 
-def item_done(
-    item: tuple[Any, ...], entry: Entry, *, content: bytes | None, level: int, moved: int
-) -> tuple[Any, ...]:
+def item_done(item: tuple[Any, ...], entry: Entry, *, content: bytes | None, level: int, moved: int) -> tuple[Any, ...]:
     """Give a pending item its end: it stands at the destination as ``entry``."""
     name, kind, _, reason, item_id, _, s_size, s_modified, s_tag = item[:9]
     d_name, processing = item[15], item[16]

@@ -215,9 +215,7 @@ class LocalPassage:
                     self.prove(d_fd, d_name, content)
         except TallyportError as error:
             return task_error(work.task_id, error)
-        return TaskReport(
-            work.task_id, item_done(work.item, entry, content=content, level=self.level, moved=work.size)
-        )
+        return TaskReport(work.task_id, item_done(work.item, entry, content=content, level=self.level, moved=work.size))
 
     def link(self, work: LinkWork) -> list[TaskReport]:
         reports: dict[int, TaskReport] = {}
@@ -519,13 +517,9 @@ class LocalCrossing:
             ticket = (ticket, to_fd, name)
         facts = passage.facts_of(entry)
         if entry.kind is _FILE:
-            self._landing.copy(
-                from_fd, entry, to_fd, name, facts=facts, replaces=replaces, new=is_new, ticket=ticket
-            )
+            self._landing.copy(from_fd, entry, to_fd, name, facts=facts, replaces=replaces, new=is_new, ticket=ticket)
         else:
-            self._landing.symlink(
-                entry, to_fd, name, facts=facts, replaces=replaces, new=is_new, ticket=ticket
-            )
+            self._landing.symlink(entry, to_fd, name, facts=facts, replaces=replaces, new=is_new, ticket=ticket)
 
     def make(self, to: Side, entry: Entry, name: str) -> Entry:
         fd = self._ready(to)
@@ -614,9 +608,7 @@ class LocalListing:
                 names = [name for name, _ in rows]
                 names.extend(item.name for item in found)
                 rows = []
-                self._names = sorted(
-                    (name for name in names if not name.startswith(TEMPORARY)), key=os.fsencode
-                )
+                self._names = sorted((name for name in names if not name.startswith(TEMPORARY)), key=os.fsencode)
                 self.count = len(self._names)
         rows.sort()
         first = bisect_left(rows, (TEMPORARY,))
@@ -750,9 +742,7 @@ def _still(s_fd: int, name: str, expected: Fingerprint) -> Entry:
     if entry is None:
         raise refusal(ErrorKind.NOT_FOUND, "read", name, "it vanished since it was listed", _SOURCE)
     if not same(entry, expected) or entry.kind is not _FILE:
-        raise refusal(
-            ErrorKind.CHANGED_DURING_COPY, "read", name, "it changed since it was listed", _SOURCE
-        )
+        raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", name, "it changed since it was listed", _SOURCE)
     return entry
 
 

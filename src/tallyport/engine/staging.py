@@ -165,9 +165,7 @@ class Stage:
         """Put the folder in the place of the empty one."""
         with translate("show the folder", self._name):
             try:
-                os.rename(
-                    self._stage_name, self._name, src_dir_fd=self.parent_fd, dst_dir_fd=self.parent_fd
-                )
+                os.rename(self._stage_name, self._name, src_dir_fd=self.parent_fd, dst_dir_fd=self.parent_fd)
             except OSError as error:
                 if error.errno not in _TAKEN:
                     raise

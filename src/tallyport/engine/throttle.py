@@ -62,7 +62,5 @@ class Throttle:
 
 def throttles(policies: Policies, *, share: int, started: int) -> list[Throttle]:
     """Give the throttles that content passes on its way: none where the job has no limit."""
-    limits = [
-        limit for limit in (policies.download, policies.upload) if limit.bytes_per_second or limit.windows
-    ]
+    limits = [limit for limit in (policies.download, policies.upload) if limit.bytes_per_second or limit.windows]
     return [Throttle(limit, share=max(1, share), started=started / 1e9) for limit in limits]

@@ -80,9 +80,7 @@ class StreamPassage:
 
     has_parts = False
 
-    def __init__(
-        self, source: Connector, destination: Connector, *, policies: Policies, token: str
-    ) -> None:
+    def __init__(self, source: Connector, destination: Connector, *, policies: Policies, token: str) -> None:
         self.source = source
         self.destination = destination
         self.source_limits = source.limits
@@ -334,9 +332,7 @@ class StreamCrossing:
         outcome: Landed | TallyportError
         try:
             self._ready(to)
-            outcome = self._passage.carry(
-                to, self._path(to.other, entry.name), entry, self._path(to, name), replaces
-            )
+            outcome = self._passage.carry(to, self._path(to.other, entry.name), entry, self._path(to, name), replaces)
         except TallyportError as error:
             outcome = error
         self._passage.landed(ticket, outcome)

@@ -416,9 +416,7 @@ class Round:
         listing = visit.listing = crossing.listing(_SOURCE)
         most = self._policies.max_items_per_container
         if most is not None and listing.count > most:
-            visit.too_many = (
-                f"{listing.count} items, and a container may have {most} (max_items_per_container)"
-            )
+            visit.too_many = f"{listing.count} items, and a container may have {most} (max_items_per_container)"
             return
         is_trusted = self._rules.trusts_baseline and not (work.full or work.resumed or work.gone)
         if is_trusted and work.signature is not None and self._is_as_signed(visit, listing, work.signature):
@@ -476,9 +474,7 @@ class Round:
             source = visit.crossing.look(_SOURCE, name)
             self._look_at(visit, name, d_name, source, visit.crossing.look(_DESTINATION, d_name), True, row)
 
-    def _scan_page(
-        self, visit: _Open, page: list[Entry], rows: dict[str, Known], destination: Nothing
-    ) -> None:
+    def _scan_page(self, visit: _Open, page: list[Entry], rows: dict[str, Known], destination: Nothing) -> None:
         """Decide on the entries of one page and on the rows that have none. The loop that everything waits for."""
         stopped, passage, throttles = self._stopped, self._passage, self._throttles
         carry = visit.crossing.carry
@@ -736,13 +732,9 @@ class Round:
             status, attempts = _RETRY, _attempts(row)  # a person may put it right before the real run
         facts = row[5:12] if row is not None else _NOTHING_KNOWN
         item_id, d_name = (row.item_id, row.d_name) if row is not None else (0, None)
-        visit.items.append(
-            (name, kind, status, reason, item_id, attempts, *facts, 0, 0, d_name, "", message, 0)
-        )
+        visit.items.append((name, kind, status, reason, item_id, attempts, *facts, 0, 0, d_name, "", message, 0))
 
-    def _failed(
-        self, visit: _Open, name: str, entry: Entry | None, row: Known | None, error: TallyportError
-    ) -> None:
+    def _failed(self, visit: _Open, name: str, entry: Entry | None, row: Known | None, error: TallyportError) -> None:
         """Write down an item that could not be carried."""
         status, attempts = failed(_attempts(row), error.kind, max_attempts=self._rules.max_attempts)
         self._left(visit, name, entry, row, int(status), attempts, str(error.kind), error.message)
@@ -856,9 +848,7 @@ class Round:
         """Leave work for a task of its own. The item's row comes with it, not among the items."""
         device, inode = entry.link_id if task == "link" and entry.link_id else (0, 0)
         visit.is_clean = False
-        visit.deferred.append(
-            (task, item[0], item[1], entry.size, device, inode, item, replaces, reason or item[3])
-        )
+        visit.deferred.append((task, item[0], item[1], entry.size, device, inode, item, replaces, reason or item[3]))
 
     def _done(self, visit: _Open, item: Row, source: Entry | None) -> None:
         """Write down a settled item; where the job empties the source, have the source's go as well."""
@@ -989,9 +979,7 @@ class Round:
             visit.wrote = True
             self._settled(visit, name, d_name, here, destination, row, str(reason), content=content, wrote=2)
 
-    def _make(
-        self, visit: _Open, action: MakeContainer, pair: Pair, name: str, d_name: str, row: Known | None
-    ) -> None:
+    def _make(self, visit: _Open, action: MakeContainer, pair: Pair, name: str, d_name: str, row: Known | None) -> None:
         """Make a container, to be visited."""
         to = action.to
         entry = pair.source if to is _DESTINATION else pair.destination
@@ -1164,7 +1152,5 @@ def _known_hash(pair: Pair) -> bytes | None:
     return None
 
 
-def _ended_early(
-    work: VisitWork, *, halted: str | None = None, error: tuple[str, str] | None = None
-) -> VisitReport:
+def _ended_early(work: VisitWork, *, halted: str | None = None, error: tuple[str, str] | None = None) -> VisitReport:
     return VisitReport(work.visit_id, (), (), (), 0, 0, True, None, error, halted)

@@ -27,7 +27,7 @@ _FIRST = -2_300_000_000_000_000_000  # before 1900: no file system writes such a
 
 
 def time_in(nanoseconds: int | None) -> int | None:
-    """Give a file's time as a column holds it: one beyond the year 2262 wraps round, and comes back by :func:`time_out`."""
+    """Give a file's time as a column holds it; one beyond the year 2262 wraps round, and time_out brings it back."""
     return nanoseconds if nanoseconds is None or nanoseconds <= LAST_TIME else nanoseconds - (1 << 64)
 
 

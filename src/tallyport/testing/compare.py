@@ -124,9 +124,7 @@ class Comparison:
         elif a.st_rdev != b.st_rdev:
             yield f"{path!a}: another device"
 
-    def files(
-        self, path: str, name: str, a_fd: int, b_fd: int, a: os.stat_result, b: os.stat_result
-    ) -> Iterator[str]:
+    def files(self, path: str, name: str, a_fd: int, b_fd: int, a: os.stat_result, b: os.stat_result) -> Iterator[str]:
         """Yield how two regular files differ."""
         if self.links:
             yield from self.hard_links(path, a, b)
@@ -216,9 +214,7 @@ def leftovers(root: str, prefix: str = ".tallyport-") -> list[str]:
     found = []
     for folder, folders, files in os.walk(root):
         found += [
-            os.path.relpath(os.path.join(folder, name), root)
-            for name in [*folders, *files]
-            if name.startswith(prefix)
+            os.path.relpath(os.path.join(folder, name), root) for name in [*folders, *files] if name.startswith(prefix)
         ]
     return sorted(found)
 
