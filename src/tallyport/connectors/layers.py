@@ -20,6 +20,7 @@ from functools import cache
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from tallyport.connectors.protocol import (
+    ANYTHING,
     Connector,
     Facts,
     Hashes,
@@ -36,8 +37,6 @@ from tallyport.domain.paths import display
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_ANYTHING = Precondition()
 
 
 class Layer:
@@ -80,7 +79,7 @@ class Layer:
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         return self._reading(path, offset, length)
 
-    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         return self._call("write", self.inner.write, path, self._sent(path, content), facts, when=when)
 
     def make_container(self, path: str, facts: Facts) -> Entry:
@@ -109,10 +108,10 @@ class _Hashing(Layer):
 
 
 class _Linking(Layer):
-    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
+    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         return self._call("make_symlink", cast(Links, self.inner).make_symlink, path, target, facts, when=when)
 
-    def make_hard_link(self, path: str, existing: str, *, when: Precondition = _ANYTHING) -> Entry:
+    def make_hard_link(self, path: str, existing: str, *, when: Precondition = ANYTHING) -> Entry:
         return self._call("make_hard_link", cast(Links, self.inner).make_hard_link, path, existing, when=when)
 
 
@@ -598,7 +597,7 @@ class Faulty(Layer):
         self._fail(fault, operation, path)
         return result
 
-    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         fault = self._due("write", path)
         if fault is None or fault.effective:
             entry = self.inner.write(path, content, facts, when=when)

@@ -40,13 +40,11 @@ from tallyport.connectors.local_folders import (
     sweep,
     unlink_quietly,
 )
-from tallyport.connectors.protocol import Facts, Precondition
+from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
 from tallyport.domain.capabilities import Durability, Limits
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, display, segments, split
-
-_ANYTHING = Precondition()
 
 
 def _wrong_path(path: str) -> str | None:
@@ -128,7 +126,7 @@ class Local:
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         return self._reading(path, offset, length)
 
-    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         with self._beside(path, "write", foreign=True) as (d_fd, name):
             check(name)
             temporary = self._temporary()
@@ -201,7 +199,7 @@ class Local:
         with self._beside(path, "hash") as (fd, name):
             return hash_file(fd, name)
 
-    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
+    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         with self._beside(path, "link") as (d_fd, name):
             check(name)
             temporary = self._temporary()
@@ -214,7 +212,7 @@ class Local:
                 raise
             return _standing(d_fd, name)
 
-    def make_hard_link(self, path: str, existing: str, *, when: Precondition = _ANYTHING) -> Entry:
+    def make_hard_link(self, path: str, existing: str, *, when: Precondition = ANYTHING) -> Entry:
         with self._beside(path, "link") as (d_fd, name), self._beside(existing, "link") as (from_fd, old):
             check(name)
             entry = entry_at(from_fd, old)

@@ -20,15 +20,13 @@ from functools import cache
 from typing import Any, NamedTuple, Self, cast
 
 from tallyport.connectors import hashing
-from tallyport.connectors.protocol import Facts, Precondition
+from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, check_segment, display, join, segments, split, to_bytes
 
 CHUNK = 1024 * 1024
-
-_ANYTHING = Precondition()
 
 
 def _not_negative(value: int | float) -> str | None:
@@ -135,7 +133,7 @@ class Memory:
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         return self._reading(path, offset, length)
 
-    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         self._begin_change("write", path)
         with self._tree.lock:
             self._place(path, "write")
@@ -214,7 +212,7 @@ class Memory:
             content = node.content
         return _content_hash(content)
 
-    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = _ANYTHING) -> Entry:
+    def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         self._begin_change("link", path)
         if not self.settings.symlinks:
             raise _error(ErrorKind.UNSUPPORTED, "link", path, "the platform has no symlinks")
@@ -225,7 +223,7 @@ class Memory:
                 node.mode = 0o777
             return self._put("link", path, node, when)
 
-    def make_hard_link(self, path: str, existing: str, *, when: Precondition = _ANYTHING) -> Entry:
+    def make_hard_link(self, path: str, existing: str, *, when: Precondition = ANYTHING) -> Entry:
         self._begin_change("link", path)
         if not self.settings.hard_links:
             raise _error(ErrorKind.UNSUPPORTED, "link", path, "the platform has no hard links")

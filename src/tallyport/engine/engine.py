@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import traceback
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tallyport.connectors.opening import open_connection
@@ -31,6 +32,7 @@ from tallyport.engine.tally import Scene
 from tallyport.engine.work import Terms
 from tallyport.store import audit, connections, executions, frontier, jobs
 from tallyport.store.database import Database
+from tallyport.store.frontier import BatchRow
 from tallyport.store.ids import Ids
 
 log = logging.getLogger("tallyport.engine")
@@ -97,10 +99,16 @@ class Engine:
     # -- overseeing --------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        with self._database.begin() as tx:
-            start_due(tx)
-        with contextlib.suppress(Exception):
+        """Every few seconds: start what is due, hand over again what a dispatcher may have lost."""
+        try:
+            with self._database.begin() as tx:
+                start_due(tx)
+            with self._database.read() as tx:
+                ready = [batch for batch in frontier.open_batches(tx) if batch.state == "ready"]
+            self._hand_over(ready)
             self._dispatcher.purge()
+        except Exception:  # the top of a thread: the next tick looks again
+            log.exception("tick.failed")
         self._wake.set()
 
     def _oversee(self) -> None:
@@ -141,11 +149,13 @@ class Engine:
             self._clean(current, job)
             with self._database.begin(durable=True) as tx:
                 plan_next(tx, job.id)
-        if step.batches:
-            self._dispatcher.submit(
-                TaskRef(f"batch-{batch.id}-e{batch.epoch}", batch.queue, batch.id, batch.epoch)
-                for batch in step.batches
-            )
+        self._hand_over(step.batches)
+
+    def _hand_over(self, batches: Iterable[BatchRow]) -> None:
+        """Submit batches; one that is out already stays as it is, since its task has the same id."""
+        self._dispatcher.submit(
+            TaskRef(f"batch-{batch.id}-e{batch.epoch}", batch.queue, batch.id, batch.epoch) for batch in batches
+        )
 
     def _begin(self, execution_id: int, job: Job) -> bool:
         """Check both sides, then queue the first visits; False when the execution could not start."""
