@@ -109,7 +109,7 @@ def test_an_agents_job_follows_its_own_rows(shared: World, call: Call, state: St
         assert shared.stored(job_id) == before
 
 
-@pytest.mark.parametrize("state", [State.CREATED, *FINAL])
+@pytest.mark.parametrize("state", [State.CREATED, *sorted(FINAL)])
 def test_start_makes_a_new_execution_where_none_is_under_way(shared: World, state: State) -> None:
     job_id = in_state(shared, state)
     before = shared.stored(job_id).execution_id

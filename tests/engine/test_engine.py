@@ -8,6 +8,7 @@ import pytest
 
 from tallyport.domain.items import Status
 from tallyport.domain.policies import FailurePolicy
+from tallyport.engine.batch import Batch
 from tallyport.store import failures, frontier, items, jobs
 from tallyport.testing.worlds import differences, picture, tree
 from tests.engine.conftest import Port, copy
@@ -237,12 +238,10 @@ def test_totals_equal_the_rows(port: Port) -> None:
 
 
 def test_batches_never_run_more_than_the_credit_window(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tallyport.engine import engine as module
-
     running = 0
     most = 0
     lock = threading.Lock()
-    real = module.Batch.run
+    real = Batch.run
 
     def counted(self: Any) -> Any:
         nonlocal running, most
@@ -255,7 +254,7 @@ def test_batches_never_run_more_than_the_credit_window(port: Port, monkeypatch: 
             with lock:
                 running -= 1
 
-    monkeypatch.setattr(module.Batch, "run", counted)
+    monkeypatch.setattr(Batch, "run", counted)
     tree(many(40, 3), port.source)
     port.slow(1, delay=0.001)
     port.start(threads=4)

@@ -31,9 +31,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tallyport.connectors.hashing import digest
+from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.rules import rules_for
-from tallyport.engine.passage import open_passage
+from tallyport.engine.passage import Passage, open_passage
 from tallyport.engine.scan import KnownRows
 from tallyport.engine.throttle import throttles
 from tallyport.engine.visit import Orders, work_round
@@ -77,22 +78,32 @@ class Bench:
 
     def __init__(self, terms: Terms, *, share: int) -> None:
         self.terms = terms
+        self._share = share
+        self._passage: Passage | None = None
+        self._orders: Orders | None = None
+
+    def _open(self) -> tuple[Passage, Orders]:
+        """Open both connections at the first use, and again after an error of ours."""
+        if self._passage is not None and self._orders is not None:
+            return self._passage, self._orders
+        terms = self.terms
         policies = policies_from_json(terms.policies)
-        self._passage = open_passage(terms, policies)
+        passage = self._passage = open_passage(terms, policies)
         rules = rules_for(
             policies,
-            self._passage.source_limits,
-            self._passage.destination_limits,
+            passage.source_limits,
+            passage.destination_limits,
             started=terms.started,
             first_run=terms.first_run,
         )
         self._orders = Orders(
             policies,
             rules,
-            terms.part_size if self._passage.has_parts else 1 << 62,
+            terms.part_size if passage.has_parts else 1 << 62,
             salt=digest(f"{terms.policies} {terms.source} {terms.destination}".encode("utf-8", "surrogatepass")),
-            throttles=throttles(policies, share=share, started=terms.started),
+            throttles=throttles(policies, share=self._share, started=terms.started),
         )
+        return passage, self._orders
 
     def work(
         self,
@@ -104,22 +115,31 @@ class Bench:
         stopped: Callable[[], bool],
     ) -> None:
         """Work a group: its visits share their settlements, its tasks come after them."""
+        try:
+            passage, orders = self._open()
+        except TallyportError as error:
+            _refuse(works, error, report, task)
+            return
         visits = [work for work in works if type(work) is VisitWork]
-        if visits:
-            work_round(visits, self._passage, self._orders, known, report, stopped)
-        for work in works:
-            if type(work) is not VisitWork:
-                for said in self._task(work, stopped):
-                    task(said)
+        try:
+            if visits:
+                work_round(visits, passage, orders, known, report, stopped)
+            for work in works:
+                if type(work) is not VisitWork:
+                    for said in self._task(passage, orders, work, stopped):
+                        task(said)
+        except BaseException:
+            self.close()  # what is unsettled there belongs to nobody any more
+            raise
 
-    def _task(self, work: Work, stopped: Callable[[], bool]) -> Sequence[TaskReport]:
-        passage = self._passage
+    def _task(
+        self, passage: Passage, orders: Orders, work: Work, stopped: Callable[[], bool]
+    ) -> Sequence[TaskReport]:
         if stopped():
-            numbers = work.task_ids if isinstance(work, LinkWork) else (work.task_id,)  # type: ignore[union-attr]
-            return [TaskReport(number, halted="stopped") for number in numbers]
+            return [TaskReport(number, halted="stopped") for number in _numbers(work)]
         match work:
             case PartWork():
-                for throttle in self._orders.throttles:
+                for throttle in orders.throttles:
                     throttle.take(work.length, stopped)
                 return (passage.part(work, stopped),)
             case FinishWork():
@@ -134,8 +154,37 @@ class Bench:
                 raise AssertionError(f"no way to do {work}")
 
     def close(self) -> None:
-        """Let go of both connections."""
-        self._passage.close()
+        """Let go of both connections; they are opened again when they are needed."""
+        passage, self._passage = self._passage, None
+        if passage is not None:
+            passage.close()
+
+
+def _numbers(work: Work) -> tuple[int, ...]:
+    match work:
+        case VisitWork():
+            return (work.visit_id,)
+        case LinkWork():
+            return work.task_ids
+        case _:
+            return (work.task_id,)
+
+
+def _refuse(
+    works: Sequence[Work],
+    error: TallyportError,
+    report: Callable[[VisitReport], None],
+    task: Callable[[TaskReport], None],
+) -> None:
+    """Give back a group whose connections cannot be opened: to be tried again once they are there."""
+    is_theirs = REMEDIES[error.kind][0] is Scope.CONNECTION
+    halted = str(error.kind if is_theirs else ErrorKind.UNAVAILABLE)
+    for work in works:
+        if type(work) is VisitWork:
+            report(VisitReport(work.visit_id, (), (), (), 0, 0, True, halted=halted))
+        else:
+            for number in _numbers(work):
+                task(TaskReport(number, error=(str(error.kind), error.message), halted=halted))
 
 
 class Mover:

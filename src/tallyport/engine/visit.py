@@ -45,6 +45,7 @@ REPORT = 1_000  # items of one report, about
 DECISIONS = 6  # on one item at one time, each with a fact more
 TRIES = 3  # of a file that changes while it is read, or whose place is taken meanwhile
 OPEN = 64  # visits that wait for one settlement, each with its descriptors
+WAITING = 256  # items of one visit that wait for their settlement
 PATIENCE = 1.0  # seconds that something carried may wait for its settlement
 
 _FILE, _CONTAINER, _SYMLINK = int(Kind.FILE), int(Kind.CONTAINER), int(Kind.SYMLINK)
@@ -99,9 +100,12 @@ def work_round(
 ) -> None:
     """Work visits one after the other; each ends with exactly one report with ``last``."""
     one = Round(passage, orders, known, emit, stopped)
-    for visit in visits:
-        one.visit(visit)
-    one.settle()
+    try:
+        for visit in visits:
+            one.visit(visit)
+        one.settle()
+    finally:
+        one.close()
 
 
 class _Ticket:
@@ -202,7 +206,7 @@ class Round:
         self._stopped = stopped
         self._open: list[_Open] = []
         self._halted: str | None = None
-        self._settled_at = monotonic()
+        self._due = monotonic() + PATIENCE  # when what was carried is settled at the latest
         self._is_dry = orders.policies.simulation
         self._plain = plain_size(orders)
         self._rests = _rests(orders.rules)
@@ -240,13 +244,18 @@ class Round:
         if not visit.waiting and not visit.wrote:
             self._open.remove(visit)
             self._end([visit])
-        elif self._passage.full or len(self._open) >= OPEN or monotonic() - self._settled_at > PATIENCE:
+        elif self._passage.full or len(self._open) >= OPEN or monotonic() > self._due:
             self.settle()
+
+    def close(self) -> None:
+        """Let go of the containers that an error of ours left open."""
+        for visit in self._open:
+            visit.crossing.close()
 
     def settle(self) -> None:
         """Make what was carried count, and end the visits that wait for nothing more."""
         self._take_outcomes()
-        self._settled_at = monotonic()
+        self._due = monotonic() + PATIENCE
         ended = [visit for visit in self._open if visit.scanned]
         if ended:
             self._open = [visit for visit in self._open if not visit.scanned]
@@ -255,9 +264,18 @@ class Round:
             if len(visit.items) + len(visit.deferred) >= REPORT:
                 self._report(visit)
 
-    def _take_outcomes(self) -> None:
-        """Sync what waits and note what came of each item, of whichever visit."""
-        while outcomes := self._passage.settle():
+    def _take_outcomes(self) -> TallyportError | None:
+        """Sync what waits and note what came of each item, of whichever visit; gives why that could not be done."""
+        while True:
+            try:
+                outcomes = self._passage.settle()
+            except TallyportError as error:  # what was carried may be there, but nobody can say that it stays
+                for visit in self._open:
+                    visit.waiting = 0
+                    self._give_up(visit, error)
+                return error
+            if not outcomes:
+                return None
             for ticket, outcome in outcomes:
                 if type(ticket) is _Open:
                     self._filled(ticket, outcome)
@@ -290,7 +308,11 @@ class Round:
             wrote = wrote or visit.wrote
             sealed.append((visit, container))
         if wrote:
-            self._take_outcomes()  # this syncs what was sealed, and may land what other visits wait for
+            # This syncs what was sealed, and may land what other visits wait for.
+            unsynced = self._take_outcomes()
+            if unsynced is not None:
+                for visit in ended:
+                    self._give_up(visit, unsynced)
         for visit, container in sealed:
             self._report(visit, container, last=True)
             visit.crossing.close()
@@ -508,8 +530,8 @@ class Round:
                             replaces=None,
                             ticket=_Ticket(visit, entry, name, None, new, name, _DESTINATION, "", 0),
                         )
-                        if passage.full:
-                            self.settle()
+                        if passage.full or visit.waiting >= WAITING or monotonic() > self._due:
+                            self._settle_midway()
                         continue
                     d_name = name
                     if self._key is not None:
@@ -548,8 +570,6 @@ class Round:
                         continue
                 there, seen = take(d_name)
                 self._look_at(visit, name, d_name, entry, there, seen, row)
-                if passage.full:
-                    self.settle()
         finally:
             visit.s_files += s_files
             visit.s_bytes += s_bytes
@@ -611,7 +631,32 @@ class Round:
         destination: Entry | None,
         seen: bool,
         row: Known | None,
-        tries: int = 0,
+    ) -> None:
+        """Decide on one item and do it; settle when that is due."""
+        self._do(visit, name, d_name, source, destination, seen, row, 0)
+        if (
+            self._passage.full
+            or visit.waiting >= WAITING
+            or len(visit.items) + len(visit.deferred) >= REPORT
+            or (visit.waiting and monotonic() > self._due)
+        ):
+            self._settle_midway()
+
+    def _settle_midway(self) -> None:
+        self.settle()
+        if self._halted is not None:
+            raise _Halt(self._halted)
+
+    def _do(
+        self,
+        visit: _Open,
+        name: str,
+        d_name: str,
+        source: Entry | None,
+        destination: Entry | None,
+        seen: bool,
+        row: Known | None,
+        tries: int,
     ) -> None:
         """Decide on one item and do it, or write down why not."""
         try:
@@ -621,10 +666,6 @@ class Round:
             if REMEDIES[error.kind][0] is Scope.CONNECTION:
                 raise
             self._failed(visit, name, source or destination, row, error)
-        if len(visit.items) + len(visit.deferred) >= REPORT and not visit.waiting:
-            self.settle()
-        if self._halted is not None:
-            raise _Halt(self._halted)
 
     def _decide(
         self,
@@ -956,10 +997,12 @@ class Round:
                 gone = TallyportError(ErrorKind.NOT_FOUND, f"{display(ticket.name)} vanished while it was carried")
                 self._failed(visit, ticket.name, ticket.entry, ticket.row, gone)
                 return
+            self._do(visit, ticket.name, ticket.d_name, source, there, True, ticket.row, ticket.tries + 1)
         except TallyportError as worse:
-            self._failed(visit, ticket.name, ticket.entry, ticket.row, worse)
-            return
-        self._look_at(visit, ticket.name, ticket.d_name, source, there, True, ticket.row, ticket.tries + 1)
+            if REMEDIES[worse.kind][0] is Scope.CONNECTION:
+                visit.halted = self._halted = str(worse.kind)
+            else:
+                self._failed(visit, ticket.name, ticket.entry, ticket.row, worse)
 
     def _stamp(
         self, visit: _Open, to: Side, reason: Reason, pair: Pair, name: str, d_name: str, row: Known | None
