@@ -74,8 +74,10 @@ def test_one_shot(place, data, source, chance, whole_group, policies):
         prepared_destination(place)
         first = product_command("copy", tree, os.path.join(place, "destination"), "-q", *policies)
         for attempt in range(KILLS_A_ROUND):
-            moment = chance.uniform(0.05, quick * 0.9)
-            command = first if attempt == 0 or not runs(data) else resume(data)
+            moment = chance.uniform(0.05, quick * (0.9 if attempt == 0 else 0.5))
+            command = following(data, first)
+            if command is None:
+                break
             with open(os.path.join(place, "last.log"), "wb") as log:
                 fate = faults.killed_after(
                     command, moment, env=product.environment(data), whole_group=whole_group, stderr=log
@@ -84,8 +86,8 @@ def test_one_shot(place, data, source, chance, whole_group, policies):
             if fate.status == DONE:
                 break
             assert fate.was_killed, f"ended with {fate.status}: {said(place)}"
-        if fate.was_killed:
-            last = resume(data) if runs(data) else first
+        last = following(data, first)
+        if last is not None:
             fate = faults.killed_after(last, 240, env=product.environment(data))
             assert fate.status == DONE, f"the last resume ended with {fate}"
         check(place, data, tree, made, faithful=policies is product.FAITHFUL)
@@ -136,16 +138,19 @@ def product_command(*arguments: str) -> list[str]:
     return [*product.PROGRAM, *arguments]
 
 
-def runs(data: str) -> list[int]:
-    """Give the executions the ledger knows, newest first; none when there is no ledger yet."""
+def following(data: str, first: list[str]) -> list[str] | None:
+    """Give the command that goes on: the first one where no run was begun, a resume, or None when it is over.
+
+    A run may have ended just before the process was killed on its way out.
+    """
     try:
-        return [number for (number,) in product.rows(data, "SELECT id FROM executions ORDER BY id DESC")]
+        found = product.rows(data, "SELECT id, ended_at FROM executions ORDER BY id DESC LIMIT 1")
     except (AssertionError, FileNotFoundError):
-        return []
-
-
-def resume(data: str) -> list[str]:
-    return product_command("runs", "resume", str(runs(data)[0]), "-q")
+        found = []  # there is no ledger yet
+    if not found:
+        return first
+    ((number, ended),) = found
+    return None if ended else product_command("runs", "resume", str(number), "-q")
 
 
 def said(place: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from tallyport.testing import compare, faults, trees
 from tests.acceptance import product
 
+FILES = 8_000
 # Seconds from the start of the process to the first item carried. Where a million rows are tried nothing else
 # should run; the short version stands beside other tests on a busy machine.
 LIMIT = {100_000: 10.0, 1_000_000: 5.0}
@@ -25,16 +26,16 @@ LIMIT = {100_000: 10.0, 1_000_000: 5.0}
 def test_a_restart_goes_on_within_seconds(place, data, count, how):
     """A killed run with a million rows in its ledger carries its next item within five seconds."""
     source, destination = os.path.join(place, "source"), os.path.join(place, "destination")
-    trees.bench_tree(source, files=12_000, folders=600)
+    trees.bench_tree(source, files=FILES, folders=FILES // 20)
     begun = faults.spawn(
         [*product.PROGRAM, "copy", source, destination, "-q", *product.FAITHFUL],
         env=product.environment(data),
     )
-    assert faults.wait_until(lambda: files_in(destination) > 500, 60)
+    assert faults.wait_until(lambda: files_in(destination) > FILES // 20, 60)
     faults.kill(begun)
     add_rows(data, count)
     before = files_in(destination)
-    assert before < 11_000, "the run was over before it was killed"
+    assert before < FILES * 9 // 10, "the run was over before it was killed"
 
     start = time.monotonic()
     if how == "one-shot":
@@ -47,7 +48,7 @@ def test_a_restart_goes_on_within_seconds(place, data, count, how):
     try:
         assert faults.wait_until(lambda: files_in(destination) > before, 60), "nothing went on"
         seconds = time.monotonic() - start
-        assert faults.wait_until(lambda: files_in(destination) == 12_000, 120)
+        assert faults.wait_until(lambda: files_in(destination) == FILES, 120)
         if how == "one-shot":
             assert program.wait(60) == 0
     finally:

@@ -292,7 +292,7 @@ class Desk:
         if deferred.task == "link":
             self.links.setdefault((deferred.device, deferred.inode), []).append((visit.visit_id, deferred))
         elif deferred.task == "big":
-            temporary = f".tallyport-{'token7'}.part-{self.new_id()}"
+            temporary = f".tallyport-token7p-{self.new_id():x}"
             big = self.new_id()
             self.parts[big] = {}
             offsets = range(0, deferred.size, self.part_size)

@@ -12,7 +12,7 @@ import pytest
 
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.policies import Policies, TransferType
-from tallyport.engine import passage, passage_local, scan, staging
+from tallyport.engine import listing_local, passage, passage_local, scan, staging
 from tallyport.engine.mover_pool import ThreadCrew
 from tallyport.testing import trees
 from tallyport.testing.compare import differences, leftovers, snapshot
@@ -322,7 +322,7 @@ def test_what_reads_back_wrong_is_removed_and_fails_as_corrupt(place, monkeypatc
 
 
 def test_a_huge_container_goes_in_pages(place, monkeypatch) -> None:
-    for module in (passage, passage_local, scan):
+    for module in (passage, listing_local, scan):
         monkeypatch.setattr(module, "PAGE", 1_000)
     one = place(max_items_per_container=None)
     one.desk.policies = one.desk.policies

@@ -35,6 +35,22 @@ tag_of: Callable[[int, int], bytes] = struct.Struct("<Qq").pack  # (inode, ctime
 _new = tuple.__new__  # spares the argument handling of Entry(...), once an entry
 
 
+def is_temporary(name: str) -> bool:
+    """Tell whether a name is one of ours for something unfinished: ``.tallyport-<token>-<rest>``, letters and digits.
+
+    A file of somebody's that merely begins like one (``.tallyport-notes.txt``) is an item like any other.
+    """
+    token, dash, rest = name[len(TEMPORARY) :].partition("-")
+    return (
+        name.startswith(TEMPORARY)
+        and bool(dash)
+        and token.isascii()
+        and token.isalnum()
+        and rest.isascii()
+        and rest.replace("-", "").isalnum()
+    )
+
+
 def entries(fd: int) -> Iterator[Entry]:
     """Give each entry of the folder once, ours unfinished left out; what vanishes meanwhile is left out too.
 
@@ -43,7 +59,7 @@ def entries(fd: int) -> Iterator[Entry]:
     with os.scandir(fd) as found:
         for item in found:
             name = item.name
-            if name[:11] == TEMPORARY:
+            if name[:11] == TEMPORARY and is_temporary(name):
                 continue
             try:
                 st = item.stat(follow_symlinks=False)

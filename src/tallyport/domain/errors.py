@@ -75,6 +75,17 @@ REMEDIES: dict[ErrorKind, tuple[Scope, Remedy]] = {
 }
 
 
+# What a person reads when a connection, not an item, is in trouble.
+HALTS: dict[ErrorKind, str] = {
+    ErrorKind.NO_SPACE: "no space left at the destination: it goes on when there is room",
+    ErrorKind.READ_ONLY: "the destination is read-only: make it writable, then run the job again",
+    ErrorKind.UNAVAILABLE: "a connection is not available: it is tried again",
+    ErrorKind.TIMEOUT: "a connection does not answer in time: it is tried again",
+    ErrorKind.RATE_LIMITED: "a connection asks for a slower pace: it goes on in a while",
+    ErrorKind.UNAUTHENTICATED: "a connection refuses its credentials: put them right, it is tried again",
+}
+
+
 class TallyportError(Exception):
     """One error of ours: what, where, and what the person can do, in ``message``."""
 

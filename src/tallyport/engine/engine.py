@@ -17,7 +17,7 @@ from tallyport.connectors.opening import open_connection
 from tallyport.domain import stops
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Kind
-from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, TallyportError
+from tallyport.domain.errors import HALTS, REMEDIES, ErrorKind, Remedy, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies, TransferType
@@ -304,7 +304,7 @@ class Engine:
         if ending.halted is None or ending.halted not in ErrorKind._value2member_map_:
             return
         _, remedy = REMEDIES[ErrorKind(ending.halted)]
-        info = ending.message or ending.halted
+        info = ending.message or HALTS.get(ErrorKind(ending.halted), ending.halted)
         with self._database.begin() as tx:
             execution = executions.find(tx, execution_id)
             if execution is None or execution.has_ended:

@@ -132,9 +132,7 @@ class Bench:
             self.close()  # what is unsettled there belongs to nobody any more
             raise
 
-    def _task(
-        self, passage: Passage, orders: Orders, work: Work, stopped: Callable[[], bool]
-    ) -> Sequence[TaskReport]:
+    def _task(self, passage: Passage, orders: Orders, work: Work, stopped: Callable[[], bool]) -> Sequence[TaskReport]:
         if stopped():
             return [TaskReport(number, halted="stopped") for number in _numbers(work)]
         match work:

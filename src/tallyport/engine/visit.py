@@ -2,7 +2,7 @@
 
 An unchanged container costs the listing of its source, because a signature of the last clean visit stands for
 all of it. A new file in a new folder costs its copy, because such files are decided on once for all of them
-where the rules allow it (:func:`plain_size`).
+where the rules allow it (``shortcuts.plain_size``).
 """
 
 import struct
@@ -38,6 +38,7 @@ from tallyport.domain.rules import Rules
 from tallyport.domain.settle import failed, settle
 from tallyport.engine.passage import Crossing, Landed, Listing, Passage
 from tallyport.engine.scan import KnownRows, Nothing, Rows, Unseen, see_destination
+from tallyport.engine.shortcuts import fits_all, plain_size, rests
 from tallyport.engine.throttle import Throttle
 from tallyport.engine.work import Known, VisitReport, VisitWork
 
@@ -208,8 +209,8 @@ class Round:
         self._halted: str | None = None
         self._due = monotonic() + PATIENCE  # when what was carried is settled at the latest
         self._is_dry = orders.policies.simulation
-        self._plain = plain_size(orders)
-        self._rests = _rests(orders.rules)
+        self._plain = plain_size(orders.rules, orders.part_size)
+        self._rests = rests(orders.rules)
         limits = orders.rules.destination
         self._key = None if fits_all(orders.rules) else lambda name: key(name, limits)
 
@@ -1108,49 +1109,6 @@ def _no_rows(work: VisitWork, after: str, limit: int) -> Sequence[Row]:
 def entry_facts(entry: Entry | None) -> tuple[int | None, int | None, bytes | None]:
     """Give what a row remembers of one side."""
     return _NONE if entry is None else (entry.size, entry.modified, entry.tag)
-
-
-def plain_size(orders: Orders) -> int:
-    """Give the size up to which a new file in a new container is carried without a decision of its own; -1 = none.
-
-    True where no rule looks at more than kind and size: then ``decide`` would send it.
-    """
-    rules = orders.rules
-    if rules.judge_source is not None or rules.judge_destination is not None or rules.removes_source:
-        return -1
-    if orders.policies.simulation or not fits_all(rules):
-        return -1
-    sample = Entry("a", Kind.FILE, 0)
-    if decide(Pair("a", sample, None), rules) != Transfer(_DESTINATION, Reason.NEW_AT_SOURCE):
-        return -1
-    if rules.destination.refused_extensions:
-        return -1
-    most = rules.destination.max_size
-    return orders.part_size if most is None else min(most, orders.part_size)
-
-
-def fits_all(rules: Rules) -> bool:
-    """Tell whether every name of the source can be had at the destination as it is, beside every other."""
-    limits = rules.destination
-    return (
-        set(limits.forbidden_characters) <= {"/", "\0"}
-        and not limits.reserved_names
-        and not limits.forbidden_endings
-        and not limits.unicode_only
-        and not limits.normalises_names
-        and limits.case_sensitive
-        and limits.max_name >= rules.source.max_name
-    )
-
-
-def _rests(rules: Rules) -> bool:
-    """Tell whether an item that is as its baseline says, on both sides, is left alone without a decision."""
-    if rules.judge_source is not None or rules.judge_destination is not None:
-        return False
-    entry = Entry("a", Kind.FILE, 0)
-    print_ = Fingerprint(0, 0, b"")
-    rest = decide(Pair("a", entry, entry, Baseline(print_, print_)), rules)
-    return rest == Skip(Reason.UNCHANGED)
 
 
 def _status(row: Known | None) -> Status:
