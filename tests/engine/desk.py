@@ -216,7 +216,7 @@ class Desk:
         outcome.largest_report = max(outcome.largest_report, len(report.items))
         if self.record:
             for item in report.items:
-                self.take_item(visit, ItemResult(*item))
+                self.take_item(visit, ItemResult._make(item))
         else:
             outcome.moved += len(report.items)
         outcome.unchanged += report.unchanged
@@ -224,12 +224,12 @@ class Desk:
         outcome.s_files += report.s_files
         outcome.s_bytes += report.s_bytes
         for raw in report.deferred:
-            self.take_deferred(visit, Deferred(*raw))
+            self.take_deferred(visit, Deferred._make(raw))
         rows = self.rows.get(visit.item_id, {})
         gone = {
-            Deferred(*raw).name: "source" if raw[0] == "delete_destination" else "destination"
+            Deferred._make(raw).name: "source" if raw[0] == "delete_destination" else "destination"
             for raw in report.deferred
-            if raw[0].startswith("delete") and raw[2] == 2 and Deferred(*raw).reason != "moved"
+            if raw[0].startswith("delete") and raw[2] == 2 and Deferred._make(raw).reason != "moved"
         }
         for name, d_name, fresh, item_id in report.children:
             if not item_id:
@@ -255,7 +255,7 @@ class Desk:
                 outcome.signed += 1
             self.signatures[visit.item_id] = report.signature
             if report.container is not None and self.record:
-                own = ItemResult(*report.container)
+                own = ItemResult._make(report.container)
                 outcome.items[visit.path] = own
 
     def container_id(self, path: str) -> int:
@@ -283,7 +283,7 @@ class Desk:
             rows.pop(to_bytes(item.name))
 
     def take_deferred(self, visit: VisitWork, deferred: Deferred) -> None:
-        item = ItemResult(*deferred.item)
+        item = ItemResult._make(deferred.item)
         self.take_item(visit, item)
         path, d_path = join(visit.path, item.name), join(visit.d_path, item.d_name or item.name)
         item_id = self.rows[visit.item_id][to_bytes(item.name)].item_id
@@ -313,7 +313,7 @@ class Desk:
                 for number, (visit_id, _) in zip(numbers, members, strict=True):
                     self.tasks[number] = ("item", self.visits[visit_id])
                 places = [
-                    (self.visits[visit_id], ItemResult(*deferred.item), deferred) for visit_id, deferred in members
+                    (self.visits[visit_id], ItemResult._make(deferred.item), deferred) for visit_id, deferred in members
                 ]
                 self.pending.append(
                     LinkWork(
@@ -329,7 +329,7 @@ class Desk:
             places = [(self.visits[visit_id], deferred) for visit_id, deferred in self.last_deletes]
             places.sort(key=lambda place: -len(join(place[0].path, place[1].name).split("/")))
             for visit, deferred in places:
-                item = ItemResult(*deferred.item)
+                item = ItemResult._make(deferred.item)
                 side = deferred.task.removeprefix("delete_")
                 container = visit.path if side == "source" else visit.d_path
                 path = join(container, item.name if side == "source" else item.d_name or item.name)
@@ -382,4 +382,4 @@ class Desk:
                 )
         elif report.item is not None:
             visit = what[1]
-            self.take_item(visit, ItemResult(*report.item))
+            self.take_item(visit, ItemResult._make(report.item))

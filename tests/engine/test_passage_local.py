@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -155,7 +156,12 @@ def test_a_stage_that_a_crash_left_is_removed_by_the_next_visit(place, monkeypat
         bench = Bench(one.desk.terms(), share=1)
         reports: list[object] = []
         root = VisitWork(1, 1, "", "", False, False, False, None)
-        asked = {"known": lambda *_: (), "report": reports.append, "task": reports.append, "stopped": lambda: False}
+        asked: dict[str, Any] = {
+            "known": lambda *_: (),
+            "report": reports.append,
+            "task": reports.append,
+            "stopped": lambda: False,
+        }
         bench.work([root], **asked)
         folder = VisitWork(2, 7, "folder-0000", "folder-0000", True, False, False, None)
         with pytest.raises(KeyboardInterrupt):
@@ -312,7 +318,7 @@ def test_what_reads_back_wrong_is_removed_and_fails_as_corrupt(place, monkeypatc
     one = place(verify=VerifyLevel.READBACK)
     one.write("a/good.txt", b"good")
     one.write("a/rotten.txt", b"rotten")
-    real = passage_local.hash_file
+    real = passage_local.hash_file  # type: ignore[attr-defined]
     monkeypatch.setattr(
         passage_local, "hash_file", lambda fd, name: b"wrong" if name == "rotten.txt" else real(fd, name)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -253,7 +254,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch, side: int, faults: list[Fault]) -> N
     monkeypatch.setattr(transfer.StreamPassage, "__init__", make)
 
 
-def fault(operation: str, path: str, kind: ErrorKind, **more: object) -> Fault:
+def fault(operation: str, path: str, kind: ErrorKind, **more: Any) -> Fault:
     return Fault(operation=operation, path=path, kind=kind, **more)
 
 
