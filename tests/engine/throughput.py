@@ -53,7 +53,8 @@ def main(folder: str, rounds: int) -> None:
                 outcome = desk.run(pool)
                 pool.close()
                 said(what, before)
-                assert not outcome.errors and not outcome.lost, outcome.errors
+                assert not outcome.errors, outcome.errors
+                assert not outcome.lost, outcome.lost
 
 
 if __name__ == "__main__":
