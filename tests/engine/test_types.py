@@ -107,3 +107,16 @@ def test_sync_carries_both_ways_and_deletes_on_both_sides(port: Port) -> None:
     assert differences(port.source, port.destination) == []
     assert lines(picture(port.source)) == lines("folder/b.txt 41b v5\nfolder/deep/c.txt 5b v2\nhollow/")
     assert port.run(chosen).result == "no_changes"
+
+
+def test_a_move_keeps_what_is_equal_by_its_times_alone(port: Port) -> None:
+    """No hash can be had on either side, so equality is not proved: the source stays."""
+    for side in (0, 1):
+        port.slow(side, hashes=False, free_hashes=False)
+    tree("a.txt 3b v1", port.source)
+    tree("a.txt 3b v1", port.destination)
+    port.start()
+    execution = port.run(policies(TransferType.MOVE))
+    assert execution.state == "complete"
+    assert execution.deleted == 0
+    assert "a.txt" in picture(port.source)

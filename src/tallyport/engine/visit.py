@@ -684,7 +684,7 @@ class Round:
             join(visit.work.path, name),
             source,
             destination,
-            _baseline(row),
+            _baseline(row, source),
             frozenset(),
             0 if row is None else row.attempts,
             row is not None and row.status == _FLAGGED,
@@ -894,10 +894,13 @@ class Round:
 
     def _done(self, visit: _Open, item: Row, source: Entry | None) -> None:
         """Write down a settled item; where the job empties the source, have the source's go as well."""
-        if self._rules.removes_source and source is not None:
-            self._defer(visit, "delete_source", item, source)
-        else:
+        if not self._rules.removes_source or source is None:
             visit.items.append(item)
+        elif item[1] != _FILE or item[13] >= self._policies.verify:
+            self._defer(visit, "delete_source", item, source)
+        else:  # not proved at the level asked for: it stays at the source, and is looked at again
+            visit.is_clean = False
+            visit.items.append((*item[:6], *_NONE, *item[9:]))
 
     def _transfer(
         self,
@@ -1119,13 +1122,16 @@ def _attempts(row: Known | None) -> int:
     return 0 if row is None else row.attempts
 
 
-def _baseline(row: Known | None) -> Baseline | None:
-    """Give what both sides were when the item was last settled."""
+def _baseline(row: Known | None, source: Entry | None) -> Baseline | None:
+    """Give what both sides were when the item was last settled.
+
+    What was planned over somebody's file and never carried is no baseline: no baseline, no delete.
+    """
     if row is None or row.s_size is None or row.d_size is None:
         return None
     destination = Fingerprint(row.d_size, row.d_modified or 0, row.d_tag or b"")
     if row.status == _PENDING:
-        return Baseline(_UNSETTLED, destination, None)
+        return None if source is None and row.hash is None else Baseline(_UNSETTLED, destination, None)
     return Baseline(Fingerprint(row.s_size, row.s_modified or 0, row.s_tag or b""), destination, row.hash)
 
 
