@@ -331,6 +331,7 @@ class Engine:
             part_size=PART_SIZE,
             revision=execution.revision,
             quarantine=policies.quarantine,
+            first_run=job.executions == 0,
         )
 
 

@@ -141,7 +141,8 @@ def normalised(row: FailedItem) -> str:
     """Give the message without what differs from item to item: its path, its name, numbers."""
     text = row.message
     if row.path:
-        text = text.replace(paths.display(row.path), "…").replace(paths.display(paths.split(row.path)[1]), "…")
+        for known in (paths.display(row.path), paths.display(paths.split(row.path)[1])):
+            text = re.sub(rf"(?<!\w){re.escape(known)}(?!\w)", "…", text)
     return re.sub(r"\d+", "#", text)
 
 
