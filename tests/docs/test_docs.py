@@ -29,7 +29,6 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 COMING = {
     "docs/reference/policies.md",
     "docs/reference/api.md",
-    "docs/reference/benchmarks.md",
     "docs/how-to/add-a-connector.md",
     "docs/explanation/how-an-item-is-decided.md",
 }
