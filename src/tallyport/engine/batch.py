@@ -93,6 +93,7 @@ class Batch:
         self._groups: dict[int, Sequence[Work]] = {}
         self._halted: str | None = None
         self._message = ""
+        self._has_queued = False
         self._rows = 0
         self._bytes = 0
 
@@ -138,6 +139,7 @@ class Batch:
                 pending = frontier.pending_visits(tx, execution_id, 1_024)
                 share = max(1, min(64, pending // (4 * self._crew.width)))
                 visits = frontier.claim_visits(tx, self._database, execution_id, self._batch_id, share)
+        self._announce()
         if not visits and not tasks:
             return False
         self._recorder.expect(visits, tasks)
@@ -220,12 +222,18 @@ class Batch:
     def _commit(self) -> None:
         with self._database.begin() as tx:
             self._write(tx)
+        self._announce()
+
+    def _announce(self) -> None:
+        """Say that there is work for other batches, once it is committed."""
+        if self._has_queued:
+            self._has_queued = False
+            self._changed()
 
     def _write(self, tx: sa.Connection) -> None:
         """Record what waits and look at the execution. A fenced holder stops without a trace."""
-        had = self._recorder.weight > 0
         try:
-            self._recorder.commit(tx)
+            self._has_queued = self._recorder.commit(tx) or self._has_queued
         except Fenced:
             self._halt("fenced")
             raise
@@ -234,8 +242,6 @@ class Batch:
             self._halt("stopped")
         elif self._orders.halts and execution.failed:
             self._halt("failed")
-        if had:
-            self._changed()
 
 
 def scope_of(halted: str) -> tuple[Scope, Remedy] | None:

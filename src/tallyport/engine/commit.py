@@ -88,7 +88,8 @@ class Commit:
         self.tasks: list[Result] = []
         self.stamped: set[int] = set()
 
-    def write(self, reports: list[VisitReport | TaskReport]) -> None:
+    def write(self, reports: list[VisitReport | TaskReport]) -> bool:
+        """Write the rows of these reports; tells whether work was queued that others may take."""
         for report in reports:
             if isinstance(report, VisitReport):
                 self._visit(report)
@@ -106,6 +107,7 @@ class Commit:
         frontier.add_tasks(tx, database, self.tasks)
         audit.write(tx, database, self.ids, self.scene.job_id, self.scene.execution_id, self.audit)
         executions.count(tx, self.scene.execution_id, self.totals)
+        return bool(self.visits or self.tasks)
 
     # -- visits ------------------------------------------------------------------------------------------------
 

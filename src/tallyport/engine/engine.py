@@ -124,7 +124,7 @@ class Engine:
                     self._step(execution.id)
             except Exception:  # the top of a thread: an outage of the store passes, the next tick looks again
                 log.exception("overseer.failed")
-            self._stopping.wait(0.01)
+            self._stopping.wait(0.04)  # many commits ask to look: one look serves them all
 
     def _step(self, execution_id: int) -> None:
         """Take one execution as far as its rows let it go now."""

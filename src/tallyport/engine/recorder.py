@@ -46,9 +46,9 @@ class Recorder:
         """Count visits and tasks that were claimed and have not ended."""
         return len(self._visits) + len(self._tasks)
 
-    def commit(self, tx: sa.Connection) -> None:
-        """Write everything taken so far. Raises :class:`Fenced`, having written nothing."""
+    def commit(self, tx: sa.Connection) -> bool:
+        """Write everything taken so far; tells whether work was queued. Raises :class:`Fenced`, writing nothing."""
         if not frontier.holds(tx, self._database, *self._batch):
             raise Fenced
         reports, self._reports, self.weight = self._reports, [], 0
-        Commit(tx, self._database, self._ids, self._scene, self._visits, self._tasks).write(reports)
+        return Commit(tx, self._database, self._ids, self._scene, self._visits, self._tasks).write(reports)
