@@ -9,7 +9,7 @@ import click
 from tallyport.cli.exits import finish
 from tallyport.cli.options import data_option
 
-READY = frozenset({"copy", "sync", "publish", "move", "migrate", "taxonomy"})
+READY = frozenset({"copy", "sync", "publish", "taxonomy"})
 """Transfer types whose policies are complete. The others refuse, rather than do half of what they promise."""
 
 DELETES = {
