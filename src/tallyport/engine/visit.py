@@ -896,8 +896,7 @@ class Round:
         """Write down a settled item; where the job empties the source, have the source's go as well."""
         if not self._rules.removes_source or source is None:
             visit.items.append(item)
-        elif item[1] != _FILE or item[13] >= self._policies.verify or (not item[13] and item[12] is not None):
-            # Without a level of its own but with a hash, it was proved when it was carried and is unchanged since.
+        elif item[1] != _FILE or item[13] >= self._policies.verify:
             self._defer(visit, "delete_source", item, source)
         else:  # not proved at the level asked for: it stays at the source, and is looked at again
             visit.is_clean = False
