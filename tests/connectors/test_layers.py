@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -25,21 +26,39 @@ from tallyport.connectors.layers import (
 )
 from tallyport.connectors.memory import PLAIN, Memory
 from tallyport.connectors.protocol import (
+    ANYTHING,
     Connector,
+    Copies,
     Facts,
+    Grants,
     Hashes,
     Links,
+    Locks,
     Moves,
+    Page,
+    Pages,
     Precondition,
+    Principals,
+    Properties,
     Stamps,
     Sweeps,
     Syncs,
+    Uploads,
+    Versions,
 )
+from tallyport.domain.access import Access, Principal, PrincipalKind
+from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.locks import Lock
+from tallyport.domain.versions import Version
 from tallyport.testing.connector_contract import refused
 from tallyport.testing.worlds import picture, read_all, tree
 
-ABILITIES = (Stamps, Moves, Hashes, Links, Syncs, Sweeps)
+ABILITIES = (
+    *(Stamps, Moves, Hashes, Links, Syncs, Sweeps),
+    *(Pages, Copies, Uploads, Versions, Grants, Principals, Locks, Properties),
+)
+SOMEBODY = Principal(PrincipalKind.ACCOUNT, name="ann")
 
 WRAPPERS: dict[str, Callable[[Connector], Layer]] = {
     "Measured": Measured,
@@ -75,6 +94,90 @@ class Synced(Memory):
         self.syncs += 1
 
 
+class Whole(Synced):
+    """Memory with every ability there is, as plain as can be; ``done`` tells what was asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[str] = []
+        self.parts: dict[int, bytes] = {}
+        self.held: Lock | None = None
+        self.given = Access()
+        self.values: dict[str, bytes] = {}
+
+    def page(self, path: str, cursor: str | None = None) -> Page:
+        self.done.append("page")
+        return Page(tuple(self.children(path)), None)
+
+    def copy(self, path: str, to: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
+        self.done.append("copy")
+        with self.read(path) as chunks:
+            return self.write(to, list(chunks), facts, when=when)
+
+    def begin_upload(self, path: str, facts: Facts, *, token: str) -> str:
+        self.done.append("begin_upload")
+        return f"{path} {token}"
+
+    def put_part(self, path: str, handle: str, number: int, offset: int, content: Iterable[bytes], size: int) -> bytes:
+        self.done.append("put_part")
+        self.parts[number] = b"".join(content)
+        return b"receipt"
+
+    def finish_upload(
+        self, path: str, handle: str, receipts: Sequence[bytes], facts: Facts, *, when: Precondition = ANYTHING
+    ) -> Entry:
+        self.done.append("finish_upload")
+        return self.write(path, [self.parts[number] for number in sorted(self.parts)], facts, when=when)
+
+    def abandon_upload(self, path: str, handle: str) -> None:
+        self.done.append("abandon_upload")
+
+    def versions(self, path: str) -> Sequence[Version]:
+        self.done.append("versions")
+        return [Version("1", 3, 0, is_current=True)]
+
+    def read_version(
+        self, path: str, version: str, *, offset: int = 0, length: int | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        self.done.append("read_version")
+        return self.read(path, offset=offset, length=length)
+
+    def access(self, path: str) -> Access:
+        self.done.append("access")
+        return self.given
+
+    def set_access(self, path: str, access: Access, *, remove_others: bool = False) -> Access:
+        self.done.append("set_access")
+        self.given = access
+        return access
+
+    def principals(self, like: Principal) -> Iterator[Principal]:
+        self.done.append("principals")
+        return iter([like])
+
+    def lock_of(self, path: str) -> Lock | None:
+        self.done.append("lock_of")
+        return self.held
+
+    def lock(self, path: str, lock: Lock) -> Lock:
+        self.done.append("lock")
+        self.held = lock
+        return lock
+
+    def unlock(self, path: str, lock: Lock) -> None:
+        self.done.append("unlock")
+        self.held = None
+
+    def properties(self, path: str) -> Mapping[str, bytes]:
+        self.done.append("properties")
+        return self.values
+
+    def set_properties(self, path: str, values: Mapping[str, bytes | None]) -> Mapping[str, bytes]:
+        self.done.append("set_properties")
+        self.values |= {name: value for name, value in values.items() if value is not None}
+        return self.values
+
+
 def abilities(connector: object) -> set[str]:
     return {ability.__name__ for ability in ABILITIES if isinstance(connector, ability)}
 
@@ -88,6 +191,14 @@ def every_call(connector: Connector) -> dict[str, Callable[[], object]]:
     assert isinstance(whole, Links)
     assert isinstance(whole, Sweeps)
     assert isinstance(whole, Syncs)
+    assert isinstance(whole, Pages)
+    assert isinstance(whole, Copies)
+    assert isinstance(whole, Uploads)
+    assert isinstance(whole, Versions)
+    assert isinstance(whole, Grants)
+    assert isinstance(whole, Principals)
+    assert isinstance(whole, Locks)
+    assert isinstance(whole, Properties)
     return {
         "stat": lambda: connector.stat("a.txt"),
         "children": lambda: list(connector.children("")),
@@ -102,6 +213,22 @@ def every_call(connector: Connector) -> dict[str, Callable[[], object]]:
         "make_hard_link": lambda: whole.make_hard_link("e.txt", "d.txt"),
         "sync": lambda: whole.sync(),
         "sweep": lambda: whole.sweep("", "token"),
+        "page": lambda: whole.page(""),
+        "copy": lambda: whole.copy("d.txt", "f.txt", Facts()),
+        "begin_upload": lambda: whole.begin_upload("g.txt", Facts(), token="token"),
+        "put_part": lambda: whole.put_part("g.txt", "handle", 0, 0, [b"part"], 4),
+        "finish_upload": lambda: whole.finish_upload("g.txt", "handle", [b"receipt"], Facts()),
+        "abandon_upload": lambda: whole.abandon_upload("g.txt", "handle"),
+        "versions": lambda: whole.versions("a.txt"),
+        "read_version": lambda: whole.read_version("d.txt", "1"),
+        "access": lambda: whole.access("a.txt"),
+        "set_access": lambda: whole.set_access("a.txt", Access(owner=SOMEBODY)),
+        "principals": lambda: list(whole.principals(SOMEBODY)),
+        "lock_of": lambda: whole.lock_of("a.txt"),
+        "lock": lambda: whole.lock("a.txt", Lock(SOMEBODY)),
+        "unlock": lambda: whole.unlock("a.txt", Lock(SOMEBODY)),
+        "properties": lambda: whole.properties("a.txt"),
+        "set_properties": lambda: whole.set_properties("a.txt", {"a": b"1"}),
     }
 
 
@@ -110,7 +237,7 @@ def every_call(connector: Connector) -> dict[str, Callable[[], object]]:
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_a_layer_has_the_abilities_of_what_it_wraps(name: str) -> None:
-    for inner in (Memory(), Memory(PLAIN), Synced(), Measured(Memory(PLAIN)), Measured(Synced())):
+    for inner in (Memory(), Memory(PLAIN), Synced(), Whole(), Measured(Memory(PLAIN)), Measured(Whole())):
         layer = WRAPPERS[name](inner)
         assert isinstance(layer, Connector)
         assert abilities(layer) == abilities(inner)
@@ -118,7 +245,7 @@ def test_a_layer_has_the_abilities_of_what_it_wraps(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in WRAPPERS if name != "ReadOnly"])
 def test_a_layer_passes_every_call_on(name: str) -> None:
-    plain, wrapped = tree("a.txt 3b v1\nc.txt 3b v1", Synced()), tree("a.txt 3b v1\nc.txt 3b v1", Synced())
+    plain, wrapped = tree("a.txt 3b v1\nc.txt 3b v1", Whole()), tree("a.txt 3b v1\nc.txt 3b v1", Whole())
     for act in every_call(plain).values():
         act()
     calls = every_call(WRAPPERS[name](wrapped))
@@ -127,6 +254,8 @@ def test_a_layer_passes_every_call_on(name: str) -> None:
         act()
     assert picture(wrapped) == picture(plain)
     assert wrapped.syncs == 1
+    assert wrapped.done == plain.done
+    assert read_all(wrapped, "g.txt") == b"part"
 
 
 @pytest.mark.parametrize("name", [name for name in WRAPPERS if name != "ReadOnly"])
@@ -396,7 +525,7 @@ def patient(inner: Connector, clock: Clock, attempts: int = 3, **named) -> Retry
 @pytest.mark.parametrize("kind", sorted(PASSING))
 @pytest.mark.parametrize("operation", sorted({*REPEATABLE, "children", "read"}))
 def test_a_small_call_is_repeated_when_the_reason_passes(operation: str, kind: ErrorKind) -> None:
-    faulty = Faulty(tree("a.txt 3b v1", Synced()), [Fault(operation=operation, kind=kind, times=2)])
+    faulty = Faulty(tree("a.txt 3b v1", Whole()), [Fault(operation=operation, kind=kind, times=2)])
     clock = Clock()
     every_call(patient(faulty, clock))[operation]()
     assert (len(faulty.fired), len(clock.slept)) == (2, 2)
@@ -404,9 +533,7 @@ def test_a_small_call_is_repeated_when_the_reason_passes(operation: str, kind: E
 
 @pytest.mark.parametrize("operation", sorted({*OPERATIONS} - REPEATABLE - {"children", "read"}))
 def test_other_calls_are_not_repeated(operation: str) -> None:
-    faulty = Faulty(
-        tree("a.txt 3b v1\nd.txt 3b v1", Synced()), [Fault(operation=operation, kind=ErrorKind.UNAVAILABLE)]
-    )
+    faulty = Faulty(tree("a.txt 3b v1\nd.txt 3b v1", Whole()), [Fault(operation=operation, kind=ErrorKind.UNAVAILABLE)])
     with refused(ErrorKind.UNAVAILABLE):
         every_call(patient(faulty, Clock()))[operation]()
     assert len(faulty.fired) == 1
@@ -497,7 +624,7 @@ def test_a_fault_of_the_reader_is_not_taken_for_one_of_the_platform() -> None:
 @pytest.mark.parametrize("operation", ["make_container", "delete", "stamp"])
 def test_a_call_whose_answer_was_lost_is_made_again(operation: str) -> None:
     fault = Fault(operation=operation, kind=ErrorKind.TIMEOUT, effective=True)
-    every_call(patient(Faulty(tree("a.txt 3b v1\nc.txt 3b v1", Synced()), [fault]), Clock()))[operation]()
+    every_call(patient(Faulty(tree("a.txt 3b v1\nc.txt 3b v1", Whole()), [fault]), Clock()))[operation]()
 
 
 def test_a_rename_whose_answer_was_lost_is_to_be_looked_at() -> None:
@@ -513,10 +640,13 @@ def test_a_rename_whose_answer_was_lost_is_to_be_looked_at() -> None:
 
 
 def test_a_simulation_changes_nothing_and_says_so() -> None:
-    inner = tree("a.txt 3b v1\nc.txt 3b v1\nd.txt 1b v1", Synced())
+    inner = tree("a.txt 3b v1\nc.txt 3b v1\nd.txt 1b v1", Whole())
     before = picture(inner)
     calls = every_call(ReadOnly(inner))
-    reading = {"stat", "children", "read", "content_hash", "sync"}
+    reading = {
+        *("stat", "children", "read", "content_hash", "sync", "page", "versions", "read_version"),
+        *("access", "principals", "lock_of", "properties"),
+    }
     for operation in reading:
         calls[operation]()
     for operation in OPERATIONS:
@@ -553,7 +683,7 @@ def test_a_fault_strikes_the_call_it_is_meant_for() -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_operation_can_fail(operation: str) -> None:
-    faulty = Faulty(tree("a.txt 3b v1\nd.txt 3b v1", Synced()), [Fault(operation=operation, kind=ErrorKind.LOCKED)])
+    faulty = Faulty(tree("a.txt 3b v1\nd.txt 3b v1", Whole()), [Fault(operation=operation, kind=ErrorKind.LOCKED)])
     with refused(ErrorKind.LOCKED):
         every_call(faulty)[operation]()
     assert [fault.operation for fault in faulty.fired] == [operation]

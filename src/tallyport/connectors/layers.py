@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,18 +22,30 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 from tallyport.connectors.protocol import (
     ANYTHING,
     Connector,
+    Copies,
     Facts,
+    Grants,
     Hashes,
     Links,
+    Locks,
     Moves,
+    Page,
+    Pages,
     Precondition,
+    Principals,
+    Properties,
     Stamps,
     Sweeps,
     Syncs,
+    Uploads,
+    Versions,
 )
+from tallyport.domain.access import Access, Principal
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.locks import Lock
 from tallyport.domain.paths import display
+from tallyport.domain.versions import Version
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -125,6 +137,78 @@ class _Sweeping(Layer):
         return self._call("sweep", cast(Sweeps, self.inner).sweep, path, token)
 
 
+class _Paging(Layer):
+    def page(self, path: str, cursor: str | None = None) -> Page:
+        return self._call("page", cast(Pages, self.inner).page, path, cursor)
+
+
+class _Copying(Layer):
+    def copy(self, path: str, to: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
+        return self._call("copy", cast(Copies, self.inner).copy, path, to, facts, when=when)
+
+
+class _Uploading(Layer):
+    def begin_upload(self, path: str, facts: Facts, *, token: str) -> str:
+        return self._call("begin_upload", cast(Uploads, self.inner).begin_upload, path, facts, token=token)
+
+    def put_part(self, path: str, handle: str, number: int, offset: int, content: Iterable[bytes], size: int) -> bytes:
+        put = cast(Uploads, self.inner).put_part
+        return self._call("put_part", put, path, handle, number, offset, self._sent(path, content), size)
+
+    def finish_upload(
+        self, path: str, handle: str, receipts: Sequence[bytes], facts: Facts, *, when: Precondition = ANYTHING
+    ) -> Entry:
+        finish = cast(Uploads, self.inner).finish_upload
+        return self._call("finish_upload", finish, path, handle, receipts, facts, when=when)
+
+    def abandon_upload(self, path: str, handle: str) -> None:
+        self._call("abandon_upload", cast(Uploads, self.inner).abandon_upload, path, handle)
+
+
+class _Versioning(Layer):
+    def versions(self, path: str) -> Sequence[Version]:
+        return self._call("versions", cast(Versions, self.inner).versions, path)
+
+    def read_version(
+        self, path: str, version: str, *, offset: int = 0, length: int | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        read = cast(Versions, self.inner).read_version
+        return self._call("read_version", read, path, version, offset=offset, length=length)
+
+
+class _Granting(Layer):
+    def access(self, path: str) -> Access:
+        return self._call("access", cast(Grants, self.inner).access, path)
+
+    def set_access(self, path: str, access: Access, *, remove_others: bool = False) -> Access:
+        set_access = cast(Grants, self.inner).set_access
+        return self._call("set_access", set_access, path, access, remove_others=remove_others)
+
+
+class _Knowing(Layer):
+    def principals(self, like: Principal) -> Iterator[Principal]:
+        return self._call("principals", cast(Principals, self.inner).principals, like)
+
+
+class _Locking(Layer):
+    def lock_of(self, path: str) -> Lock | None:
+        return self._call("lock_of", cast(Locks, self.inner).lock_of, path)
+
+    def lock(self, path: str, lock: Lock) -> Lock:
+        return self._call("lock", cast(Locks, self.inner).lock, path, lock)
+
+    def unlock(self, path: str, lock: Lock) -> None:
+        self._call("unlock", cast(Locks, self.inner).unlock, path, lock)
+
+
+class _Describing(Layer):
+    def properties(self, path: str) -> Mapping[str, bytes]:
+        return self._call("properties", cast(Properties, self.inner).properties, path)
+
+    def set_properties(self, path: str, values: Mapping[str, bytes | None]) -> Mapping[str, bytes]:
+        return self._call("set_properties", cast(Properties, self.inner).set_properties, path, values)
+
+
 _ABILITIES: dict[type, type[Layer]] = {
     Stamps: _Stamping,
     Moves: _Moving,
@@ -132,11 +216,21 @@ _ABILITIES: dict[type, type[Layer]] = {
     Links: _Linking,
     Syncs: _Syncing,
     Sweeps: _Sweeping,
+    Pages: _Paging,
+    Copies: _Copying,
+    Uploads: _Uploading,
+    Versions: _Versioning,
+    Grants: _Granting,
+    Principals: _Knowing,
+    Locks: _Locking,
+    Properties: _Describing,
 }
 
 OPERATIONS = (
     *("stat", "children", "read", "write", "make_container", "delete"),
     *("stamp", "rename", "content_hash", "make_symlink", "make_hard_link", "sync", "sweep"),
+    *("page", "copy", "begin_upload", "put_part", "finish_upload", "abandon_upload", "versions", "read_version"),
+    *("access", "set_access", "principals", "lock_of", "lock", "unlock", "properties", "set_properties"),
 )
 
 
@@ -428,7 +522,12 @@ class Throttled(Layer):
 # -- patience
 
 PASSING = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE, ErrorKind.TIMEOUT})
-REPEATABLE = frozenset({"stat", "delete", "make_container", "stamp", "rename"})
+REPEATABLE = frozenset(
+    {
+        *("stat", "delete", "make_container", "stamp", "rename"),
+        *("page", "versions", "access", "principals", "lock_of", "properties", "abandon_upload", "set_properties"),
+    }
+)
 
 
 class Retrying(Layer):
@@ -515,7 +614,12 @@ class Retrying(Layer):
 
 # -- simulation
 
-READING = frozenset({"stat", "content_hash", "sync"})
+READING = frozenset(
+    {
+        *("stat", "content_hash", "sync", "page", "versions", "read_version"),
+        *("access", "principals", "lock_of", "properties"),
+    }
+)
 
 
 class ReadOnly(Layer):

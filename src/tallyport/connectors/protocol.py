@@ -6,12 +6,15 @@ knowledge of jobs; layers (``layers.py``) add what is common. Every error that l
 Paths are those of ``domain/paths.py``; the root is the empty text.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from tallyport.domain.access import Access, Principal
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry
+from tallyport.domain.locks import Lock
+from tallyport.domain.versions import Version
 
 
 class Facts(NamedTuple):
@@ -33,6 +36,13 @@ class Precondition(NamedTuple):
 
 
 ANYTHING = Precondition()  # whatever is there
+
+
+class Page(NamedTuple):
+    """Some entries of a container and where to go on."""
+
+    entries: tuple[Entry, ...]
+    cursor: str | None  # storable; None = this was the last page
 
 
 @runtime_checkable
@@ -109,3 +119,104 @@ class Sweeps(Protocol):
     """Can remove temporaries that a crash left in one container. Only names that carry ``token`` are touched."""
 
     def sweep(self, path: str, token: str) -> int: ...
+
+
+@runtime_checkable
+class Pages(Protocol):
+    """Lists a container in pages whose place can be stored and taken up by another process."""
+
+    def page(self, path: str, cursor: str | None = None) -> Page:
+        """Give the next entries. A cursor that the platform forgot is ``CHANGED_DURING_COPY``: begin again."""
+
+
+@runtime_checkable
+class Copies(Protocol):
+    """Can copy content inside the connection without moving it through us."""
+
+    def copy(self, path: str, to: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
+        """Copy a file; invisible until complete. Facts that are None stay as the platform copies them."""
+
+
+@runtime_checkable
+class Uploads(Protocol):
+    """Takes a big file in parts, from any worker and in any order, and goes on after a crash.
+
+    Part sizes keep to ``limits.part_min``, ``part_max`` and ``parts_max``; only the last may be shorter.
+    """
+
+    def begin_upload(self, path: str, facts: Facts, *, token: str) -> str:
+        """Open an upload and give its handle: text, storable, at most 2 000 characters.
+
+        ``token`` is the execution's: what is left behind by a crash before the handle was stored is swept by it.
+        """
+
+    def put_part(self, path: str, handle: str, number: int, offset: int, content: Iterable[bytes], size: int) -> bytes:
+        """Store part ``number`` (from 0), which starts at ``offset``; the same part again replaces it.
+
+        Gives a receipt of at most 200 bytes, needed to finish. Another number of bytes than ``size`` stores nothing.
+        """
+
+    def finish_upload(
+        self, path: str, handle: str, receipts: Sequence[bytes], facts: Facts, *, when: Precondition = ANYTHING
+    ) -> Entry:
+        """Make the whole visible at once. A handle that is gone is NOT_FOUND."""
+
+    def abandon_upload(self, path: str, handle: str) -> None:
+        """Free what the parts take. Gone already is success."""
+
+
+@runtime_checkable
+class Versions(Protocol):
+    """Keeps earlier contents of a file. Writing one content after the other makes versions."""
+
+    def versions(self, path: str) -> Sequence[Version]:
+        """Give all contents, oldest first, the current one last."""
+
+    def read_version(
+        self, path: str, version: str, *, offset: int = 0, length: int | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]: ...
+
+
+@runtime_checkable
+class Grants(Protocol):
+    """Knows who may do what."""
+
+    def access(self, path: str) -> Access: ...
+
+    def set_access(self, path: str, access: Access, *, remove_others: bool = False) -> Access:
+        """Set owner and group where they are not None, and add the grants; gives all as read back.
+
+        ``remove_others`` also takes away grants of the item's own that ``access`` lacks. What the platform did
+        not keep is found by comparing: it is no error.
+        """
+
+
+@runtime_checkable
+class Principals(Protocol):
+    """Can look accounts and groups up."""
+
+    def principals(self, like: Principal) -> Iterator[Principal]:
+        """Give the principals of that kind which have each text that ``like`` has (empty texts match all)."""
+
+
+@runtime_checkable
+class Locks(Protocol):
+    """Can see and set locks."""
+
+    def lock_of(self, path: str) -> Lock | None: ...
+
+    def lock(self, path: str, lock: Lock) -> Lock:
+        """Lock it, for ``lock.owner`` where the platform can; gives the lock as held. Locked already is LOCKED."""
+
+    def unlock(self, path: str, lock: Lock) -> None:
+        """Take a lock of ours away. Gone already is success."""
+
+
+@runtime_checkable
+class Properties(Protocol):
+    """Keeps named values with an item: user xattrs, object metadata, dead properties."""
+
+    def properties(self, path: str) -> Mapping[str, bytes]: ...
+
+    def set_properties(self, path: str, values: Mapping[str, bytes | None]) -> Mapping[str, bytes]:
+        """Set values, remove those that are None, leave others; gives all as read back."""

@@ -27,14 +27,23 @@ class Durability(StrEnum):
     EACH = "each"  # every item synced by itself
 
 
+class LengthUnit(StrEnum):
+    """What a platform counts the length of a name in."""
+
+    BYTES = "bytes"  # of UTF-8
+    UTF16 = "utf16"  # code units
+    CHARACTERS = "characters"  # code points
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Numbers and truths of one platform, corrected per connection by a probe."""
 
     time_precision: int = 1  # nanoseconds; 1 = exact
     max_size: int | None = None  # bytes of one file
-    max_name: int = 255  # bytes of one segment
-    max_path: int | None = None  # bytes of a whole path
+    max_name: int = 255  # of one segment, in ``name_unit``
+    max_path: int | None = None  # of a whole path, in ``name_unit``
+    name_unit: LengthUnit = LengthUnit.BYTES
     case_sensitive: bool = True
     forbidden_characters: str = "/\0"
     reserved_names: frozenset[str] = frozenset()  # lower case; refused alone and before a dot (``con.txt``)
@@ -52,3 +61,12 @@ class Limits:
     refused_extensions: frozenset[str] = frozenset()  # lower case, no dot: file types the platform refuses
     best_verify: VerifyLevel = VerifyLevel.COLD
     atomic_replace: bool = True
+    creates_only: bool = True  # a write that must be new never replaces, whoever else writes
+    replaces_checked: bool = True  # a write over a known entry never replaces another
+    dates_containers: bool = True  # a container's time can be set and is kept
+    hash_types: tuple[str, ...] = ()  # hashes the platform reports: md5, sha256, crc32c, ...
+    acknowledges: bool = False  # a write is compared with a hash that the platform reports (level ack)
+    part_min: int = 1  # bytes of a part of an upload
+    part_max: int | None = None
+    parts_max: int | None = None
+    lists_at_once: bool = True  # what was written is listed at once
