@@ -13,7 +13,7 @@ import pytest
 
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.policies import Policies, TransferType
-from tallyport.engine import listing_local, passage, passage_local, scan, staging
+from tallyport.engine import listing_local, passage, passage_local, seen, staging
 from tallyport.engine.mover_pool import ThreadCrew
 from tallyport.testing import trees
 from tallyport.testing.compare import differences, leftovers, snapshot
@@ -328,13 +328,13 @@ def test_what_reads_back_wrong_is_removed_and_fails_as_corrupt(place, monkeypatc
 
 
 def test_a_huge_container_goes_in_pages(place, monkeypatch) -> None:
-    for module in (passage, listing_local, scan):
+    for module in (passage, listing_local, seen):
         monkeypatch.setattr(module, "PAGE", 1_000)
     one = place(max_items_per_container=None)
     one.desk.policies = one.desk.policies
     trees.bench_tree(one.source, files=5_300, folders=1, smallest=0, largest=3)
-    real = scan.Rows.__init__
-    monkeypatch.setattr(scan.Rows, "__init__", lambda self, known, work: real(self, known, work, page=700))
+    real = seen.Rows.__init__
+    monkeypatch.setattr(seen.Rows, "__init__", lambda self, known, work: real(self, known, work, page=700))
     outcome = one.run()
     one.equal()
     assert outcome.signed == 2

@@ -34,10 +34,11 @@ from tallyport.connectors.hashing import digest
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.rules import rules_for
+from tallyport.engine.orders import Orders
 from tallyport.engine.passage import Passage, open_passage
-from tallyport.engine.scan import KnownRows
+from tallyport.engine.seen import KnownRows
 from tallyport.engine.throttle import throttles
-from tallyport.engine.visit import Orders, work_round
+from tallyport.engine.visit import work_round
 from tallyport.engine.work import (
     DeleteWork,
     FinishWork,

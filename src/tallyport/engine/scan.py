@@ -1,126 +1,254 @@
-"""What a visit sees besides the source's listing: the rows it knows and the destination, in step with the pages."""
+"""The scan of one container: everything that stands in it on either side or in the ledger, item by item."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from tallyport.domain.entries import Entry, Side
-from tallyport.domain.paths import to_bytes
-from tallyport.engine.passage import PAGE, Crossing
-from tallyport.engine.work import Known, VisitWork
+from tallyport.domain.actions import Reason
+from tallyport.domain.entries import Entry, Kind, Side
+from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.items import DONE, Status
+from tallyport.domain.naming import distinct, fit, key
+from tallyport.engine.hand import Hand
+from tallyport.engine.notes import Notes
+from tallyport.engine.opened import Halt, Opened, Ticket
+from tallyport.engine.orders import Orders
+from tallyport.engine.passage import Listing
+from tallyport.engine.seen import KnownRows, Nothing, Rows, Unseen, see_destination
+from tallyport.engine.shortcuts import fits_all, plain_size, rests
+from tallyport.engine.signature import is_as_signed
+from tallyport.engine.work import Known, Row, VisitWork
 
-KnownRows = Callable[[VisitWork, str, int], Sequence[tuple[Any, ...]]]
-"""Gives at most so many rows of a container whose names come after a name, in order of the names' bytes."""
+_FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
+_SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
+_SKIPPED = int(Status.SKIPPED)
+_DONE = frozenset(int(status) for status in DONE)
 
 
-class Rows:
-    """The rows of one container, fetched in pages and given out up to a name."""
+class Scan:
+    """Goes through containers; ``is_due`` tells that ``settle`` must be called before the next item."""
 
-    def __init__(self, known: KnownRows, work: VisitWork, *, page: int = PAGE) -> None:
+    def __init__(
+        self,
+        orders: Orders,
+        known: KnownRows,
+        notes: Notes,
+        hand: Hand,
+        stopped: Callable[[], bool],
+        is_due: Callable[[Opened], bool],
+        settle: Callable[[], None],
+    ) -> None:
+        self._policies = orders.policies
+        self._rules = orders.rules
+        self._salt = orders.salt
+        self._throttles = orders.throttles
         self._known = known
-        self._work = work
-        self._page = page
-        self._after = ""
-        self._held: list[Known] = []
-        self._ended = False
+        self._notes = notes
+        self._hand = hand
+        self._stopped = stopped
+        self._is_due = is_due
+        self._settle = settle
+        self._plain = plain_size(orders.rules, orders.part_size)
+        self._rests = rests(orders.rules)
+        limits = orders.rules.destination
+        self._key = None if fits_all(orders.rules) else lambda name: key(name, limits)
 
-    def is_empty(self) -> bool:
-        """Tell whether there is no row at all; asked before any are given."""
-        if not self._held and not self._ended:
-            self._fetch()
-        return not self._held
-
-    def through(self, name: str | None) -> dict[str, Known]:
-        """Give the rows not given yet with names up to this one; None means all that are left."""
-        limit = None if name is None else to_bytes(name)
-        while not self._ended and (limit is None or not self._held or to_bytes(self._held[-1].name) <= limit):
-            self._fetch()
-        if limit is None or not self._held or to_bytes(self._held[-1].name) <= limit:
-            given, self._held = self._held, []
+    def scan(self, visit: Opened) -> None:
+        """Go through everything that stands in the container, on either side or in the ledger."""
+        work, crossing = visit.work, visit.crossing
+        visit.container = None if work.gone == "source" else crossing.container(_SOURCE)
+        if work.resumed and not self._notes.is_dry:
+            crossing.sweep()
+        if work.only is not None:
+            self._scan_only(visit, work.only)
+            return
+        listing = visit.listing = crossing.listing(_SOURCE)
+        most = self._policies.max_items_per_container
+        if most is not None and listing.count > most:
+            visit.too_many = f"{listing.count} items, and a container may have {most} (max_items_per_container)"
+            return
+        is_trusted = self._rules.trusts_baseline and not (work.full or work.resumed or work.gone)
+        if is_trusted and work.signature is not None and is_as_signed(visit, listing, work.signature, self._salt):
+            return
+        rows = Rows(_no_rows if work.blank else self._known, work)
+        is_new = work.d_fresh and self._plain >= 0 and not self._throttles and rows.is_empty()
+        if is_new and self._fill(visit, listing):
+            return
+        destination: Nothing
+        if work.d_fresh and not work.resumed:
+            destination = Nothing()
+        elif is_trusted and not rows.is_empty():
+            destination = Unseen()
         else:
-            position = next(at for at, row in enumerate(self._held) if to_bytes(row.name) > limit)
-            given, self._held = self._held[:position], self._held[position:]
-        return {row.name: row for row in given}
+            destination = see_destination(crossing, self._key)
+        page: list[Entry] | None = None
+        for following in listing.pages():
+            if page is not None:
+                self._scan_page(visit, page, rows.through(page[-1].name), destination)
+            page = following
+        self._scan_page(visit, page or [], rows.through(None), destination)
+        for entry in destination.rest():
+            self._look_at_extra(visit, entry)
 
-    def _fetch(self) -> None:
-        found = self._known(self._work, self._after, self._page)
-        self._ended = len(found) < self._page
-        if found:
-            make = Known._make
-            self._held.extend([make(row) for row in found])
-            self._after = self._held[-1].name
+    def _fill(self, visit: Opened, listing: Listing) -> bool:
+        """Carry a new container at once, where the passage has a way; False where it has none."""
+        filled = visit.crossing.fill(listing, self._plain, visit, self._stopped)
+        if filled is None:
+            return False
+        visit.waiting += 1
+        rest, all_seen = filled
+        if not all_seen:
+            raise Halt("stopped")
+        self._scan_page(visit, rest, {}, Nothing())
+        _, visit.s_files, visit.s_bytes = listing.totals()
+        return True
+
+    def _scan_only(self, visit: Opened, names: Sequence[str]) -> None:
+        """Look at some names alone. They count as no files seen: the engine knows which it asked for."""
+        visit.is_clean = False
+        wanted = set(names)
+        found = Rows(self._known, visit.work).through(None)
+        for name in sorted(wanted):
+            row = found.get(name)
+            d_name = row.d_name if row is not None and row.d_name is not None else name
+            source = visit.crossing.look(_SOURCE, name)
+            self._look_at(visit, name, d_name, source, visit.crossing.look(_DESTINATION, d_name), True, row)
+
+    def _scan_page(self, visit: Opened, page: list[Entry], rows: dict[str, Known], destination: Nothing) -> None:
+        """Decide on the entries of one page and on the rows that have none. The loop that everything waits for."""
+        stopped, throttles, is_due, settle = self._stopped, self._throttles, self._is_due, self._settle
+        carry = visit.crossing.carry
+        take, pop, no_kind = destination.take, rows.pop, _CONTAINER
+        plain = self._plain if destination.is_empty else -1
+        rests = self._rests and not visit.work.d_fresh
+        is_seen = destination.is_listed
+        new = str(Reason.NEW_AT_SOURCE)
+        done = _DONE
+        if self._key is not None:
+            self._take_names(visit, rows)
+        s_files = s_bytes = unchanged = unchanged_bytes = 0
+        try:
+            for entry in page:
+                if stopped():
+                    raise Halt("stopped")
+                name, kind, size, modified, tag = entry[:5]
+                if kind == _FILE:
+                    s_files += 1
+                    s_bytes += size
+                row = pop(name, None) if rows else None
+                if row is None:
+                    if size <= plain and kind == _FILE and entry.links == 1:
+                        if throttles:
+                            self._hand.pace(size)
+                        visit.waiting += 1
+                        carry(
+                            _DESTINATION,
+                            entry,
+                            name,
+                            replaces=None,
+                            ticket=Ticket(visit, entry, name, None, new, name, _DESTINATION, "", 0),
+                        )
+                        if is_due(visit):
+                            settle()
+                        continue
+                    d_name = name
+                    if self._key is not None:
+                        fitting = self._fit(visit, entry)
+                        if fitting is None:
+                            continue
+                        d_name = fitting
+                else:
+                    d_name = row.d_name or name
+                    if (
+                        rests
+                        and row.s_modified == modified
+                        and row.s_size == size
+                        and row.s_tag == tag
+                        and row.kind == kind
+                        and kind != no_kind
+                        and row.status in done
+                        and row.d_size is not None
+                    ):
+                        if not is_seen:
+                            unchanged += 1
+                            unchanged_bytes += size
+                            continue
+                        there, _ = take(d_name)
+                        if (
+                            there is not None
+                            and row.d_modified == there.modified
+                            and row.d_size == there.size
+                            and row.d_tag == there.tag
+                            and kind == there.kind
+                        ):
+                            unchanged += 1
+                            unchanged_bytes += size
+                            continue
+                        self._look_at(visit, name, d_name, entry, there, True, row)
+                        continue
+                there, seen = take(d_name)
+                self._look_at(visit, name, d_name, entry, there, seen, row)
+        finally:
+            visit.s_files += s_files
+            visit.s_bytes += s_bytes
+            visit.unchanged += unchanged
+            visit.unchanged_bytes += unchanged_bytes
+        for name, row in rows.items():
+            if stopped():
+                raise Halt("stopped")
+            d_name = row.d_name or name
+            there, seen = take(d_name)
+            self._look_at(visit, name, d_name, None, there, seen, row)
+
+    def _take_names(self, visit: Opened, rows: dict[str, Known]) -> None:
+        """Remember the names that known items have at the destination."""
+        assert self._key is not None
+        if visit.taken is None:
+            visit.taken = set()
+        visit.taken.update(self._key(row.d_name or name) for name, row in rows.items())
+
+    def _fit(self, visit: Opened, entry: Entry) -> str | None:
+        """Give a new item its name at the destination; without one it is written down as failed or left out."""
+        if self._key is None or visit.taken is None:
+            raise AssertionError("names are looked at before")
+        limits, is_container = self._rules.destination, entry.kind == _CONTAINER
+        named = fit(entry.name, self._policies, limits)
+        if named.name is None:
+            self._notes.failed(visit, entry.name, entry, None, TallyportError(ErrorKind.INVALID_NAME, named.problem))
+            return None
+        own = distinct(named.name, visit.taken, self._policies, limits, is_container=is_container)
+        if own.name is None:
+            reason = str(Reason.IGNORED_DUPLICATE_NAME)
+            self._notes.left(visit, entry.name, entry, None, _SKIPPED, 0, reason, own.problem)
+            return None
+        visit.taken.add(self._key(own.name))
+        return own.name
+
+    def _look_at_extra(self, visit: Opened, entry: Entry) -> None:
+        """Decide on what only the destination has."""
+        name = entry.name
+        if not self._rules.one_way:
+            named = fit(name, self._policies, self._rules.source)
+            if named.name is None:
+                error = TallyportError(ErrorKind.INVALID_NAME, named.problem)
+                self._notes.failed(visit, name, entry, None, error)
+                return
+            name = named.name
+        self._look_at(visit, name, entry.name, None, entry, True, None)
+
+    def _look_at(
+        self,
+        visit: Opened,
+        name: str,
+        d_name: str,
+        source: Entry | None,
+        destination: Entry | None,
+        seen: bool,
+        row: Known | None,
+    ) -> None:
+        """Decide on one item and do it; settle when that is due."""
+        self._hand.do(visit, name, d_name, source, destination, seen, row, 0)
+        if self._is_due(visit):
+            self._settle()
 
 
-class Nothing:
-    """A destination that is known to be empty."""
-
-    is_empty = True
-    is_listed = True
-
-    def take(self, name: str) -> tuple[Entry | None, bool]:
-        """Give the entry of that name, if any, and whether that was looked at."""
-        return None, True
-
-    def rest(self) -> Iterator[Entry]:
-        """Give the entries that nobody took."""
-        return iter(())
-
-
-class Unseen(Nothing):
-    """A destination that is trusted to be as it was left, and looked at only where a decision asks."""
-
-    is_empty = False
-    is_listed = False
-
-    def take(self, name: str) -> tuple[Entry | None, bool]:
-        return None, False
-
-
-class Listed(Nothing):
-    """A destination that was listed and is held whole."""
-
-    is_empty = False
-
-    def __init__(self, entries: list[Entry], key: Callable[[str], str] | None) -> None:
-        self._key = key
-        if key is None:
-            self._entries = {entry.name: entry for entry in entries}
-        else:
-            self._entries = {key(entry.name): entry for entry in entries}
-        self.is_empty = not entries
-
-    def take(self, name: str) -> tuple[Entry | None, bool]:
-        return self._entries.pop(name if self._key is None else self._key(name), None), True
-
-    def rest(self) -> Iterator[Entry]:
-        left, self._entries = self._entries, {}
-        return iter(left.values())
-
-
-class Huge(Nothing):
-    """A destination of which only the names are held; an entry is looked at when it is taken."""
-
-    is_empty = False
-
-    def __init__(self, crossing: Crossing, names: Iterator[str], key: Callable[[str], str] | None) -> None:
-        self._crossing = crossing
-        self._key = key
-        self._names = {name if key is None else key(name): name for name in names}
-
-    def take(self, name: str) -> tuple[Entry | None, bool]:
-        if self._names.pop(name if self._key is None else self._key(name), None) is None:
-            return None, True
-        return self._crossing.look(Side.DESTINATION, name), True
-
-    def rest(self) -> Iterator[Entry]:
-        for name in sorted(self._names.values(), key=to_bytes):
-            entry = self._crossing.look(Side.DESTINATION, name)
-            if entry is not None:
-                yield entry
-
-
-def see_destination(crossing: Crossing, key: Callable[[str], str] | None) -> Nothing:
-    """List the destination, whole where it has one page. ``key`` folds names that the destination takes for one."""
-    listing = crossing.listing(Side.DESTINATION)
-    if listing.count <= PAGE:
-        return Listed([entry for page in listing.pages() for entry in page], key)
-    return Huge(crossing, listing.names(), key)
+def _no_rows(work: VisitWork, after: str, limit: int) -> Sequence[Row]:
+    return ()

@@ -4,7 +4,10 @@ Everything here crosses a pipe as plain tuples (``marshal``), a hundred thousand
 builtin values only, converted by ``tuple(x)`` and ``Type._make``.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+Row = tuple[Any, ...]
+"""An :class:`ItemResult` as it travels."""
 
 
 class Known(NamedTuple):

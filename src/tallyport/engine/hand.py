@@ -1,0 +1,242 @@
+"""The hand of a visit: does with one item what was decided, or leaves it to a task of its own."""
+
+from collections.abc import Callable, Sequence
+
+from tallyport.domain.actions import (
+    Action,
+    Adopt,
+    Delete,
+    Enter,
+    Flag,
+    Forget,
+    MakeContainer,
+    Reason,
+    Skip,
+    Stamp,
+    Transfer,
+)
+from tallyport.domain.capabilities import VerifyLevel
+from tallyport.domain.entries import Entry, Kind, Pair, Side
+from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
+from tallyport.domain.items import DONE, Status
+from tallyport.domain.paths import display
+from tallyport.domain.rules import Rules
+from tallyport.domain.settle import settle
+from tallyport.engine.decision import decide_on, known_hash
+from tallyport.engine.notes import Notes, attempts_of
+from tallyport.engine.opened import Opened, Ticket
+from tallyport.engine.passage import Passage
+from tallyport.engine.throttle import Throttle
+from tallyport.engine.work import Known
+
+TRIES = 3  # of a file that changes while it is read, or whose place is taken meanwhile
+
+_FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
+_SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
+_DONE = frozenset(int(status) for status in DONE)
+_NOTHING_TO_DO = frozenset(
+    {
+        Reason.UNCHANGED,
+        Reason.DELETED_AT_DESTINATION,
+        Reason.DESTINATION_CHANGED,
+        Reason.DELETED_AT_SOURCE,
+    }
+)
+
+
+class Hand:
+    """Decides on items and does what was decided."""
+
+    def __init__(
+        self,
+        passage: Passage,
+        rules: Rules,
+        notes: Notes,
+        part_size: int,
+        throttles: Sequence[Throttle],
+        stopped: Callable[[], bool],
+    ) -> None:
+        self._passage = passage
+        self._rules = rules
+        self._notes = notes
+        self._part_size = part_size
+        self._throttles = throttles
+        self._stopped = stopped
+
+    def do(
+        self,
+        visit: Opened,
+        name: str,
+        d_name: str,
+        source: Entry | None,
+        destination: Entry | None,
+        seen: bool,
+        row: Known | None,
+        tries: int,
+    ) -> None:
+        """Decide on one item and do it, or write down why not."""
+        try:
+            action, pair = decide_on(visit, name, d_name, source, destination, seen, row, self._rules)
+            self._apply(visit, action, pair, name, d_name, row, tries)
+        except TallyportError as error:
+            if REMEDIES[error.kind][0] is Scope.CONNECTION:
+                raise
+            self._notes.failed(visit, name, source or destination, row, error)
+
+    def missed(self, ticket: Ticket, error: TallyportError, *, may_retry: bool) -> None:
+        """Try again what changed under our hands; write down what failed; halt where a connection did."""
+        visit = ticket.visit
+        if REMEDIES[error.kind][0] is Scope.CONNECTION:
+            visit.halted = str(error.kind)
+            return
+        again = error.kind in (ErrorKind.CHANGED_DURING_COPY, ErrorKind.ALREADY_EXISTS)
+        if not again or ticket.tries + 1 >= TRIES or not may_retry:
+            self._notes.failed(visit, ticket.name, ticket.entry, ticket.row, error)
+            return
+        crossing = visit.crossing
+        try:
+            source = crossing.look(_SOURCE, ticket.name)
+            there = crossing.look(_DESTINATION, ticket.d_name)
+            if source is None and ticket.to is _DESTINATION:
+                gone = TallyportError(ErrorKind.NOT_FOUND, f"{display(ticket.name)} vanished while it was carried")
+                self._notes.failed(visit, ticket.name, ticket.entry, ticket.row, gone)
+                return
+            self.do(visit, ticket.name, ticket.d_name, source, there, True, ticket.row, ticket.tries + 1)
+        except TallyportError as worse:
+            if REMEDIES[worse.kind][0] is Scope.CONNECTION:
+                visit.halted = str(worse.kind)
+            else:
+                self._notes.failed(visit, ticket.name, ticket.entry, ticket.row, worse)
+
+    def pace(self, size: int) -> None:
+        """Wait until so many bytes may pass."""
+        for throttle in self._throttles:
+            throttle.take(size, self._stopped)
+
+    def _apply(
+        self,
+        visit: Opened,
+        action: Action,
+        pair: Pair,
+        name: str,
+        d_name: str,
+        row: Known | None,
+        tries: int,
+    ) -> None:
+        """Do what was decided, or leave it to a task of its own."""
+        match action:
+            case Skip(reason):
+                self._skip(visit, reason, pair, name, row)
+            case Transfer():
+                self._transfer(visit, action, pair, name, d_name, row, tries)
+            case Enter(reason):
+                entry = pair.source or pair.destination
+                assert entry is not None, "a container stands somewhere"
+                self._notes.child(visit, name, d_name, entry, row, str(reason), is_fresh=False, wrote=0)
+            case MakeContainer():
+                self._make(visit, action, pair, name, d_name, row)
+            case Adopt(reason):
+                content = known_hash(pair)
+                level = int(VerifyLevel.READBACK) if content is not None else 0
+                source, there = pair.source, pair.destination
+                self._notes.settled(visit, name, d_name, source, there, row, str(reason), content=content, level=level)
+            case Stamp(to, reason):
+                self._stamp(visit, to, reason, pair, name, d_name, row)
+            case Delete(side, reason):
+                self._notes.deletion(visit, side, reason, pair, name, d_name, row)
+            case Forget(reason):
+                if row is not None:
+                    self._notes.left(visit, name, None, row, row.status, row.attempts, str(reason), "")
+            case Flag(reason, message):
+                status, attempts = settle(_status(row), attempts_of(row), action)
+                entry = pair.source or pair.destination
+                self._notes.left(visit, name, entry, row, int(status), attempts, str(reason), message)
+            case _:
+                raise AssertionError(f"no way to do {action}")
+
+    def _skip(self, visit: Opened, reason: Reason, pair: Pair, name: str, row: Known | None) -> None:
+        entry = pair.source or pair.destination
+        if row is not None and row.status in _DONE and reason in _NOTHING_TO_DO:
+            if entry is not None and entry.kind != _CONTAINER:
+                visit.unchanged += 1
+                visit.unchanged_bytes += entry.size
+            return
+        if row is None and pair.source is None:
+            return  # only the destination has it, and this job has nothing to do with it
+        status, attempts = settle(_status(row), attempts_of(row), Skip(reason))
+        self._notes.left(visit, name, entry, row, int(status), attempts, str(reason), "")
+
+    def _transfer(
+        self,
+        visit: Opened,
+        action: Transfer,
+        pair: Pair,
+        name: str,
+        d_name: str,
+        row: Known | None,
+        tries: int,
+    ) -> None:
+        to = action.to
+        entry, there = (pair.source, pair.destination) if to is _DESTINATION else (pair.destination, pair.source)
+        assert entry is not None, "a transfer carries something"
+        reason, kind = str(action.reason), int(entry.kind)
+        if action.name is not None:
+            d_name = action.name
+        if self._notes.is_dry:
+            self._notes.simulated(visit, name, d_name, entry, row, reason, moved=entry.size if kind == _FILE else 0)
+            return
+        taking = d_name if to is _DESTINATION else name
+        if action.keep_as is not None and there is not None:
+            visit.crossing.rename(to, there.name, action.keep_as)
+            visit.wrote = True
+            there = None
+        replaces = there if action.replaces else None
+        is_linked = entry.links > 1 and self._passage.has_links
+        if kind == _FILE and to is _DESTINATION and (is_linked or entry.size > self._part_size):
+            item = self._notes.planned(name, d_name, entry, replaces, row, reason)
+            task = "link" if is_linked else "big"
+            self._notes.defer(visit, task, item, entry, replaces=replaces is not None)
+            return
+        if self._throttles:
+            self.pace(entry.size)
+        visit.waiting += 1
+        ticket = Ticket(visit, entry, name, row, reason, d_name, to, self._notes.processing(name, d_name), tries)
+        visit.crossing.carry(to, entry, taking, replaces=replaces, ticket=ticket)
+
+    def _stamp(
+        self, visit: Opened, to: Side, reason: Reason, pair: Pair, name: str, d_name: str, row: Known | None
+    ) -> None:
+        source, destination = pair.source, pair.destination
+        if source is None or destination is None:
+            raise AssertionError("a stamp is of what both sides have")
+        content = known_hash(pair)
+        if self._notes.is_dry:
+            self._notes.settled(visit, name, d_name, source, destination, row, str(reason))
+        elif to is _DESTINATION:
+            there = visit.crossing.stamp(to, source, destination.name)
+            visit.wrote = True
+            self._notes.settled(visit, name, d_name, source, there, row, str(reason), content=content, wrote=1)
+        else:
+            here = visit.crossing.stamp(to, destination, source.name)
+            visit.wrote = True
+            self._notes.settled(visit, name, d_name, here, destination, row, str(reason), content=content, wrote=2)
+
+    def _make(
+        self, visit: Opened, action: MakeContainer, pair: Pair, name: str, d_name: str, row: Known | None
+    ) -> None:
+        """Make a container, to be visited."""
+        to = action.to
+        entry = pair.source if to is _DESTINATION else pair.destination
+        assert entry is not None, "a container is made after another"
+        if action.name is not None:
+            d_name = action.name
+        wrote = 0
+        if not self._notes.is_dry and not (self._rules.skips_empty_containers and to is _DESTINATION):
+            visit.crossing.make(to, entry, d_name if to is _DESTINATION else name)
+            visit.wrote = True
+            wrote = 1 if to is _DESTINATION else 2
+        self._notes.child(visit, name, d_name, entry, row, str(action.reason), is_fresh=to is _DESTINATION, wrote=wrote)
+
+
+def _status(row: Known | None) -> Status:
+    return Status.PENDING if row is None else Status(row.status)

@@ -1,0 +1,327 @@
+"""What came of each item of a visit, written down as the row that the ledger will hold."""
+
+from typing import Any
+
+from tallyport.domain.actions import Reason
+from tallyport.domain.entries import Entry, Kind, Pair, Side
+from tallyport.domain.errors import TallyportError
+from tallyport.domain.items import DONE, Status
+from tallyport.domain.naming import fit
+from tallyport.domain.policies import Policies
+from tallyport.domain.rules import Rules
+from tallyport.domain.settle import failed
+from tallyport.engine.opened import Opened, Ticket
+from tallyport.engine.passage import Landed
+from tallyport.engine.work import Known, Row
+
+_FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
+_SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
+_PENDING, _SUCCESS, _PROCESSED, _RETRY, _FLAGGED, _SKIPPED, _IGNORED = (int(status) for status in Status)
+_DONE = frozenset(int(status) for status in DONE)
+_NONE = (None, None, None)  # facts of a side that has nothing
+_NOTHING_KNOWN = (None,) * 7
+
+
+class Notes:
+    """Writes down what came of items, under the rules of one execution."""
+
+    def __init__(self, policies: Policies, rules: Rules) -> None:
+        self._policies = policies
+        self._rules = rules
+        self.is_dry = policies.simulation
+
+    def left(
+        self,
+        visit: Opened,
+        name: str,
+        entry: Entry | None,
+        row: Known | None,
+        status: int,
+        attempts: int,
+        reason: str,
+        message: str,
+    ) -> None:
+        """Write down an item that was not carried; its baseline stays as it was."""
+        kind = int(entry.kind) if entry is not None else row.kind if row is not None else _FILE
+        if kind == _CONTAINER or (status not in _DONE and status not in (_SKIPPED, _IGNORED)):
+            visit.is_clean = False  # a signature stands for containers that are entered, all of them
+        if self.is_dry and status == _FLAGGED:
+            status, attempts = _RETRY, attempts_of(row)  # a person may put it right before the real run
+        facts = row[5:12] if row is not None else _NOTHING_KNOWN
+        item_id, d_name = (row.item_id, row.d_name) if row is not None else (0, None)
+        visit.items.append((name, kind, status, reason, item_id, attempts, *facts, 0, 0, d_name, "", message, 0))
+
+    def failed(self, visit: Opened, name: str, entry: Entry | None, row: Known | None, error: TallyportError) -> None:
+        """Write down an item that could not be carried."""
+        status, attempts = failed(attempts_of(row), error.kind, max_attempts=self._rules.max_attempts)
+        self.left(visit, name, entry, row, int(status), attempts, str(error.kind), error.message)
+
+    def settled(
+        self,
+        visit: Opened,
+        name: str,
+        d_name: str,
+        source: Entry | None,
+        destination: Entry | None,
+        row: Known | None,
+        reason: str,
+        *,
+        content: bytes | None = None,
+        level: int = 0,
+        wrote: int = 0,
+    ) -> None:
+        """Write down an item that both sides hold, equal now."""
+        entry = source or destination
+        assert entry is not None, "something is there"
+        processing = row is not None and row.status == _PROCESSED
+        if self.is_dry:
+            self.simulated(visit, name, d_name, entry, row, reason)
+            return
+        item = (
+            name,
+            int(entry.kind),
+            _PROCESSED if processing else _SUCCESS,
+            reason,
+            row.item_id if row is not None else 0,
+            0,
+            *entry_facts(source),
+            *entry_facts(destination),
+            content if content is not None else row.hash if row is not None else None,
+            level,
+            0,
+            None if d_name == name else d_name,
+            "",
+            "",
+            wrote,
+        )
+        self.done(visit, item, source)
+
+    def planned(
+        self,
+        name: str,
+        d_name: str,
+        entry: Entry,
+        destination: Entry | None,
+        row: Known | None,
+        reason: str,
+        *,
+        processing: str = "",
+        wrote: int = 0,
+    ) -> Row:
+        """Give the row of an item that is planned and not finished.
+
+        It holds the source as seen now and, where something is replaced, what stands there.
+        """
+        return (
+            name,
+            int(entry.kind),
+            _PENDING,
+            reason,
+            row.item_id if row is not None else 0,
+            attempts_of(row),
+            *entry_facts(entry),
+            *entry_facts(destination),
+            None,
+            0,
+            0,
+            None if d_name == name else d_name,
+            processing,
+            "",
+            wrote,
+        )
+
+    def simulated(
+        self, visit: Opened, name: str, d_name: str, entry: Entry, row: Known | None, reason: str, *, moved: int = 0
+    ) -> None:
+        """Write down what would be done. What the ledger knows of both sides stays as it is."""
+        visit.items.append(
+            (
+                name,
+                int(entry.kind),
+                _PENDING if entry.kind == _CONTAINER else _SUCCESS,
+                reason,
+                row.item_id if row is not None else 0,
+                attempts_of(row),
+                *(row[5:12] if row is not None else _NOTHING_KNOWN),
+                0,
+                moved,
+                None if d_name == name else d_name,
+                self.processing(name, d_name),
+                "",
+                0,
+            )
+        )
+
+    def defer(
+        self,
+        visit: Opened,
+        task: str,
+        item: Row,
+        entry: Entry,
+        *,
+        replaces: bool = False,
+        reason: str | None = None,
+    ) -> None:
+        """Leave work for a task of its own. The item's row comes with it, not among the items."""
+        device, inode = entry.link_id if task == "link" and entry.link_id else (0, 0)
+        visit.is_clean = False
+        visit.deferred.append((task, item[0], item[1], entry.size, device, inode, item, replaces, reason or item[3]))
+
+    def done(self, visit: Opened, item: Row, source: Entry | None) -> None:
+        """Write down a settled item; where the job empties the source, have the source's go as well."""
+        if not self._rules.removes_source or source is None:
+            visit.items.append(item)
+        elif item[1] != _FILE or item[13] >= self._policies.verify:
+            self.defer(visit, "delete_source", item, source)
+        else:  # not proved at the level asked for: it stays at the source, and is looked at again
+            visit.is_clean = False
+            visit.items.append((*item[:6], *_NONE, *item[9:]))
+
+    def processing(self, name: str, d_name: str) -> str:
+        if name == d_name:
+            return ""
+        named = fit(name, self._policies, self._rules.destination)
+        return ",".join(named.processing) if named.name == d_name else "deduplicated"
+
+    def landed(self, ticket: Ticket, landed: Landed, level: int) -> None:
+        """Write down what was carried, visible and as durable as asked; ``level`` is what the passage proves."""
+        visit, entry, row = ticket.visit, ticket.entry, ticket.row
+        there, content, moved = landed[:3]
+        name, processing = ticket.name, ticket.processing
+        if len(landed) > 3:  # a passage that says more than the lean one
+            if landed.level is not None:
+                level = landed.level
+            processing = ",".join(filter(None, (processing, landed.processing)))
+        if ticket.to is _DESTINATION:
+            sides = (entry.size, entry.modified, entry.tag, there.size, there.modified, there.tag)
+            wrote = 1
+        else:
+            sides = (there.size, there.modified, there.tag, entry.size, entry.modified, entry.tag)
+            wrote = 2
+        visit.wrote = True
+        item = (
+            name,
+            int(entry.kind),
+            _PROCESSED if ticket.processing else _SUCCESS,
+            ticket.reason,
+            0 if row is None else row.item_id,
+            0,
+            *sides,
+            content or None,
+            level,
+            moved,
+            None if ticket.d_name == name else ticket.d_name,
+            processing,
+            "",
+            wrote,
+        )
+        self.done(visit, item, entry)
+
+    def child(
+        self,
+        visit: Opened,
+        name: str,
+        d_name: str,
+        entry: Entry,
+        row: Known | None,
+        reason: str,
+        *,
+        is_fresh: bool,
+        wrote: int,
+    ) -> None:
+        """Have a container visited. Its row stays pending until its own visit ends."""
+        if d_name != name:
+            visit.is_clean = False
+        if self.is_dry:
+            if row is None:
+                self.simulated(visit, name, d_name, entry, row, reason)
+        elif row is None or row.status not in _DONE or wrote:
+            processing = self.processing(name, d_name)
+            planned = self.planned(name, d_name, entry, None, row, reason, processing=processing, wrote=wrote)
+            visit.items.append(planned)
+        visit.children.append((name, d_name, is_fresh, row.item_id if row is not None else 0))
+
+    def deletion(
+        self, visit: Opened, side: Side, reason: Reason, pair: Pair, name: str, d_name: str, row: Known | None
+    ) -> None:
+        """Leave a delete for later: after everything else, within the brake.
+
+        Until then the row is pending, keeps the baseline of the side where the item is gone, and says what is
+        expected at the other. A moved item's row is as settled as before.
+        """
+        entry = pair.source if side is _SOURCE else pair.destination
+        assert entry is not None, "what is deleted is there"
+        known = row[5:12] if row is not None else _NOTHING_KNOWN
+        is_moved = reason is Reason.MOVED and row is not None
+        item = (
+            name,
+            int(entry.kind),
+            row.status if is_moved and row is not None else _PENDING,
+            str(Reason.UNCHANGED if is_moved else reason),
+            row.item_id if row is not None else 0,
+            attempts_of(row),
+            *(entry_facts(entry) if side is _SOURCE else known[0:3]),
+            *(entry_facts(entry) if side is _DESTINATION else known[3:6]),
+            known[6],
+            0,
+            0,
+            None if d_name == name else d_name,
+            "",
+            "",
+            0,
+        )
+        visit.is_clean = False
+        if self.is_dry:
+            self.simulated(visit, name, d_name, entry, row, str(reason))
+        else:
+            self.defer(visit, f"delete_{side}", item, entry, reason=str(reason))
+        if entry.kind == _CONTAINER:
+            visit.children.append((name, d_name, False, row.item_id if row is not None else 0))
+
+    def container_row(self, visit: Opened, container: Entry | None) -> Row | None:
+        """Give the row of the container itself, where the visit went through it."""
+        work, source = visit.work, visit.container
+        if source is None or work.only is not None:
+            return None
+        name = work.path.rpartition("/")[2]
+        d_name = work.d_path.rpartition("/")[2]
+        status, reason, message = _SUCCESS, str(Reason.UNCHANGED), ""
+        d_side: tuple[Any, ...] = _NONE
+        if visit.too_many is not None:
+            status, reason, message = _FLAGGED, str(Reason.TOO_MANY_ITEMS), visit.too_many
+        elif container is not None:
+            d_side = (container.size, container.modified, container.tag)
+        elif self.is_dry:
+            return None
+        elif self._rules.skips_empty_containers:
+            status, reason = _SKIPPED, str(Reason.IGNORED_EMPTY_CONTAINER_POLICY)
+        elif not work.s_only:
+            return None
+        return (
+            name,
+            _CONTAINER,
+            status,
+            reason,
+            work.item_id,
+            0,
+            source.size,
+            source.modified,
+            source.tag,
+            *d_side,
+            None,
+            0,
+            0,
+            None if d_name == name else d_name,
+            "",
+            message,
+            1 if visit.wrote else 0,
+        )
+
+
+def entry_facts(entry: Entry | None) -> tuple[int | None, int | None, bytes | None]:
+    """Give what a row remembers of one side."""
+    return _NONE if entry is None else (entry.size, entry.modified, entry.tag)
+
+
+def attempts_of(row: Known | None) -> int:
+    return 0 if row is None else row.attempts

@@ -1,0 +1,86 @@
+"""A visit that has begun and not ended, the items of it that are on their way, and what ends it early."""
+
+from tallyport.domain.entries import Entry, Side
+from tallyport.engine.passage import Crossing, Listing
+from tallyport.engine.work import Known, Row, VisitWork
+
+
+class Ticket:
+    """One item on its way."""
+
+    __slots__ = ("d_name", "entry", "name", "processing", "reason", "row", "to", "tries", "visit")
+
+    def __init__(
+        self,
+        visit: "Opened",
+        entry: Entry,
+        name: str,
+        row: Known | None,
+        reason: str,
+        d_name: str,
+        to: Side,
+        processing: str,
+        tries: int,
+    ) -> None:
+        self.visit = visit
+        self.entry = entry  # what is carried, of the side it comes from
+        self.name = name
+        self.row = row
+        self.reason = reason
+        self.d_name = d_name
+        self.to = to
+        self.processing = processing
+        self.tries = tries
+
+
+class Opened:
+    """A visit that has begun and not ended."""
+
+    __slots__ = (
+        "children",
+        "container",
+        "crossing",
+        "deferred",
+        "error",
+        "halted",
+        "is_clean",
+        "items",
+        "listing",
+        "s_bytes",
+        "s_files",
+        "scanned",
+        "signature",
+        "taken",
+        "too_many",
+        "unchanged",
+        "unchanged_bytes",
+        "waiting",
+        "work",
+        "wrote",
+    )
+
+    def __init__(self, work: VisitWork, crossing: Crossing) -> None:
+        self.work = work
+        self.crossing = crossing
+        self.container: Entry | None = None  # the source's own entry
+        self.listing: Listing | None = None
+        self.items: list[Row] = []
+        self.children: list[tuple[str, str, bool, int]] = []
+        self.deferred: list[Row] = []
+        self.unchanged = 0
+        self.unchanged_bytes = 0
+        self.s_files = 0
+        self.s_bytes = 0
+        self.waiting = 0  # items carried and not settled
+        self.scanned = False
+        self.halted: str | None = None
+        self.error: tuple[str, str] | None = None
+        self.too_many: str | None = None
+        self.signature: bytes | None = None  # of the last clean visit, found to hold still
+        self.taken: set[str] | None = None  # keys of the names in use, where the destination cannot take all
+        self.is_clean = True  # nothing failed, nothing is left for later
+        self.wrote = False
+
+
+class Halt(Exception):
+    """The visit ends here and is to be made again: "stopped", or what is wrong with a connection."""
