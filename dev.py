@@ -39,8 +39,17 @@ SETS = {
     ),
 }
 
-# Programs that tests or benchmarks drive, and the Debian package each one is in.
-TEST_PROGRAMS = {"curl": "curl", "git": "git", "rsync": "rsync", "strace": "strace"}
+# Programs that tests or benchmarks drive, and the Debian packages each one needs.
+TEST_PROGRAMS = {
+    "apache2": "apache2",
+    "curl": "curl",
+    "git": "git",
+    "rsync": "rsync",
+    "smbd": "samba samba-vfs-modules",
+    "sshd": "openssh-server",
+    "strace": "strace",
+    "vsftpd": "vsftpd",
+}
 BENCH_PROGRAMS = {"rsync": "rsync"}
 
 OFFLINE = """
@@ -327,7 +336,7 @@ def provide(programs: dict[str, str]) -> None:
         return
     if may_use_apt():
         with step(f"Debian packages {' '.join(missing.values())}"):
-            apt_install(sorted(missing.values()))
+            apt_install(sorted({package for packages in missing.values() for package in packages.split()}))
     missing = {program: package for program, package in missing.items() if shutil.which(program) is None}
     if not missing:
         return
