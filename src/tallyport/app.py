@@ -1,7 +1,8 @@
 """Composition: the one file that knows every floor.
 
 A data folder holds everything one installation remembers: ``ledger.db`` (ours), ``dispatch.db`` (the dispatcher's,
-disposable), ``lock``. One process at a time writes in it.
+disposable), ``lock``, and ``secret.key`` unless the key that seals secrets stands elsewhere. One process at a time
+writes in it.
 """
 
 import contextlib
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from tallyport.engine.engine import Engine
     from tallyport.engine.mover_pool import MoverPool
     from tallyport.store.database import Database
+    from tallyport.store.keys import Keys
+    from tallyport.store.vault import Vault
 
 
 class Embedded(NamedTuple):
@@ -84,6 +87,20 @@ def open_store(data: Path) -> Iterator["Database"]:
         database.close()
 
 
+def keys(data: Path) -> "Keys":
+    """Give the keys that seal the secrets of a data folder."""
+    from tallyport.store.keys import Keys
+
+    return Keys(os.environ, data)
+
+
+def own_vault(data: Path) -> "Vault":
+    """Give the vault of a command: what it refers to is read with the rights of whoever runs it."""
+    from tallyport.store.vault import Allowed, Vault
+
+    return Vault(keys(data).texts, Allowed(anything=True, environment=os.environ))
+
+
 _warm: "list[MoverPool]" = []
 
 
@@ -108,7 +125,7 @@ def embedded(data: Path, *, movers: int | None = None) -> Iterator[Embedded]:
         from tallyport.engine.mover_pool import ThreadCrew
 
         with open_store(data) as database:
-            engine = Engine(database, InlineDispatcher(), Crews(local, ThreadCrew(8)))
+            engine = Engine(database, InlineDispatcher(), Crews(local, ThreadCrew(8)), vault=own_vault(data))
             engine.start()
             try:
                 yield Embedded(database, engine.nudge, engine.stop)
@@ -133,8 +150,9 @@ def serve(
     if database_url is not None:
         raise TallyportError(ErrorKind.CONFIG, "another database than the data folder's is not in this version yet")
     with owned(folder), open_store(folder) as database:
-        engine = None if no_worker else _server_engine(database, folder, workers)
-        api = create_api(database, nudge=(lambda: None) if engine is None else engine.nudge)
+        vault = _server_vault(folder)
+        engine = None if no_worker else _server_engine(database, folder, workers, vault)
+        api = create_api(database, nudge=(lambda: None) if engine is None else engine.nudge, vault=vault)
         config = uvicorn.Config(
             api,
             host=host,
@@ -156,10 +174,18 @@ def serve(
     return 0
 
 
-def _server_engine(database: "Database", folder: Path, workers: int | None) -> "Engine":
+def _server_vault(folder: Path) -> "Vault":
+    from tallyport.store.vault import Vault, allowed_from
+
+    found = keys(folder)
+    found.texts()  # a key that cannot be used is said now, and a missing one made
+    return Vault(found.texts, allowed_from(os.environ))
+
+
+def _server_engine(database: "Database", folder: Path, workers: int | None, vault: "Vault") -> "Engine":
     from tallyport.engine.dbos_dispatcher import DbosDispatcher
     from tallyport.engine.engine import Crews, Engine
     from tallyport.engine.mover_pool import MoverPool, ThreadCrew
 
     dispatcher = DbosDispatcher(f"sqlite:///{folder / 'dispatch.db'}", width=16)
-    return Engine(database, dispatcher, Crews(MoverPool(movers_wanted(workers)), ThreadCrew(8)))
+    return Engine(database, dispatcher, Crews(MoverPool(movers_wanted(workers)), ThreadCrew(8)), vault=vault)

@@ -20,7 +20,9 @@ from tallyport.domain.jobs import Job
 from tallyport.store import connections, executions, failures, items, jobs, rows
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
+from tallyport.store.keys import new_key
 from tallyport.store.tables import metadata
+from tallyport.store.vault import Vault
 
 ROLES = ("viewer", "operator", "manager", "admin", "auditor")
 
@@ -187,7 +189,8 @@ def make(folder: str, monkeypatch: pytest.MonkeyPatch) -> World:
     with database.begin() as tx:
         metadata.create_all(tx)
     nudges: list[int] = []
-    api = create_api(database, nudge=lambda: nudges.append(1))
+    keys = [new_key()]
+    api = create_api(database, nudge=lambda: nudges.append(1), vault=Vault(keys.copy))
     client = TestClient(api)
     client.__enter__()  # one event loop for all its requests
     world = World(database, folder, client, nudges)

@@ -19,6 +19,7 @@ from tallyport.api.progress import Gauge
 from tallyport.api.wiring import authorise
 from tallyport.control.desk import Desk
 from tallyport.store.database import Database
+from tallyport.store.vault import Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,11 @@ class ApiSettings:
 
 
 def create_api(
-    database: Database, *, nudge: Callable[[], None] = lambda: None, settings: ApiSettings | None = None
+    database: Database,
+    *,
+    nudge: Callable[[], None] = lambda: None,
+    settings: ApiSettings | None = None,
+    vault: Vault | None = None,
 ) -> FastAPI:
     """Make the application. ``nudge`` wakes the engine after something was stored for it."""
     chosen = settings or ApiSettings()
@@ -52,7 +57,7 @@ def create_api(
             Middleware(Once, database=database),
         ],
     )
-    app.state.desk = Desk(database=database, nudge=nudge)
+    app.state.desk = Desk(database=database, nudge=nudge, vault=vault or Vault())
     app.state.gauge = Gauge()
     problems.install(app)
     for router in (

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "connections": ("tallyport.cli.connections:connections", "Work with the connections of a server."),
     "users": ("tallyport.cli.users:users", "Add and list the accounts of a data folder."),
     "tokens": ("tallyport.cli.tokens:tokens", "Make an access token for an account."),
+    "secrets": ("tallyport.cli.secrets:secrets", "Make and change the key that seals the secrets of connections."),
     "db": ("tallyport.cli.db:db", "Back up the database of a data folder."),
     "doctor": ("tallyport.cli.doctor:doctor", "Look for what could go wrong on this machine."),
     "completion": ("tallyport.cli.completion:completion", "Print the completion script of a shell."),

@@ -33,4 +33,31 @@ SETTINGS: tuple[Setting, ...] = (
         "Token for the server. There is no option for it: options are seen by everybody on the machine.",
     ),
     Setting("TALLYPORT_TOKEN_FILE", "--token-file", "none", "File that holds the token, in place of TALLYPORT_TOKEN."),
+    Setting(
+        "TALLYPORT_SECRET_KEY",
+        "none",
+        "the file below, else the systemd credential `tallyport-secret-key`, else `secret.key` in the data folder",
+        "Key that seals the secrets of connections; several with commas between, the newest first. "
+        "`tallyport secrets key` makes one.",
+    ),
+    Setting("TALLYPORT_SECRET_KEY_FILE", "none", "none", "File that holds the key, in place of TALLYPORT_SECRET_KEY."),
+    Setting(
+        "TALLYPORT_CONNECTION_",
+        "none",
+        "none",
+        "Beginning of the names of variables that a secret given as `env:NAME` may name on a server.",
+    ),
+    Setting(
+        "TALLYPORT_SECRET_VARIABLES",
+        "none",
+        "none",
+        "More variables that `env:NAME` may name, with commas between; `*` stands for anything.",
+    ),
+    Setting(
+        "TALLYPORT_SECRET_FOLDERS",
+        "none",
+        "none",
+        "More folders that a secret given as `file:/path` may lie in, with colons between, beside `/run/secrets` and "
+        "the folder of systemd's credentials.",
+    ),
 )

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, Union, cast, get_args, get_origin, 
 from tallyport.connectors.protocol import Connector
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, check_segment, display
+from tallyport.domain.secrets import Secret
 
 GROUP = "tallyport.connectors"
 
@@ -66,6 +67,10 @@ class Platform:
     def settings_fields(self) -> tuple[SettingsField, ...]:
         """Give the settings that a connection of this platform has, in the order to show them."""
         return _fields(self._settings_class())
+
+    def secret_names(self) -> frozenset[str]:
+        """Name the settings that are never shown again once stored."""
+        return frozenset(field.name for field in self.settings_fields() if field.secret)
 
     def read_settings(self, document: Mapping[str, object]) -> object:
         """Make the platform's ``Settings`` from a document, or raise InvalidSettings with every problem."""
@@ -217,4 +222,6 @@ def _shown(field: SettingsField, value: object) -> str:
 
 
 def _value(field: SettingsField, value: object) -> object:
+    if field.secret and isinstance(value, str):
+        return Secret(value)
     return tuple(value) if isinstance(value, list) else value

@@ -1,6 +1,7 @@
 """Connections: make, change, delete, browse."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -8,8 +9,9 @@ import sqlalchemy as sa
 from tallyport.connectors import registry
 from tallyport.connectors.opening import open_connection
 from tallyport.control.desk import Caller, Desk
+from tallyport.control.documents import merge
 from tallyport.control.refusals import Conflict, Invalid, NotBuilt, NotFound, Problem, Stale, invalid
-from tallyport.domain import paths
+from tallyport.domain import paths, secrets
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -42,18 +44,19 @@ def find(tx: sa.Connection, connection_id: str) -> Connection:
 
 def create(desk: Desk, draft: Draft, by: Caller, *, make: bool = False) -> Connection:
     """Store a connection whose root can be opened. ``make`` makes the root when it is missing."""
-    settings = _check(draft, make=make)
+    shown, hidden = _check(desk, draft, make=make)
     at = rows.now()
     new = Connection(
         id=connections.new_id(),
-        name=draft.name or f"{draft.platform} {settings.get('path', '')}".strip(),
+        name=draft.name or f"{draft.platform} {shown.get('path', '')}".strip(),
         platform=draft.platform,
-        settings=settings,
+        settings=shown,
         created_at=at,
         created_by=by.name,
         modified_at=at,
     )
     with desk.database.begin() as tx:
+        new = replace(new, sealed=desk.vault.seal(new.id, hidden))
         connections.add(tx, new)
     return new
 
@@ -67,18 +70,45 @@ def change(
     settings: Mapping[str, object] | None,
     version: int | None,
 ) -> Connection:
-    """Change the name or the settings. The platform stays what it is."""
+    """Change the name, or merge a patch into the settings. The platform stays what it is.
+
+    Whoever points a connection elsewhere gives its secrets anew: else it would hand them to a place of their choice.
+    """
     with desk.database.read() as tx:
         old = find(tx, connection_id)
     if version is not None and version != old.version:
         raise Stale(f"the connection is at version {old.version}, not {version}")
-    draft = Draft(name or old.name, old.platform, old.settings if settings is None else settings)
-    checked = _check(draft, make=False) if settings is not None else dict(old.settings)
+    shown = dict(old.settings)
+    kept: Mapping[str, object] = {}
+    hidden = kept
+    if settings is not None:
+        kept = _kept(desk, old)
+        merged = merge({**old.settings, **kept}, settings)
+        draft = Draft(name, old.platform, merged)
+        if secrets.split(merged, registry.platform(old.platform).secret_names())[0] != dict(old.settings):
+            _ask_again(settings, kept)
+        shown, hidden = _check(desk, draft, make=False)
     with desk.database.begin() as tx:
         if find(tx, connection_id).version != old.version:
             raise Stale("the connection was changed by somebody else meanwhile")
-        connections.change(tx, connection_id, name=draft.name, settings=checked)
+        sealed = old.sealed if hidden == kept else desk.vault.seal(old.id, hidden)
+        connections.change(tx, connection_id, name=name or old.name, settings=shown, sealed=sealed)
         return find(tx, connection_id)
+
+
+def _kept(desk: Desk, old: Connection) -> Mapping[str, object]:
+    """Give the secrets as they are; none when the key is lost, so that they can be given anew."""
+    try:
+        return desk.vault.unseal(old.id, old.sealed)
+    except TallyportError:
+        return {}
+
+
+def _ask_again(given: Mapping[str, object], kept: Mapping[str, object]) -> None:
+    missing = [key for key in kept if key not in given]
+    if missing:
+        why = "must be given again when other settings of the connection change: what is stored is for the old ones"
+        raise Invalid([Problem(f"/auth/{key}", "missing", why) for key in missing])
 
 
 def delete(desk: Desk, connection_id: str) -> Connection:
@@ -98,7 +128,7 @@ def browse(desk: Desk, connection_id: str, path: str, *, limit: int) -> Browsed:
         connection = find(tx, connection_id)
     try:
         clean = registry.below(path)
-        connector = open_connection(connection.platform, connection.settings, "/", read_only=True)
+        connector = open_connection(connection.platform, desk.vault.settings(connection), "/", read_only=True)
         try:
             entry = connector.stat(clean)
             if entry is None:
@@ -112,7 +142,8 @@ def browse(desk: Desk, connection_id: str, path: str, *, limit: int) -> Browsed:
     return Browsed(clean, found[:limit], len(found) > limit)
 
 
-def _check(draft: Draft, *, make: bool) -> dict[str, object]:
+def _check(desk: Desk, draft: Draft, *, make: bool) -> tuple[dict[str, object], dict[str, object]]:
+    """Open what is described, then give the settings to show and those to seal."""
     try:
         platform = registry.platform(draft.platform)
     except TallyportError as error:
@@ -120,11 +151,13 @@ def _check(draft: Draft, *, make: bool) -> dict[str, object]:
             raise NotBuilt(error.message) from error
         known = sorted({*registry.platforms(), *(a for p in registry.platforms().values() for a in p.aliases)})
         raise invalid("/platform/id", error.message, known) from error
-    if any(field.secret and field.name in draft.settings for field in platform.settings_fields()):
-        raise NotBuilt("connections with secrets are not in this version: secrets cannot be sealed yet")
+    shown, hidden = secrets.split(draft.settings, platform.secret_names())
+    resolved: dict[str, object] = {}
     try:
-        platform.read_settings(draft.settings)
-        open_connection(draft.platform, draft.settings, "/", make=make).close()
+        resolved = desk.vault.resolve(hidden)
+        whole = {**shown, **resolved}
+        platform.read_settings(whole)
+        open_connection(draft.platform, whole, "/", make=make).close()
     except registry.InvalidSettings as error:
         raise Invalid(
             [
@@ -133,8 +166,9 @@ def _check(draft: Draft, *, make: bool) -> dict[str, object]:
             ]
         ) from error
     except TallyportError as error:
+        error.message = secrets.scrub(error.message, resolved)
         raise _refusal(error, "/auth/path" if "path" in draft.settings else "/auth") from error
-    return dict(draft.settings)
+    return shown, hidden
 
 
 def _refusal(error: TallyportError, path: str) -> Invalid:

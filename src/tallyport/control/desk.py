@@ -10,6 +10,7 @@ from tallyport.control.refusals import NotAllowed
 from tallyport.store import audit
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
+from tallyport.store.vault import Vault
 
 
 class Right(StrEnum):
@@ -61,6 +62,7 @@ class Desk:
     database: Database
     nudge: Callable[[], None] = lambda: None  # wakes the engine; call after the transaction
     ids: Ids = field(default_factory=Ids)
+    vault: Vault = field(default_factory=Vault)  # seals the secrets of connections
 
     def note(
         self,

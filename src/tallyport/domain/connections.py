@@ -12,6 +12,7 @@ class Connection:
     name: str
     platform: str
     settings: Mapping[str, object] = field(default_factory=dict)
+    sealed: str | None = field(default=None, repr=False)  # the secrets: store/vault.py
     version: int = 1
     created_at: int
     created_by: str | None = None

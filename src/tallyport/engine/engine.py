@@ -34,6 +34,7 @@ from tallyport.store import audit, connections, executions, frontier, jobs
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
 from tallyport.store.ids import Ids
+from tallyport.store.vault import Vault
 
 log = logging.getLogger("tallyport.engine")
 
@@ -52,8 +53,17 @@ class Crews(NamedTuple):
 class Engine:
     """One per process. ``start`` recovers what an earlier process left, then works until ``stop``."""
 
-    def __init__(self, database: Database, dispatcher: Dispatcher, crews: Crews, *, owner: str = "local") -> None:
+    def __init__(
+        self,
+        database: Database,
+        dispatcher: Dispatcher,
+        crews: Crews,
+        *,
+        owner: str = "local",
+        vault: Vault | None = None,
+    ) -> None:
         self._database = database
+        self._vault = vault or Vault()
         self._dispatcher = dispatcher
         self._crews = crews
         self._owner = owner
@@ -324,15 +334,23 @@ class Engine:
         return Terms(
             execution_id=execution.id,
             token=execution.token,
-            source=_end(source, job.source_path),
-            destination=_nothing_there(_end(destination, job.destination_path), execution),
+            source=self._end(source, job.source_path),
+            destination=_nothing_there(self._end(destination, job.destination_path), execution),
             policies=execution.policies,
             started=(execution.started_at or execution.created_at) * 1_000,
             part_size=PART_SIZE,
             revision=execution.revision,
             quarantine=policies.quarantine,
             first_run=job.executions == 0,
+            places=f"{_place(source, job.source_path)} {_place(destination, job.destination_path)}",
         )
+
+    def _end(self, connection: Connection, path: str) -> tuple[str, str, str]:
+        return connection.platform, json.dumps(self._vault.settings(connection)), path
+
+
+def _place(connection: Connection, path: str) -> tuple[str, str, str]:
+    return connection.platform, json.dumps(dict(connection.settings)), path
 
 
 def executor_id() -> str:
@@ -352,7 +370,3 @@ def _nothing_there(end: tuple[str, str, str], execution: Execution) -> tuple[str
         raise
     connector.close()
     return end
-
-
-def _end(connection: Connection, path: str) -> tuple[str, str, str]:
-    return connection.platform, json.dumps(dict(connection.settings)), path

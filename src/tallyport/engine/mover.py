@@ -101,7 +101,8 @@ class Bench:
             policies,
             rules,
             terms.part_size if passage.has_parts else 1 << 62,
-            salt=digest(f"{terms.policies} {terms.source} {terms.destination}".encode("utf-8", "surrogatepass")),
+            # Without secrets: a new password is no new place, and a mark must not tell a secret.
+            salt=digest(f"{terms.policies} {terms.places}".encode("utf-8", "surrogatepass")),
             throttles=throttles(policies, share=self._share, started=terms.started),
         )
         return passage, self._orders

@@ -115,6 +115,11 @@ class Terms(NamedTuple):
     revision: int  # grows when limits of a running job change
     quarantine: str | None = None
     first_run: bool = False  # no execution of this job that was not a simulation ended before
+    places: str = ""  # both ends without their secrets: what marks of them are made of
+
+    def __repr__(self) -> str:
+        """Show what may be shown: the settings of both ends may hold secrets."""
+        return f"Terms(execution_id={self.execution_id}, places={self.places!r})"
 
 
 class PartWork(NamedTuple):

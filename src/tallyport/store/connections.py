@@ -66,3 +66,14 @@ def page(
     total = tx.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
     found = tx.execute(query.order_by(connections.c.name, connections.c.id).offset(offset).limit(limit)).mappings()
     return [rows.to_value(Connection, row) for row in found], total
+
+
+def sealed(tx: sa.Connection) -> list[tuple[str, str]]:
+    """Give the id and the sealed secrets of every connection that has some, deleted ones too."""
+    query = sa.select(connections.c.id, connections.c.sealed).where(connections.c.sealed.isnot(None))
+    return [(row.id, row.sealed) for row in tx.execute(query)]
+
+
+def reseal(tx: sa.Connection, connection_id: str, text: str | None) -> None:
+    """Put the same secrets, sealed anew; it is no new version of the connection."""
+    tx.execute(sa.update(connections).where(connections.c.id == connection_id).values(sealed=text))

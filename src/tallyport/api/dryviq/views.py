@@ -15,6 +15,7 @@ from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import Status
 from tallyport.domain.jobs import Job
+from tallyport.domain.secrets import secrets_set
 from tallyport.domain.states import State
 from tallyport.store.audit import AuditRow
 from tallyport.store.failures import FailedItem
@@ -124,15 +125,16 @@ def stats(run: Execution) -> dict[str, Any]:
     }
 
 
-def connection(value: Connection, secret: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Show a connection; secrets are never in it."""
+def connection(value: Connection) -> dict[str, Any]:
+    """Show a connection: of its secrets only which are set, and what a reference names."""
     return present(
         {
             "id": value.id,
             "type": "connection",
             "name": value.name,
             "platform": {"id": value.platform},
-            "auth": {key: setting for key, setting in value.settings.items() if key not in secret},
+            "auth": dict(value.settings),
+            "secrets": secrets_set(value.sealed) or None,
             "created_on": seconds(value.created_at),
             "created_by": value.created_by,
             "modified_on": seconds(value.modified_at),

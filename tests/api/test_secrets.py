@@ -1,0 +1,89 @@
+"""Secrets of a connection are written and never read back, and a stored one goes nowhere but where it was given for."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tallyport.connectors import registry
+from tests import vaulted
+from tests.api.world import World
+
+CANARY = "canary-5f1e9c-password"
+
+
+@pytest.fixture(autouse=True)
+def platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.PLATFORMS, "vaulted", vaulted.PLATFORM)
+    monkeypatch.setattr(vaulted, "OPENED", [])
+
+
+def made(world: World, **auth: object) -> str:
+    body = {"name": "safe", "platform": {"id": "vaulted"}, "auth": {"host": "here", "password": CANARY, **auth}}
+    answer = world.post("/v1/connections", json=body)
+    assert answer.status_code == 201, answer.text
+    return f"/v1/connections/{answer.json()['connection']['id']}"
+
+
+def test_a_secret_reaches_the_connector_and_no_answer(world: World) -> None:
+    path = made(world)
+    assert vaulted.OPENED[-1].password == CANARY
+    assert world.get(f"{path}/items").status_code == 200
+    assert vaulted.OPENED[-1].password == CANARY
+    for url in (path, "/v1/connections", "/v1/connections/platforms/vaulted/new"):
+        assert CANARY not in world.get(url).text
+    shown = world.get(path).json()["connection"]
+    assert shown["auth"] == {"host": "here"}
+    assert shown["secrets"] == {"password": "set"}
+
+
+def test_a_secret_stands_nowhere_in_the_store_in_the_log_or_in_a_representation(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    made(world)
+    body = {"platform": {"id": "vaulted"}, "auth": {"host": "refuses", "password": CANARY, "nonsense": 1}}
+    refused = [world.post("/v1/connections", json=body), world.post("/v1/connections", json={**body, "auth": CANARY})]
+    body["auth"] = {"host": "refuses", "password": CANARY}
+    refused.append(world.post("/v1/connections", json=body))
+    refused.append(world.post("/v1/connections", json={**body, "auth": {"host": 1, "password": [CANARY]}}))
+    for answer in refused:
+        assert answer.status_code == 400
+        assert CANARY not in answer.text
+    with world.database.begin() as tx:
+        tx.exec_driver_sql("SELECT 1")
+    with open(str(world.database.path), "rb") as stream, open(f"{world.database.path}-wal", "rb") as log:
+        assert CANARY.encode() not in stream.read() + log.read()
+    assert CANARY not in caplog.text
+    assert CANARY not in repr(vaulted.OPENED)
+
+
+def test_a_name_changes_alone_and_a_new_place_asks_for_the_secrets_again(world: World) -> None:
+    path = made(world)
+    assert world.patch(path, json={"name": "other"}).status_code == 200
+    stolen = world.patch(path, json={"auth": {"host": "elsewhere"}})
+    assert stolen.status_code == 400
+    assert stolen.json()["errors"][0]["path"] == "/auth/password"
+    assert world.get(path).json()["connection"]["auth"] == {"host": "here"}
+    moved = world.patch(path, json={"auth": {"host": "elsewhere", "password": "another-one"}})
+    assert moved.json()["connection"]["auth"] == {"host": "elsewhere"}
+    assert vaulted.OPENED[-1].password == "another-one"
+
+
+def test_a_secret_is_added_changed_and_removed_by_a_merge_patch(world: World) -> None:
+    path = made(world)
+    assert world.patch(path, json={"auth": {"pin": "1234"}}).json()["connection"]["secrets"] == {
+        "password": "set",
+        "pin": "set",
+    }
+    assert (vaulted.OPENED[-1].password, vaulted.OPENED[-1].pin) == (CANARY, "1234")
+    assert world.patch(path, json={"auth": {"pin": None}}).json()["connection"]["secrets"] == {"password": "set"}
+    assert world.patch(path, json={"auth": {"password": None}}).status_code == 400
+
+
+def test_a_reference_that_the_server_does_not_allow_is_refused(world: World) -> None:
+    body = {"platform": {"id": "vaulted"}, "auth": {"host": "here", "password": "file:/etc/passwd"}}
+    answer = world.post("/v1/connections", json=body)
+    assert answer.status_code == 400
+    assert "TALLYPORT_SECRET_FOLDERS" in answer.text
