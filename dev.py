@@ -44,6 +44,7 @@ TEST_PROGRAMS = {
     "apache2": "apache2",
     "curl": "curl",
     "git": "git",
+    "pg_ctlcluster": "postgresql",
     "rsync": "rsync",
     "smbd": "samba samba-vfs-modules",
     "sshd": "openssh-server",

@@ -8,9 +8,12 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
+
+from tallyport.testing.postgres import PostgresServer, postgres_server
 
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
@@ -63,3 +66,10 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("TALLYPORT_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this test run; each test makes databases of its own on it."""
+    with postgres_server() as server:
+        yield server

@@ -1,4 +1,4 @@
-"""A fresh ledger for each test, and a job in it."""
+"""A fresh ledger for each test, on SQLite and on PostgreSQL, and a job in it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +12,13 @@ from tallyport.store import connections, executions, jobs
 from tallyport.store.database import Database, open_database
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("pg_ctlcluster"))])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    else:
+        url = request.getfixturevalue("postgres").create()
+    opened = open_database(url)
     yield opened
     opened.close()
 

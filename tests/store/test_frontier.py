@@ -65,5 +65,5 @@ def test_a_group_of_hard_links_is_claimed_whole(database: Database, execution: E
             ],
         )
         batch = frontier.add_batch(tx, execution.id, "transfer")
-        claimed = frontier.claim_tasks(tx, execution.id, batch.id, ("link",), 2, 1 << 30)
+        claimed = frontier.claim_tasks(tx, database, execution.id, batch.id, ("link",), 2, 1 << 30)
     assert [row.id for row in claimed] == [0, 1, 2]

@@ -134,7 +134,9 @@ class Batch:
             execution_id = orders.scene.execution_id
             if orders.kinds:
                 most = 200 if "part" not in orders.kinds else 8
-                tasks = frontier.claim_tasks(tx, execution_id, self._batch_id, orders.kinds, most, TASK_BYTES)
+                tasks = frontier.claim_tasks(
+                    tx, self._database, execution_id, self._batch_id, orders.kinds, most, TASK_BYTES
+                )
             if orders.visits and not tasks:
                 pending = frontier.pending_visits(tx, execution_id, 1_024)
                 share = max(1, min(64, pending // (4 * self._crew.width)))

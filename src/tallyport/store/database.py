@@ -8,14 +8,18 @@ needs two writers), readers on connections of their own that cannot write. WAL w
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from tallyport.domain.errors import ErrorKind, TallyportError
+
+T = TypeVar("T")
 
 HEAD = "0001"  # revision of the packaged schema snapshot; a test compares it with the migrations
 
@@ -52,7 +56,9 @@ class Database:
             sa.event.listen(self._readers, "begin", _begin_deferred)
             self.path: str | None = path
         else:
-            self._writer = self._readers = sa.create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True)
+            self._writer = sa.create_engine(_with_driver(url), pool_size=8, max_overflow=24, pool_pre_ping=True)
+            # differs because a PostgreSQL reader sees one picture and cannot write only when it is told so
+            self._readers = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             self.path = None
 
     @contextlib.contextmanager
@@ -84,6 +90,36 @@ class Database:
     def sql(self, statement: str) -> str:
         """Give driver SQL for a statement written with ``?`` (differs because psycopg takes ``%s``)."""
         return statement if self.is_sqlite else statement.replace("?", "%s")
+
+    def locking(self, *, skip: bool = False) -> str:
+        """Give what ends a SELECT whose rows this transaction will change (SQLite has one writer: nothing).
+
+        ``skip`` leaves out rows that another transaction holds.
+        """
+        if self.is_sqlite:
+            return ""
+        return " FOR UPDATE SKIP LOCKED" if skip else " FOR UPDATE"
+
+    def alone(self, tx: sa.Connection, what: int) -> None:
+        """Let one transaction at a time past this line for the same ``what`` (SQLite: always so)."""
+        if not self.is_sqlite:
+            tx.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (what,))
+
+    def outlast(self, act: Callable[[], T], *, stopped: Callable[[], bool] = lambda: False) -> T:
+        """Do something with the store, again and again while the store cannot be reached.
+
+        ``act`` must be harmless to repeat. Gives up, with the error, once ``stopped`` says so. A SQLite file is
+        never out of reach.
+        """
+        pause = 0.1
+        while True:
+            try:
+                return act()
+            except sa.exc.DBAPIError as error:
+                if self.is_sqlite or not is_outage(error) or stopped():
+                    raise
+            time.sleep(pause)
+            pause = min(2.0, pause * 2)
 
     def prepare(self) -> None:
         """Make a fresh database from the packaged schema, or bring an older one up to date.
@@ -118,6 +154,9 @@ class Database:
             from tallyport.store.tables import metadata
 
             with self.begin() as tx:
+                self.alone(tx, _MAKING)  # several processes may start at once on an empty database
+                if sa.inspect(tx).has_table("schema_version"):
+                    return
                 metadata.create_all(tx)
                 tx.exec_driver_sql("CREATE TABLE schema_version (version_num VARCHAR(32) NOT NULL)")
                 tx.exec_driver_sql(f"INSERT INTO schema_version VALUES ('{HEAD}')")
@@ -132,12 +171,45 @@ class Database:
 
 
 def open_database(url: str) -> Database:
-    """Open and prepare. ``sqlite:///FILE`` or ``postgresql+psycopg://...``."""
+    """Open and prepare. ``sqlite:///FILE`` or ``postgresql://...``; a wrong one is ``CONFIG``."""
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    database = Database(url)
-    database.prepare()
+    elif not url.startswith(("postgresql://", "postgresql+psycopg://", "postgres://")):
+        shown = url.split("://")[0]
+        raise TallyportError(
+            ErrorKind.CONFIG, f"a database is sqlite:///FILE or postgresql://USER@HOST/NAME, and not {shown}://..."
+        )
+    try:
+        database = Database(url)
+        database.prepare()
+    except ModuleNotFoundError as error:
+        message = f"PostgreSQL needs {error.name}: pip install 'tallyport[postgres]'"
+        raise TallyportError(ErrorKind.CONFIG, message) from error
+    except sa.exc.OperationalError as error:
+        if url.startswith("sqlite"):
+            raise
+        # the driver's own words name host, port and database, and no password
+        raise TallyportError(ErrorKind.UNAVAILABLE, f"cannot reach the database: {error.orig}") from error
     return database
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether an error says that the store could not be reached, or took no part in what was asked."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    is_cut = error.connection_invalidated or (isinstance(error, sa.exc.OperationalError) and state is None)
+    # 57P0x: it shuts down or starts; 53xxx: it has no room for us; 40xxx: it undid this in favour of another
+    return is_cut or (state or "").startswith(("57P0", "53", "40", "08"))
+
+
+def _with_driver(url: str) -> str:
+    """Name our driver in a URL as people write it."""
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg{separator}{rest}" if scheme in ("postgresql", "postgres") else url
+
+
+_MAKING = 0x7A11  # of the advisory lock around making the tables
 
 
 def _driver(connection: sa.Connection) -> sqlite3.Connection:

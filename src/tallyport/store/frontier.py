@@ -97,7 +97,8 @@ _CLAIMED = (
 
 def claim_visits(tx: sa.Connection, database: Database, execution_id: int, batch_id: int, limit: int) -> list[VisitRow]:
     """Take up to ``limit`` pending visits for a batch, oldest first."""
-    taken = [row[0] for row in tx.exec_driver_sql(database.sql(_NEXT_VISITS), (execution_id, limit))]
+    next_visits = database.sql(_NEXT_VISITS) + database.locking(skip=True)
+    taken = [row[0] for row in tx.exec_driver_sql(next_visits, (execution_id, limit))]
     if not taken:
         return []
     tx.exec_driver_sql(database.sql(_CLAIM_VISIT), [(batch_id, visit) for visit in taken])
@@ -153,9 +154,16 @@ def add_tasks(tx: sa.Connection, database: Database, found: Sequence[tuple[Any, 
 
 
 def claim_tasks(
-    tx: sa.Connection, execution_id: int, batch_id: int, kinds: Sequence[str], limit: int, most_bytes: int
+    tx: sa.Connection,
+    database: Database,
+    execution_id: int,
+    batch_id: int,
+    kinds: Sequence[str],
+    limit: int,
+    most_bytes: int,
 ) -> list[TaskRow]:
     """Take pending tasks of the given kinds, at most ``limit`` and about ``most_bytes``; link groups stay whole."""
+    database.alone(tx, execution_id)  # two workers would tear a group of links apart
     query = (
         sa.select(tasks)
         .where(tasks.c.execution_id == execution_id, tasks.c.state == "pending", tasks.c.task.in_(list(kinds)))
@@ -289,12 +297,22 @@ def take_batch(tx: sa.Connection, batch_id: int, epoch: int, owner: str) -> int 
 
 
 def holds(tx: sa.Connection, database: Database, batch_id: int, epoch: int) -> bool:
-    """Say whether this holder still has the batch, and lock the row until the transaction ends."""
+    """Say whether this holder still has the batch, lock the row until the transaction ends, and count the commit."""
     changed = tx.exec_driver_sql(
-        database.sql("UPDATE batches SET epoch = epoch WHERE id = ? AND epoch = ? AND state = 'running'"),
+        database.sql(
+            "UPDATE batches SET commits = commits + 1 WHERE id = ? AND epoch = ? AND state = 'running'",
+        ),
         (batch_id, epoch),
     )
     return changed.rowcount == 1
+
+
+def commits(tx: sa.Connection, batch_id: int, epoch: int) -> int | None:
+    """Give how often the holder of a batch committed, or None when it holds it no more."""
+    query = sa.select(batches.c.commits).where(
+        batches.c.id == batch_id, batches.c.epoch == epoch, batches.c.state == "running"
+    )
+    return tx.execute(query).scalar()
 
 
 def end_batch(tx: sa.Connection, batch_id: int) -> None:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from tallyport.domain import paths
 from tallyport.store import rows
@@ -190,6 +193,13 @@ _UPSERT = (
     " execution_id = excluded.execution_id, settled_at = excluded.settled_at"
 )
 
+_ARRAYS = ", ".join(
+    "%s::" + {"BIGINT": "bigint", "INTEGER": "int", "BYTEA": "bytea", "TEXT": "text"}[kind] + "[]"
+    for kind in (column.type.compile(postgresql.dialect()) for column in items.columns)  # type: ignore[no-untyped-call]
+)
+_VALUES = "(" + ", ".join("?" * len(items.columns)) + ")"
+_UPSERT_ARRAYS = _UPSERT.replace(f"VALUES {_VALUES}", f"SELECT * FROM unnest({_ARRAYS})")
+
 
 def known(tx: sa.Connection, database: Database, container: int, after: str, limit: int) -> list[tuple[Any, ...]]:
     """Give rows of a container by name, as ``engine.work.Known`` tuples, names above ``after``."""
@@ -211,9 +221,21 @@ def known(tx: sa.Connection, database: Database, container: int, after: str, lim
 
 
 def upsert(tx: sa.Connection, database: Database, values: Sequence[tuple[Any, ...]]) -> None:
-    """Write item rows: (id, job, parent, name, kind, status, ... settled_at) in the order of the columns."""
-    if values:
-        tx.exec_driver_sql(database.sql(_UPSERT), list(values))
+    """Write item rows: (id, job, parent, name, kind, status, ... settled_at) in the order of the columns.
+
+    A row that is there keeps its id. Of two rows of one item the later counts.
+    """
+    if not values:
+        return
+    if database.is_sqlite:
+        tx.exec_driver_sql(_UPSERT, list(values))
+        return
+    # differs because PostgreSQL takes arrays many times faster than rows, and each row of a statement but once
+    kept: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for row in values:
+        key = row[1:4]
+        kept[key] = (kept[key][0], *row[1:]) if key in kept else row
+    tx.exec_driver_sql(_UPSERT_ARRAYS, tuple(map(list, zip(*kept.values(), strict=True))))
 
 
 def delete(tx: sa.Connection, ids: Sequence[int]) -> None:
@@ -255,6 +277,35 @@ def sub_containers(tx: sa.Connection, parent: int) -> dict[str, int]:
     return {paths.from_bytes(bytes(row.name)): row.id for row in tx.execute(query)}
 
 
+class _NameHas(sa.ColumnElement[bool]):
+    """Whether the bytes of a name hold a text, whatever the case of ASCII letters."""
+
+    inherit_cache = False
+    type = sa.Boolean()
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+@compiles(_NameHas)
+def _in_text(element: _NameHas, compiler: SQLCompiler, **options: Any) -> str:
+    has = sa.cast(items.c.name, sa.Text).icontains(element.text, autoescape=True)
+    return compiler.process(has, **options)
+
+
+@compiles(_NameHas, "postgresql")
+def _in_escapes(element: _NameHas, compiler: SQLCompiler, **options: Any) -> str:
+    """Search in escapes (differs because PostgreSQL makes no text of bytes that are not UTF-8)."""
+    wanted = "".join(
+        "\\\\" if byte == 0x5C else f"\\{byte:03o}" if byte >= 0x80 or byte == 0 else chr(byte)
+        for byte in paths.to_bytes(element.text)
+    )
+    has = sa.func.encode(items.c.name, sa.literal_column("'escape'"), type_=sa.Text()).icontains(
+        wanted, autoescape=True
+    )
+    return compiler.process(has, **options)
+
+
 def _filters(
     kinds: Iterable[int],
     parent: int | None,
@@ -270,7 +321,7 @@ def _filters(
     if words := list(reasons):
         found.append(items.c.reason.in_(words))
     if text:
-        found.append(sa.cast(items.c.name, sa.Text).icontains(text, autoescape=True))
+        found.append(_NameHas(text))
     if execution_id is not None:
         found.append(items.c.execution_id == execution_id)
     return found

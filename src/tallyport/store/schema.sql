@@ -99,6 +99,19 @@ CREATE TABLE users (
 	CONSTRAINT role_word CHECK (role IN ('viewer', 'operator', 'manager', 'admin', 'auditor')),
 	UNIQUE (name)
 );
+CREATE TABLE workers (
+	id TEXT NOT NULL,
+	host TEXT NOT NULL,
+	pid INTEGER NOT NULL,
+	version TEXT NOT NULL,
+	labels TEXT DEFAULT '' NOT NULL,
+	width INTEGER NOT NULL,
+	started_at INTEGER NOT NULL,
+	beat_at INTEGER NOT NULL,
+	draining BOOLEAN DEFAULT 0 NOT NULL,
+	trouble TEXT,
+	PRIMARY KEY (id)
+);
 CREATE TABLE jobs (
 	id TEXT NOT NULL,
 	number INTEGER NOT NULL,
@@ -215,13 +228,14 @@ CREATE TABLE batches (
 	epoch INTEGER NOT NULL,
 	attempts INTEGER DEFAULT '0' NOT NULL,
 	owner TEXT,
+	commits INTEGER DEFAULT '0' NOT NULL,
 	created_at INTEGER NOT NULL,
 	ended_at INTEGER,
 	CONSTRAINT queue_word CHECK (queue IN ('control', 'enumerate', 'transfer', 'parts')),
 	CONSTRAINT state_word CHECK (state IN ('ready', 'running', 'done')),
 	FOREIGN KEY(execution_id) REFERENCES executions (id)
 );
-CREATE INDEX batches_open ON batches (execution_id) WHERE state <> 'done';
+CREATE INDEX batches_open ON batches (execution_id) WHERE state != 'done';
 CREATE TABLE failures (
 	execution_id INTEGER NOT NULL,
 	item_id INTEGER NOT NULL,

@@ -5,6 +5,8 @@ gave them (``domain.paths.to_bytes``). Identifiers of items, visits and tasks ar
 (``store.ids``); an execution's identifier is one global integer sequence.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy import (
     BigInteger,
@@ -29,6 +31,11 @@ Big = BigInteger().with_variant(Integer(), "sqlite")
 def _one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
     quoted = ", ".join(f"'{word}'" for word in words)
     return CheckConstraint(f"{column} IN ({quoted})", name=f"{column}_word")
+
+
+def _where(condition: sa.ColumnElement[bool]) -> dict[str, Any]:
+    """Make an index partial on both databases."""
+    return {"sqlite_where": condition, "postgresql_where": condition}
 
 
 JOB_STATES = (
@@ -144,7 +151,7 @@ jobs = Table(
     _one_of("state", JOB_STATES),
     _one_of("schedule_mode", ("auto", "manual", "ad-hoc")),
 )
-Index("jobs_due", jobs.c.next_run_at, sqlite_where=jobs.c.next_run_at.isnot(None))
+Index("jobs_due", jobs.c.next_run_at, **_where(jobs.c.next_run_at.isnot(None)))
 
 executions = Table(
     "executions",
@@ -198,7 +205,7 @@ Index("executions_job", executions.c.job_id, executions.c.id)
 Index(
     "executions_open",
     executions.c.state,
-    sqlite_where=executions.c.ended_at.is_(None),
+    **_where(executions.c.ended_at.is_(None)),
 )
 
 # One row for each path of a job.
@@ -272,7 +279,7 @@ Index("visits_state", visits.c.execution_id, visits.c.state, visits.c.id)
 Index(
     "visits_batch",
     visits.c.batch_id,
-    sqlite_where=visits.c.batch_id.isnot(None),
+    **_where(visits.c.batch_id.isnot(None)),
 )
 
 # Work that a visit found and another task does: parts of big files, hard links, deletes, folder times.
@@ -313,7 +320,7 @@ Index("tasks_item", tasks.c.item_id)
 Index(
     "tasks_batch",
     tasks.c.batch_id,
-    sqlite_where=tasks.c.batch_id.isnot(None),
+    **_where(tasks.c.batch_id.isnot(None)),
 )
 
 # What is handed to the dispatcher. Its rows there can be dropped and rebuilt from these.
@@ -327,6 +334,7 @@ batches = Table(
     Column("epoch", Integer, nullable=False),  # grows at every hand-over; an older holder is fenced
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("owner", Text),
+    Column("commits", Integer, nullable=False, server_default="0"),  # tells whether a commit without an answer counted
     Column("created_at", Big, nullable=False),
     Column("ended_at", Big),
     _one_of("queue", ("control", "enumerate", "transfer", "parts")),
@@ -336,7 +344,23 @@ batches = Table(
 Index(
     "batches_open",
     batches.c.execution_id,
-    sqlite_where=sa.text("state <> 'done'"),
+    **_where(batches.c.state != "done"),
+)
+
+# Processes that work batches on a shared database. Times are the database's own.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),  # host, process and a random part, new at each start
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("labels", Text, nullable=False, server_default=""),  # space separated: which places it can reach
+    Column("width", Integer, nullable=False),  # groups that it works at once
+    Column("started_at", Big, nullable=False),
+    Column("beat_at", Big, nullable=False),
+    Column("draining", Boolean, nullable=False, server_default=sa.false()),
+    Column("trouble", Text),  # what it last could not do, for people
 )
 
 # History: what failed in each execution. Never changed by later executions.
@@ -371,7 +395,7 @@ audit = Table(
     Column("recorded_at", Big, nullable=False),
 )
 Index("audit_job", audit.c.job_id, audit.c.id)
-Index("audit_item", audit.c.item_id, sqlite_where=audit.c.item_id.isnot(None))
+Index("audit_item", audit.c.item_id, **_where(audit.c.item_id.isnot(None)))
 
 # One answer for one idempotency key.
 replies = Table(
