@@ -71,6 +71,7 @@ def test_the_job_with_all_features_is_read_key_by_key():
         "versioning.from_destination.max",
         "on_initialize",
         "item_inspection_policy",
+        "properties",
         "symlinks",
         "verify",
         "durability",

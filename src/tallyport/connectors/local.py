@@ -15,12 +15,14 @@ See open(2), openat(2), rename(2), fsync(2), symlink(7).
 import itertools
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from tallyport.connectors import local_calls
 from tallyport.connectors.hashing import ContentHash
+from tallyport.connectors.local_access import LocalAccess, properties, set_properties
+from tallyport.connectors.local_book import Book, SystemBook
 from tallyport.connectors.local_content import CHUNK, changed, create, hash_file, open_file, write_all
 from tallyport.connectors.local_errors import error_of, refusal, translate
 from tallyport.connectors.local_folders import (
@@ -32,6 +34,7 @@ from tallyport.connectors.local_folders import (
     hard_link,
     make_folder,
     open_below,
+    open_to_inspect,
     put_in_place,
     remove,
     rename_new,
@@ -41,6 +44,7 @@ from tallyport.connectors.local_folders import (
     unlink_quietly,
 )
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
+from tallyport.domain.access import Access, Principal
 from tallyport.domain.capabilities import Durability, Limits
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -72,6 +76,7 @@ class Local:
 
     ``token`` marks what is unfinished, so that :meth:`sweep` finds it after a crash. With a ``durability``
     other than ``NONE`` each written item is synced before it becomes visible; ``sync`` then covers the names.
+    ``book`` knows the accounts of this machine; tests bring their own.
     """
 
     def __init__(
@@ -82,8 +87,10 @@ class Local:
         make: bool = False,
         token: str = "local",
         durability: Durability = Durability.NONE,
+        book: Book | None = None,
     ) -> None:
         check(token)
+        self.local_access = LocalAccess(book or SystemBook())
         self.token = token
         self.durability = durability
         self.location = os.path.join(display(os.path.normpath(path)), display(below)).rstrip("/") or "/"
@@ -237,7 +244,54 @@ class Local:
         finally:
             os.close(fd)
 
+    def access(self, path: str) -> Access:
+        with self._open_item(path, "see the access of") as (fd, st):
+            return self.local_access.owners(st) if fd < 0 else self.local_access.read(fd)
+
+    def set_access(self, path: str, access: Access, *, remove_others: bool = False) -> Access:
+        """Set what a POSIX file system can say; a symlink has but owner and group."""
+        with self._open_item(path, "set the access of") as (fd, _):
+            if fd >= 0:
+                self.local_access.set(fd, access, remove_others=remove_others)
+                return self.local_access.read(fd)
+        uid, gid = self.local_access.numbers(access)
+        with self._beside(path, "set the owner of") as (d_fd, name):
+            if uid != -1 or gid != -1:
+                os.chown(name, uid, gid, dir_fd=d_fd, follow_symlinks=False)
+            return self.local_access.owners(os.stat(name, dir_fd=d_fd, follow_symlinks=False))
+
+    def principals(self, like: Principal) -> Iterator[Principal]:
+        return self.local_access.book.principals(like)
+
+    def properties(self, path: str) -> Mapping[str, bytes]:
+        with self._open_item(path, "see the properties of") as (fd, _):
+            return {} if fd < 0 else properties(fd)
+
+    def set_properties(self, path: str, values: Mapping[str, bytes | None]) -> Mapping[str, bytes]:
+        """Set user xattrs; what the file system refuses is missing from what is given back."""
+        with self._open_item(path, "set the properties of") as (fd, _):
+            return {} if fd < 0 else set_properties(fd, values)
+
     # -- behind them
+
+    @contextmanager
+    def _open_item(self, path: str, operation: str) -> Iterator[tuple[int, os.stat_result]]:
+        """Open a file or folder to look at what it has besides content; -1 for anything else."""
+        if path == ROOT:
+            with translate(operation, path):
+                yield self.root_fd, os.fstat(self.root_fd)
+            return
+        with self._beside(path, operation) as (d_fd, name):
+            check(name)
+            st = os.stat(name, dir_fd=d_fd, follow_symlinks=False)
+            if not (stat.S_ISREG(st.st_mode) or stat.S_ISDIR(st.st_mode)):
+                yield -1, st
+                return
+            fd = open_to_inspect(d_fd, name)
+            try:
+                yield fd, st
+            finally:
+                os.close(fd)
 
     @contextmanager
     def _beside(self, path: str, operation: str, *, foreign: bool = False) -> Iterator[tuple[int, str]]:

@@ -17,6 +17,7 @@ ERRNO_KINDS: dict[int, ErrorKind] = {
     errno.EPERM: ErrorKind.PERMISSION_DENIED,
     errno.EBUSY: ErrorKind.LOCKED,
     errno.ETXTBSY: ErrorKind.LOCKED,
+    errno.EAGAIN: ErrorKind.LOCKED,  # another program holds a lease on it (a file server's oplock)
     errno.ENAMETOOLONG: ErrorKind.INVALID_NAME,
     errno.EINVAL: ErrorKind.INVALID_NAME,  # what vfat, ntfs and cifs say to a character they cannot store
     errno.EILSEQ: ErrorKind.INVALID_NAME,

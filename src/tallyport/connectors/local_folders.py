@@ -195,6 +195,12 @@ def make_folder(d_fd: int, name: str, mode: int = 0o700) -> Entry:
     return entry
 
 
+def open_to_inspect(fd: int, name: str) -> int:
+    """Open a file or folder for what it has besides content; the caller closes it and knows it is no FIFO."""
+    check(name)
+    return os.open(name, _INSPECT, dir_fd=fd)
+
+
 def stamp(fd: int, name: str, facts: Facts) -> Entry:
     """Set owners, mode and times of what stands under a name, without following it. Content stays."""
     check(name)

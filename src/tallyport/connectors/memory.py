@@ -20,10 +20,13 @@ from functools import cache
 from typing import Any, NamedTuple, Self, cast
 
 from tallyport.connectors import hashing
+from tallyport.connectors.memory_access import Accounts, Companions, with_token
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
+from tallyport.domain.access import Access, Principal, PrincipalKind
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.locks import Lock
 from tallyport.domain.paths import ROOT, check_segment, display, join, segments, split, to_bytes
 
 CHUNK = 1024 * 1024
@@ -66,9 +69,22 @@ class Settings:
     symlinks: bool = field(default=True, metadata={"help": "knows symlinks"})
     hard_links: bool = field(default=True, metadata={"help": "knows hard links"})
     sweeps: bool = field(default=True, metadata={"help": "can remove temporaries that a crash left"})
+    grants: bool = field(default=True, metadata={"help": "knows who may do what, and its own accounts"})
+    locks: bool = field(default=True, metadata={"help": "can lock what stands in it"})
+    properties: bool = field(default=True, metadata={"help": "keeps named values with an item"})
 
 
-PLAIN = Settings(stamps=False, moves=False, hashes=False, symlinks=False, hard_links=False, sweeps=False)
+PLAIN = Settings(
+    stamps=False,
+    moves=False,
+    hashes=False,
+    symlinks=False,
+    hard_links=False,
+    sweeps=False,
+    grants=False,
+    locks=False,
+    properties=False,
+)
 
 
 def forget(store: str) -> None:
@@ -109,6 +125,7 @@ class Memory:
             symlinks=settings.symlinks,
             permissions=settings.permissions,
             owners=settings.permissions,
+            locks=settings.locks,
         )
         self._sleep = sleep
         self._clock = clock
@@ -170,6 +187,7 @@ class Memory:
                 raise _error(ErrorKind.CHANGED_DURING_COPY, "delete", path, "it changed since it was seen")
             if node.children:
                 raise _error(ErrorKind.ALREADY_EXISTS, "delete", path, "the container is not empty")
+            _refuse_locked("delete", path, node)
             self._take(path)
 
     def close(self) -> None:
@@ -248,7 +266,68 @@ class Memory:
                 self._tree.used -= len(container.temporaries.pop(name))
             return len(left)
 
+    def access(self, path: str) -> Access:
+        self._begin("see the access of", path)
+        with self._tree.lock:
+            _, node = self._existing(path, "see the access of")
+            found = node.companions.access()
+            owner = found.owner or self._principal(PrincipalKind.ACCOUNT, node.owner)
+            return found._replace(owner=owner, group=found.group or self._principal(PrincipalKind.GROUP, node.group))
+
+    def set_access(self, path: str, access: Access, *, remove_others: bool = False) -> Access:
+        self._begin_change("set the access of", path, new_name=False)
+        with self._tree.lock:
+            _, node = self._existing(path, "set the access of")
+            node.companions.set_access(access, self._tree.accounts, remove_others=remove_others)
+            owner, group = node.companions.owner, node.companions.group
+            node.owner = node.owner if owner is None else _owner(owner)
+            node.group = node.group if group is None else _owner(group)
+        return self.access(path)
+
+    def principals(self, like: Principal) -> Iterator[Principal]:
+        self._begin("look up", ROOT)
+        with self._tree.lock:
+            return iter(list(self._tree.accounts.like(like)))
+
+    def lock_of(self, path: str) -> Lock | None:
+        self._begin("see the lock of", path)
+        with self._tree.lock:
+            return self._existing(path, "see the lock of")[1].companions.lock
+
+    def lock(self, path: str, lock: Lock) -> Lock:
+        self._begin_change("lock", path, new_name=False)
+        with self._tree.lock:
+            _, node = self._existing(path, "lock")
+            _refuse_locked("lock", path, node)
+            owner = None if lock.owner is None else self._tree.accounts.known(lock.owner)
+            held = node.companions.lock = with_token(lock._replace(owner=owner))
+            return held
+
+    def unlock(self, path: str, lock: Lock) -> None:
+        self._begin_change("unlock", path, new_name=False)
+        with self._tree.lock:
+            _, node = self._existing(path, "unlock")
+            held = node.companions.lock
+            if held is not None and held.token != lock.token:
+                raise _error(ErrorKind.LOCKED, "unlock", path, "the lock is somebody else's")
+            node.companions.lock = None
+
+    def properties(self, path: str) -> Mapping[str, bytes]:
+        self._begin("see the properties of", path)
+        with self._tree.lock:
+            return dict(self._existing(path, "see the properties of")[1].companions.properties)
+
+    def set_properties(self, path: str, values: Mapping[str, bytes | None]) -> Mapping[str, bytes]:
+        self._begin_change("set the properties of", path, new_name=False)
+        with self._tree.lock:
+            return self._existing(path, "set the properties of")[1].companions.set_properties(values)
+
     # -- for test beds
+
+    def add_principal(self, principal: Principal) -> None:
+        """Let the store have an account or group; from then on it knows no others."""
+        with self._tree.lock:
+            self._tree.accounts.add(principal)
 
     def leave_temporary(self, path: str, token: str, content: bytes = b"half of it") -> None:
         """Leave in a container what a crash in the middle of a write would leave."""
@@ -399,6 +478,7 @@ class Memory:
                 raise _error(ErrorKind.ALREADY_EXISTS, operation, path, "it changed since it was looked at")
             if old.kind is Kind.CONTAINER:
                 raise _error(ErrorKind.ALREADY_EXISTS, operation, path, "a container has that name")
+            _refuse_locked(operation, path, old)
         self._before_change(path)
         if taken is not None:
             self._release(taken[1])
@@ -438,6 +518,13 @@ class Memory:
             node.owner = facts.owner
         if facts.group is not None:
             node.group = facts.group
+
+    def _principal(self, kind: PrincipalKind, owner: str | int | None) -> Principal | None:
+        """Give whom a node's owner or group is, as far as the store knows."""
+        if owner is None:
+            return None
+        like = Principal(kind, str(owner)) if isinstance(owner, int) else Principal(kind, name=owner)
+        return self._tree.accounts.known(like) or like
 
     def _touch(self, container: "_Node") -> None:
         container.modified = self._rounded(self._clock())
@@ -508,6 +595,7 @@ class _Node:
     children: "dict[str, tuple[str, _Node]]" = field(default_factory=dict)  # key → name as written, node
     temporaries: dict[str, bytes] = field(default_factory=dict)
     past: "list[_Past]" = field(default_factory=list)
+    companions: Companions = field(default_factory=Companions)
 
 
 class _Past(NamedTuple):
@@ -528,6 +616,7 @@ class _Tree:
         self.lock = threading.RLock()
         self.calls = 0
         self.used = 0  # bytes of all files and temporaries
+        self.accounts = Accounts()
         self._versions = itertools.count(1)
         self._nodes = itertools.count(1)
         self.root = _Node(number=0, kind=Kind.CONTAINER, modified=0, created=0, mode=0o755, links=1)
@@ -564,6 +653,9 @@ def _abilities_lost(settings: Settings) -> frozenset[str]:
         "make_symlink": not (settings.symlinks or settings.hard_links),
         "make_hard_link": not (settings.symlinks or settings.hard_links),
         "sweep": not settings.sweeps,
+        **dict.fromkeys(("access", "set_access", "principals"), not settings.grants),
+        **dict.fromkeys(("lock_of", "lock", "unlock"), not settings.locks),
+        **dict.fromkeys(("properties", "set_properties"), not settings.properties),
     }
     return frozenset(method for method, is_lost in lost.items() if is_lost)
 
@@ -582,6 +674,16 @@ def _content_hash(content: bytes | bytearray) -> bytes:
 
 def _is_still(entry: Entry, expected: Entry) -> bool:
     return entry.kind is expected.kind and fingerprint(entry) == fingerprint(expected)
+
+
+def _owner(principal: Principal) -> str | int:
+    """Give a node's owner or group as facts have it."""
+    return int(principal.id) if principal.id.isdecimal() else principal.name or principal.id or principal.email
+
+
+def _refuse_locked(operation: str, path: str, node: _Node) -> None:
+    if node.companions.lock is not None:
+        raise _error(ErrorKind.LOCKED, operation, path, "somebody holds a lock on it")
 
 
 def _holds(node: _Node, other: _Node) -> bool:

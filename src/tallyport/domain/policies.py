@@ -78,6 +78,12 @@ class PermissionsFailures(StrEnum):
     NONE = "none"
 
 
+class PropertiesPolicy(StrEnum):
+    AUTO = "auto"  # as permissions.policy: added when that is not none
+    NONE = "none"
+    ADD = "add"  # added at the destination, none removed
+
+
 class EmptyContainers(StrEnum):
     CREATE = "create"
     SKIP = "skip"
@@ -192,6 +198,7 @@ class Policies:
     permissions_links: bool = False
     permissions_failures: PermissionsFailures = PermissionsFailures.EXCEPTIONS
     preserve_owners: bool = False
+    properties: PropertiesPolicy = PropertiesPolicy.AUTO
     timestamps: bool = True
     empty_containers: EmptyContainers = EmptyContainers.CREATE
     duplicate_names: DuplicateNames = DuplicateNames.RENAME

@@ -1,7 +1,7 @@
 """Reading the transfer block of a job: every key checked, every problem told at once, defaults by transfer type.
 
 The keys and their words are public (``docs/reference/policies.md``). ``verify``, ``durability``, ``symlinks``,
-``limits``, ``quarantine`` and ``full_look`` are ours.
+``properties``, ``limits``, ``quarantine`` and ``full_look`` are ours.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,6 +31,7 @@ from tallyport.domain.policies import (
     PermissionsFailures,
     PermissionsPolicy,
     Policies,
+    PropertiesPolicy,
     RestrictedContent,
     Symlinks,
     TransferType,
@@ -254,6 +255,7 @@ KEYS: Mapping[str, Key] = {
     "on_initialize": _word("on_initialize", OnInitialize),
     "item_inspection_policy": _word("item_inspection", ItemInspection),
     # ours
+    "properties": _word("properties", PropertiesPolicy),
     "symlinks": _word("symlinks", Symlinks),
     "verify": _chosen("verify", {level.name.lower(): level for level in VerifyLevel if level is not VerifyLevel.NONE}),
     "durability": _word("durability", Durability),
