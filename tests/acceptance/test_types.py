@@ -1,10 +1,14 @@
-"""Transfer types besides copy between two real folders."""
+"""The other transfer types between two real folders, killed midway and brought to their end."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 
-from tallyport.testing import compare, trees
+import pytest
+
+from tallyport.testing import compare, faults, trees
 from tests.acceptance import product
 from tests.acceptance.product import DONE, STOPPED
 
@@ -20,6 +24,35 @@ def files(root: str) -> set[str]:
 
 def run(kind: str, source: str, destination: str, *options: str, data: str) -> product.Ended:
     return product.tallyport(kind, source, destination, "--json", "-q", "--yes", *options, data=data)
+
+
+@pytest.mark.parametrize("kind", ["move", "migrate"])
+def test_the_source_is_emptied_of_what_arrived_and_of_nothing_else(place, data, chance, kind):
+    """Killed again and again: each file is at the source, or proved at the destination, and at the end only there."""
+    source, destination, kept = (os.path.join(place, name) for name in ("source", "destination", "kept"))
+    trees.crash_tree(source, items=1_200, budget=20 * trees.MIB)
+    names = [os.path.join(source, f"name {number}") for number in range(20)]
+    with open(names[0], "w") as stream:
+        stream.write("one of many names")
+    for name in names[1:]:
+        os.link(names[0], name)
+    subprocess.run(["cp", "-a", source, kept], check=True)
+    wanted = files(kept)
+    for latest in (1.2, 1.8, 2.5):  # from before the first copy to past the last delete, on slow machines too
+        with open(os.path.join(place, "log"), "ab") as log:
+            program = faults.spawn(
+                [*product.PROGRAM, kind, source, destination, "-q", "--yes"],
+                env=product.environment(data),
+                stdout=log,
+                stderr=log,
+            )
+        time.sleep(chance.uniform(0.3, latest))
+        faults.kill(program)
+        assert files(source) | {path for path in files(destination) if ".tallyport-" not in path} >= wanted
+    run(kind, source, destination, data=data).expect(DONE)
+    assert files(source) == set()
+    assert compare.differences(kept, destination, owners=False) == []
+    assert compare.leftovers(destination) == []
 
 
 def test_publish_mirrors_and_stops_at_the_brake(place, data, make):

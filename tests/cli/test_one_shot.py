@@ -12,7 +12,7 @@ import pytest
 from tallyport.cli import follow
 from tallyport.cli.exits import Exit, Stop
 from tallyport.cli.one_shot import Prepared, policies_of, prepare
-from tallyport.cli.transfers import LEVELS, READY
+from tallyport.cli.transfers import LEVELS
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.policies import ConflictResolution, TransferType
 from tallyport.domain.transfer_block import policies_from_json
@@ -225,12 +225,8 @@ def test_a_missing_source_ends_with_3_and_makes_no_ledger(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["copy", "sync", "publish", "move", "migrate", "taxonomy"])
-def test_a_type_that_is_not_ready_refuses(world: World, name: str) -> None:
-    result = world.call(name, world.tree(), str(world.folder / "destination"))
-    assert result.exit_code == (0 if name in READY else 2)
-    if name not in READY:
-        assert "not ready in this release" in result.stderr
-        assert not world.data.exists()
+def test_every_type_runs(world: World, name: str) -> None:
+    assert world.call(name, world.tree(), str(world.folder / "destination")).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -333,7 +329,6 @@ def test_the_first_polls_are_quick() -> None:
 def test_a_person_is_asked_before_a_type_that_deletes(
     world: World, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
 ) -> None:
-    monkeypatch.setattr("tallyport.cli.transfers.READY", {"move"})
     monkeypatch.setattr("tallyport.cli.transfers.is_asked", lambda: True)
     result = world.call("move", world.tree(), str(world.folder / "destination"), input=answer)
     assert result.exit_code == code, result.output
@@ -342,6 +337,5 @@ def test_a_person_is_asked_before_a_type_that_deletes(
 
 @pytest.mark.parametrize("option", ["--yes", "--simulate"])
 def test_nobody_is_asked_who_said_yes_or_only_looks(world: World, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
-    monkeypatch.setattr("tallyport.cli.transfers.READY", {"move"})
     monkeypatch.setattr("tallyport.cli.transfers.is_asked", lambda: True)
     assert world.call("move", world.tree(), str(world.folder / "destination"), option).exit_code == 0

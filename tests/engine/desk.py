@@ -277,7 +277,16 @@ class Desk:
         if item.kind == 2 and item.status == 0 and not item.reason.startswith(("deleted", "not_at")):
             status, d_side = 1, (0, 0, b"")  # its own visit would fill this in
         rows[to_bytes(item.name)] = Known(
-            item.name, item_id, item.kind, status, item.attempts, *item[6:9], *d_side, item.hash, item.d_name
+            item.name,
+            item_id,
+            item.kind,
+            status,
+            item.attempts,
+            *item[6:9],
+            *d_side,
+            item.hash,
+            item.d_name,
+            item.level,
         )
         if self.policies.simulation:
             rows.pop(to_bytes(item.name))

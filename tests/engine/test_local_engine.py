@@ -8,16 +8,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from tallyport.domain.capabilities import Durability
+from tallyport.connectors.hashing import digest
+from tallyport.connectors.local import Local
+from tallyport.connectors.local_folders import tag_of
+from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.connections import Connection
-from tallyport.domain.policies import TransferType
+from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.mover_pool import MoverPool, ThreadCrew
-from tallyport.store import connections, items
-from tallyport.testing.compare import differences
+from tallyport.engine.passage_local import LocalPassage
+from tallyport.engine.work import DeleteWork
+from tallyport.store import connections, items, tables
+from tallyport.testing.compare import differences, snapshot
 from tallyport.testing.trees import sample_tree
 from tests.engine.conftest import Port, copy
 
@@ -115,6 +121,95 @@ def test_move_between_folders_empties_the_source_and_keeps_metadata(local: Local
     assert execution.result == "clean", execution
     assert [name for _, _, files in os.walk(local.here) for name in files] == []
     assert list(differences(str(kept), str(local.there))) == []
+
+
+def move(**changes: object) -> Policies:
+    """The policies of a move with some choices."""
+    return dataclasses.replace(defaults_for(TransferType.MOVE), max_items_per_container=None, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("level", [VerifyLevel.HASH, VerifyLevel.READBACK, VerifyLevel.COLD])
+def test_a_move_takes_what_stood_at_the_destination_already_once_both_sides_were_read(
+    local: LocalPort, level: VerifyLevel
+) -> None:
+    """So it is after a crash between a copy and its record: empty files and hard links too."""
+    sample_tree(str(local.here), files=200, seed=6, sparse_size=1 << 20)
+    (local.here / "one").write_text("three names")
+    for name in ("two", "three"):
+        os.link(local.here / "one", local.here / name)
+    os.symlink("one", local.here / "sign")
+    os.link(local.here / "sign", local.here / "sign too", follow_symlinks=False)
+    (local.here / "empty").touch()
+    os.system(f"cp -a {local.here} {local.there}")
+    local.start()
+    execution = local.run(move(verify=level))
+    assert (execution.failed, local.names()) == (0, set()), local.rows()
+    assert execution.state == "complete"
+
+
+def test_a_name_of_a_file_whose_other_names_went_before_is_known_again(local: LocalPort) -> None:
+    """Each removal of a name changes the tag of the others: only reading them tells that they are as they were."""
+    local.here.mkdir()
+    (local.here / "one").write_text("three names")
+    for name in ("two", "three"):
+        os.link(local.here / "one", local.here / name)
+    local.start()
+    assert local.run().result == "clean"
+    (local.here / "two").unlink()
+    execution = local.run(move())
+    assert (execution.failed, local.names()) == (0, set())
+
+
+def test_a_changed_name_of_a_file_stays_though_size_and_time_are_as_they_were(local: LocalPort) -> None:
+    local.here.mkdir()
+    (local.here / "one").write_text("three names")
+    os.link(local.here / "one", local.here / "two")
+    at = (local.here / "one").stat().st_mtime_ns
+    local.start()
+    assert local.run().result == "clean"
+    policies = move()
+    source = Local(str(local.here))
+    passage = LocalPassage(source, Local(str(local.there)), policies=policies, token="token1")
+    (local.here / "one").write_text("other bytes")
+    os.utime(local.here / "one", ns=(at, at))
+    content = digest(b"three names")
+    item = ("one", 1, 1, "moved", 7, 0, 11, at, b"", 11, at, b"", content, 3, 0, None, "", "", 0)
+    report = passage.delete(DeleteWork(1, "source", "one", 1, (11, at, b""), item))
+    assert report.error is not None
+    assert report.error[0] == "changed_during_copy"
+    assert local.names() == {"one", "two"}
+    passage.close()
+
+
+def test_a_move_keeps_what_rotted_at_the_destination(local: LocalPort) -> None:
+    """The ledger's proof is of a lower level than the job asks for: both sides are read before the source goes."""
+    local.here.mkdir()
+    (local.here / "good").write_text("as it was")
+    (local.here / "rotten").write_text("as it was")
+    local.start()
+    assert local.run().result == "clean"
+    (local.there / "rotten").write_text("as it is!")
+    seen = (local.there / "rotten").stat()
+    with local.database.begin() as tx:
+        tx.execute(
+            sa.update(tables.items)
+            .where(tables.items.c.name == b"rotten")
+            .values(d_modified=seen.st_mtime_ns, d_tag=tag_of(seen.st_ino, seen.st_ctime_ns))
+        )
+    execution = local.run(move(verify=VerifyLevel.READBACK))
+    assert (execution.failed, local.names()) == (1, {"rotten"})
+    assert local.run(move()).failed == 1
+    assert local.names() == {"rotten"}
+
+
+def test_a_second_run_of_a_move_leaves_the_times_of_folders_alone(local: LocalPort) -> None:
+    """At the source the folders' times are those of our own deletes."""
+    sample_tree(str(local.here), files=200, seed=9, sparse_size=1 << 20)
+    local.start()
+    assert local.run(move()).result == "clean"
+    before = snapshot(str(local.there))
+    again = local.run(move())
+    assert (again.result, snapshot(str(local.there))) == ("no_changes", before)
 
 
 def test_an_unreadable_folder_fails_alone_and_nothing_below_it_is_deleted(local: LocalPort) -> None:

@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from tallyport.connectors.protocol import Facts
+from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.policies import DeletePropagation, Policies, TransferType
 from tallyport.domain.transfer_block import defaults_for
+from tallyport.engine import transfer
+from tallyport.store import items
 from tallyport.testing.worlds import differences, picture, tree
 from tests.engine.conftest import Port
 
@@ -109,14 +113,34 @@ def test_sync_carries_both_ways_and_deletes_on_both_sides(port: Port) -> None:
     assert port.run(chosen).result == "no_changes"
 
 
-def test_a_move_keeps_what_is_equal_by_its_times_alone(port: Port) -> None:
-    """No hash can be had on either side, so equality is not proved: the source stays."""
+def test_a_move_keeps_what_is_equal_by_its_times_alone(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hash can be had on either side, so equality is not proved: the source stays, and the item says why."""
+
+    def refuse(connector: object, path: str) -> bytes:
+        raise TallyportError(ErrorKind.UNSUPPORTED, "nothing can be read here")
+
+    monkeypatch.setattr(transfer, "hash_of", refuse)
     for side in (0, 1):
         port.slow(side, hashes=False, free_hashes=False)
     tree("a.txt 3b v1", port.source)
     tree("a.txt 3b v1", port.destination)
+    for world in (port.source, port.destination):
+        world.stamp("a.txt", Facts(modified=1_700_000_000_000_000_000))
     port.start()
     execution = port.run(policies(TransferType.MOVE))
     assert execution.state == "complete"
     assert execution.deleted == 0
     assert "a.txt" in picture(port.source)
+    with port.database.read() as tx:
+        item = next(item for item in items.iterate(tx, port.job.number) if item.path == "a.txt")
+    assert (item.reason, item.s_size) == ("same_content", None)
+    assert (item.message or "").startswith("it stays at the source: its copy is proved at level none")
+
+
+def test_a_move_proves_by_reading_what_stood_at_the_destination(port: Port) -> None:
+    tree("a.txt 3b v1\nempty.txt 0b v1", port.source)
+    tree("a.txt 3b v1\nempty.txt 0b v1", port.destination)
+    port.start()
+    execution = port.run(policies(TransferType.MOVE))
+    assert execution.result == "clean"
+    assert picture(port.source) == ""

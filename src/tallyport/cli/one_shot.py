@@ -47,7 +47,6 @@ def transfer(
     source: str,
     destination: str,
     *,
-    ready: bool,
     job_file: str | None,
     overrides: Sequence[str],
     simulate: bool,
@@ -62,12 +61,6 @@ def transfer(
     began = time.monotonic()
     screen = Screen(quiet=quiet, verbose=verbose)
     try:
-        if not ready:
-            raise Stop(
-                Exit.USAGE,
-                f"{transfer_type} is not ready in this release: its policies are not complete, "
-                "and doing half of it could lose data. `tallyport copy` is ready",
-            )
         ends = locate(source, destination)
         block = read_job_file(job_file) if job_file else {}
         chosen = read_overrides(overrides)

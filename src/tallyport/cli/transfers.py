@@ -9,9 +9,6 @@ import click
 from tallyport.cli.exits import finish
 from tallyport.cli.options import data_option
 
-READY = frozenset({"copy", "sync", "publish", "taxonomy"})
-"""Transfer types whose policies are complete. The others refuse, rather than do half of what they promise."""
-
 DELETES = {
     "sync": "what was deleted on one side since the last run is deleted on the other",
     "publish": "what only the destination has is deleted",
@@ -55,17 +52,16 @@ def _transfer(name: str, summary: str) -> click.Command:
     @click.option("-v", "--verbose", is_flag=True, help="Lines of progress even where there is no terminal.")
     @data_option
     def command(source: str, destination: str, yes: bool, **options: Any) -> None:
-        if name in READY and name in DELETES and not (yes or options["simulate"]) and is_asked():
+        if name in DELETES and not (yes or options["simulate"]) and is_asked():
             click.echo(f"{name}: {DELETES[name]}. `--simulate` shows what a run would do.", err=True)
             click.confirm("Go on?", abort=True, err=True)
         # Late, so that asking for help does not load the database; the movers start while it loads.
-        if name in READY:
-            from tallyport.app import warm
+        from tallyport.app import warm
 
-            warm(options["movers"])
+        warm(options["movers"])
         from tallyport.cli.one_shot import transfer
 
-        finish(transfer(name, source, destination, ready=name in READY, **options))
+        finish(transfer(name, source, destination, **options))
 
     return command
 

@@ -14,6 +14,7 @@ from tallyport.engine.tally import (
     D_NAME,
     ID,
     KIND,
+    LEVEL,
     LEVELS,
     MESSAGE,
     MOVED,
@@ -470,7 +471,8 @@ class Commit:
         frontier.end_task(self.tx, task.id, "done" if result[STATUS] not in FAILED else "failed")
         if task.task == "delete_destination" and (place := frontier.container(self.tx, task.container_id)):
             self._stamp_later(task.container_id, *place)
-        if self.scene.removes_source and task.task in ("finish", "link") and result[STATUS] in DONE:
+        is_proved = result[STATUS] in DONE and result[LEVEL] >= self.scene.verify
+        if self.scene.removes_source and task.task in ("finish", "link") and is_proved:
             base = (task.item_id, task.container_id, paths.to_bytes(task.path), paths.to_bytes(task.d_path))
             moved = ItemResult._make(settled)._replace(reason=Reason.MOVED.value, moved=0)
             if task.task == "link":

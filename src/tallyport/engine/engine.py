@@ -273,6 +273,7 @@ class Engine:
             audit_level=audit.LEVELS[policies.audit_level],
             simulation=execution.simulation,
             removes_source=policies.transfer_type in (TransferType.MOVE, TransferType.MIGRATE),
+            verify=int(policies.verify),
         )
         orders = Orders(
             scene=scene,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from tallyport.connectors.hashing import digest
 from tallyport.domain.actions import (
     Action,
     Adopt,
@@ -34,6 +35,8 @@ TRIES = 3  # of a file that changes while it is read, or whose place is taken me
 _FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
 _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
 _DONE = frozenset(int(status) for status in DONE)
+_READBACK = int(VerifyLevel.READBACK)
+_EMPTY = digest(b"")
 _NOTHING_TO_DO = frozenset(
     {
         Reason.UNCHANGED,
@@ -136,14 +139,16 @@ class Hand:
             case MakeContainer():
                 self._make(visit, action, pair, name, d_name, row)
             case Adopt(reason):
-                content = known_hash(pair)
-                level = int(VerifyLevel.READBACK) if content is not None else 0
+                content, level = self._prove(visit, pair, 0)
                 source, there = pair.source, pair.destination
                 self._notes.settled(visit, name, d_name, source, there, row, str(reason), content=content, level=level)
             case Stamp(to, reason):
                 self._stamp(visit, to, reason, pair, name, d_name, row)
             case Delete(side, reason):
-                self._notes.deletion(visit, side, reason, pair, name, d_name, row)
+                content, level = None, 0
+                if reason is Reason.MOVED and row is not None:
+                    content, level = self._prove(visit, pair, row.level)
+                self._notes.deletion(visit, side, reason, pair, name, d_name, row, content=content, level=level)
             case Forget(reason):
                 if row is not None:
                     self._notes.left(visit, name, None, row, row.status, row.attempts, str(reason), "")
@@ -209,17 +214,48 @@ class Hand:
         source, destination = pair.source, pair.destination
         if source is None or destination is None:
             raise AssertionError("a stamp is of what both sides have")
-        content = known_hash(pair)
         if self._notes.is_dry:
             self._notes.settled(visit, name, d_name, source, destination, row, str(reason))
-        elif to is _DESTINATION:
-            there = visit.crossing.stamp(to, source, destination.name)
-            visit.wrote = True
-            self._notes.settled(visit, name, d_name, source, there, row, str(reason), content=content, wrote=1)
+            return
+        content, level = self._prove(visit, pair, 0)
+        if to is _DESTINATION:
+            destination, wrote = visit.crossing.stamp(to, source, destination.name), 1
         else:
-            here = visit.crossing.stamp(to, destination, source.name)
-            visit.wrote = True
-            self._notes.settled(visit, name, d_name, here, destination, row, str(reason), content=content, wrote=2)
+            source, wrote = visit.crossing.stamp(to, destination, source.name), 2
+        visit.wrote = True
+        self._notes.settled(
+            visit, name, d_name, source, destination, row, str(reason), content=content, level=level, wrote=wrote
+        )
+
+    def _prove(self, visit: Opened, pair: Pair, level: int) -> tuple[bytes | None, int]:
+        """Give the hash of content that both sides hold, where it is known, and the level at which that is proved.
+
+        Where the source's item is to go and ``level`` is below what the job asks for, both sides are read here.
+        """
+        source, destination = pair.source, pair.destination
+        content = known_hash(pair)
+        if source is None or destination is None or source.kind is not Kind.FILE:
+            return content, level
+        if source.size == destination.size == 0:
+            return _EMPTY, max(_READBACK, int(self._rules.policies.verify))
+        if content is not None:
+            is_read = pair.facts_asked.issuperset(Side) and source.hash == destination.hash
+            level = max(level, _READBACK if is_read else 0)
+        wanted = self._rules.policies.verify
+        if not self._rules.removes_source or self._notes.is_dry or level >= wanted:
+            return content, level
+        is_cold = wanted is VerifyLevel.COLD
+        try:
+            content = visit.crossing.content_hash(_SOURCE, source)
+            there = visit.crossing.content_hash(_DESTINATION, destination, is_cold=is_cold)
+        except TallyportError as error:
+            if error.kind is not ErrorKind.UNSUPPORTED:
+                raise
+            return content, level
+        if content != there:
+            message = f"{display(pair.path)} is not the same on both sides, so it stays at the source"
+            raise TallyportError(ErrorKind.CORRUPT, message)
+        return content, max(_READBACK, self._passage.level if is_cold else 0)
 
     def _make(
         self, visit: Opened, action: MakeContainer, pair: Pair, name: str, d_name: str, row: Known | None

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tallyport.domain.actions import Reason
+from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.entries import Entry, Kind, Pair, Side
 from tallyport.domain.errors import TallyportError
 from tallyport.domain.items import DONE, Status
@@ -172,10 +173,12 @@ class Notes:
         if not self._rules.removes_source or source is None:
             visit.items.append(item)
         elif item[1] != _FILE or item[13] >= self._policies.verify:
-            self.defer(visit, "delete_source", item, source)
+            self.defer(visit, "delete_source", _as_one_of_several(item, source), source)
         else:  # not proved at the level asked for: it stays at the source, and is looked at again
             visit.is_clean = False
-            visit.items.append((*item[:6], *_NONE, *item[9:]))
+            wanted, reached = self._policies.verify.name.lower(), VerifyLevel(item[13]).name.lower()
+            why = f"it stays at the source: its copy is proved at level {reached}, and the job asks for {wanted}"
+            visit.items.append((*item[:6], *_NONE, *item[9:17], why, item[18]))
 
     def processing(self, name: str, d_name: str) -> str:
         if name == d_name:
@@ -242,7 +245,17 @@ class Notes:
         visit.children.append((name, d_name, is_fresh, row.item_id if row is not None else 0))
 
     def deletion(
-        self, visit: Opened, side: Side, reason: Reason, pair: Pair, name: str, d_name: str, row: Known | None
+        self,
+        visit: Opened,
+        side: Side,
+        reason: Reason,
+        pair: Pair,
+        name: str,
+        d_name: str,
+        row: Known | None,
+        *,
+        content: bytes | None = None,
+        level: int = 0,
     ) -> None:
         """Leave a delete for later: after everything else, within the brake.
 
@@ -262,14 +275,19 @@ class Notes:
             attempts_of(row),
             *(entry_facts(entry) if side is _SOURCE else known[0:3]),
             *(entry_facts(entry) if side is _DESTINATION else known[3:6]),
-            known[6],
-            0,
+            known[6] if content is None else content,
+            level,
             0,
             None if d_name == name else d_name,
             "",
             "",
             0,
         )
+        if is_moved:
+            if entry.kind == _FILE and level < self._policies.verify and not self.is_dry:
+                self.done(visit, item, entry)
+                return
+            item = _as_one_of_several(item, entry)
         visit.is_clean = False
         if self.is_dry:
             self.simulated(visit, name, d_name, entry, row, str(reason))
@@ -321,6 +339,14 @@ class Notes:
 def entry_facts(entry: Entry | None) -> tuple[int | None, int | None, bytes | None]:
     """Give what a row remembers of one side."""
     return _NONE if entry is None else (entry.size, entry.modified, entry.tag)
+
+
+def _as_one_of_several(item: Row, source: Entry) -> Row:
+    """Take the tag from the row of a source's item with several names: each removal changes it for the others.
+
+    Whoever removes such a name reads it again, as its tag can tell nothing.
+    """
+    return item if source.links == 1 or source.kind != _FILE else (*item[:8], b"", *item[9:])
 
 
 def attempts_of(row: Known | None) -> int:

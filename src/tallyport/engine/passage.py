@@ -91,8 +91,8 @@ class Crossing(Protocol):
     def rename(self, side: Side, name: str, new_name: str) -> None:
         """Rename on one side, over nothing."""
 
-    def content_hash(self, side: Side, entry: Entry) -> bytes:
-        """Hash the content on one side."""
+    def content_hash(self, side: Side, entry: Entry, *, is_cold: bool = False) -> bytes:
+        """Hash the content on one side; ``is_cold`` asks that it be read from the disk, where that can be had."""
 
     def sweep(self) -> None:
         """Remove the temporaries of this execution that a crash left here."""

@@ -300,10 +300,8 @@ class LocalPassage:
         try:
             fd = side.open_container(container)
             try:
-                if expect is not None and not expect.tag:  # one of several names: each removal changes the others' tag
-                    entry = entry_at(fd, name)
-                    if entry is not None and entry[2:4] == expect[:2]:
-                        expect = fingerprint(entry)
+                if expect is not None and side is self.source:
+                    expect = _still_as_carried(fd, name, kind, expect, work.item)
                 remove(fd, name, kind, expect)
                 if self.durability is not Durability.NONE:
                     with translate("sync the folder", container):
@@ -530,7 +528,9 @@ class LocalCrossing:
             rename_new(fd, name, fd, new_name)
         self._landing.touch(fd)
 
-    def content_hash(self, side: Side, entry: Entry) -> bytes:
+    def content_hash(self, side: Side, entry: Entry, *, is_cold: bool = False) -> bytes:
+        if is_cold:
+            _evict(self._fd(side), entry.name)
         return hash_file(self._fd(side), entry.name)
 
     def sweep(self) -> None:
@@ -583,6 +583,23 @@ def _still(s_fd: int, name: str, expected: Fingerprint) -> Entry:
     if not same(entry, expected) or entry.kind is not _FILE:
         raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", name, "it changed since it was listed", _SOURCE)
     return entry
+
+
+def _still_as_carried(s_fd: int, name: str, kind: Kind, expect: Fingerprint, item: tuple[Any, ...]) -> Fingerprint:
+    """Give what must stand at the source to be removed: for one of several names of a file, what stands there now.
+
+    Each removal of a name changes the tag of the others. So a file without a tag is read again, and must hold what
+    was proved at the destination; a symlink's text never changes as long as its inode is the same.
+    """
+    if kind is Kind.SYMLINK:
+        entry = entry_at(s_fd, name)
+        return expect if entry is None or entry.tag[:8] != expect.tag[:8] else fingerprint(entry)
+    entry = entry_at(s_fd, name) if kind is _FILE and not expect.tag else None
+    if entry is None or entry.kind is not _FILE:
+        return expect
+    if entry[2:4] != expect[:2] or item[12] is None or hash_file(s_fd, name) != item[12]:
+        raise refusal(ErrorKind.CHANGED_DURING_COPY, "remove", name, "it changed since it was carried", _SOURCE)
+    return fingerprint(entry)
 
 
 def _evict(d_fd: int, name: str) -> None:

@@ -10,7 +10,7 @@ Result = tuple[Any, ...]  # an engine.work.ItemResult as it crosses the pipe
 
 # Positions in it, for the loop that runs once an item.
 NAME, KIND, STATUS, REASON, ID, ATTEMPTS = range(6)
-S_SIZE, MOVED, D_NAME, PROCESSING, MESSAGE, WROTE = 6, 14, 15, 16, 17, 18
+S_SIZE, LEVEL, MOVED, D_NAME, PROCESSING, MESSAGE, WROTE = 6, 13, 14, 15, 16, 17, 18
 
 LEVELS = {"skipped": 3, "transferred": 2, "deleted": 2, "unchanged": 1, "pending": 1}  # audit level of an outcome
 
@@ -29,6 +29,7 @@ class Scene(NamedTuple):
     audit_level: int
     simulation: bool
     removes_source: bool = False
+    verify: int = 0  # level at which a copy must be proved before its source goes
 
 
 def category(kind: int, status: int, reason: str, *, planned: bool = False) -> str | None:

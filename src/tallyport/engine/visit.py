@@ -11,7 +11,7 @@ item, ``notes`` writes down what came of it.
 from collections.abc import Callable, Iterable
 from time import monotonic
 
-from tallyport.domain.entries import Entry
+from tallyport.domain.entries import Entry, Side
 from tallyport.domain.errors import REMEDIES, Scope, TallyportError
 from tallyport.engine.hand import Hand
 from tallyport.engine.notes import Notes
@@ -190,8 +190,11 @@ class Round:
             container = None
             if visit.error is None and visit.halted is None and visit.signature is None and not self._notes.is_dry:
                 try:
-                    container, has_changed = visit.crossing.seal()
-                    visit.wrote = visit.wrote or has_changed
+                    if self._keeps_times(visit):
+                        container = visit.crossing.container(Side.DESTINATION)
+                    else:
+                        container, has_changed = visit.crossing.seal()
+                        visit.wrote = visit.wrote or has_changed
                 except TallyportError as error:
                     self._give_up(visit, error)
             wrote = wrote or visit.wrote
@@ -205,6 +208,11 @@ class Round:
         for visit, container in sealed:
             self._report(visit, container, last=True)
             visit.crossing.close()
+
+    def _keeps_times(self, visit: Opened) -> bool:
+        """Tell whether the source's times are the traces of our own deletes there, which are not to be carried."""
+        work = visit.work
+        return self._orders.rules.removes_source and not (visit.wrote or work.blank or work.resumed or work.d_fresh)
 
     def _report(self, visit: Opened, container: Entry | None = None, *, last: bool = False) -> None:
         """Say what is known by now; with ``last`` also what became of the container itself."""

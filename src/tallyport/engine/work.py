@@ -26,6 +26,7 @@ class Known(NamedTuple):
     d_tag: bytes | None
     hash: bytes | None
     d_name: str | None  # name at the destination when it differs
+    level: int = 0  # domain.capabilities.VerifyLevel of its last proof
 
 
 class VisitWork(NamedTuple):

@@ -177,8 +177,8 @@ def forget(tx: sa.Connection, job: int) -> None:
 # -- hot path: what visits know and what they found --------------------------------------------------------------
 
 KNOWN = (
-    "SELECT name, id, kind, status, attempts, s_size, s_modified, s_tag, d_size, d_modified, d_tag, hash, d_name"
-    " FROM items WHERE parent_id = ? AND name > ? ORDER BY name LIMIT ?"
+    "SELECT name, id, kind, status, attempts, s_size, s_modified, s_tag, d_size, d_modified, d_tag, hash, d_name,"
+    " level FROM items WHERE parent_id = ? AND name > ? ORDER BY name LIMIT ?"
 )
 
 _UPSERT = (
@@ -215,6 +215,7 @@ def known(tx: sa.Connection, database: Database, container: int, after: str, lim
             time_out(row[9]),
             *row[10:12],
             None if row[12] is None else decode(row[12]),
+            row[13],
         )
         for row in found
     ]
