@@ -18,6 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
+    import uvicorn
+
     from tallyport.engine.engine import Engine
     from tallyport.engine.mover_pool import MoverPool
     from tallyport.store.database import Database
@@ -144,7 +148,7 @@ def serve(
     """Serve the API with the engine in the same process, until a signal."""
     import uvicorn
 
-    from tallyport.api.app import create_api
+    from tallyport.api.app import ApiSettings, create_api
 
     folder = data or data_folder()
     if database_url is not None:
@@ -152,7 +156,9 @@ def serve(
     with owned(folder), open_store(folder) as database:
         vault = _server_vault(folder)
         engine = None if no_worker else _server_engine(database, folder, workers, vault)
-        api = create_api(database, nudge=(lambda: None) if engine is None else engine.nudge, vault=vault)
+        settings = ApiSettings(strict_topics=os.environ.get("TALLYPORT_STRICT_TOPICS") == "1")
+        nudge = (lambda: None) if engine is None else engine.nudge
+        api = create_api(database, nudge=nudge, settings=settings, vault=vault)
         config = uvicorn.Config(
             api,
             host=host,
@@ -162,7 +168,7 @@ def serve(
             log_level="warning",
             server_header=False,
         )
-        server = uvicorn.Server(config)
+        server = _server(config, api.state.hub.close)
         if engine is not None:
             engine.start()
         print(f"tallyport serves on http://{host}:{port} with data in {folder}", file=sys.stderr, flush=True)
@@ -172,6 +178,18 @@ def serve(
             if engine is not None:
                 engine.stop()
     return 0
+
+
+def _server(config: "uvicorn.Config", close: Callable[[], None]) -> "uvicorn.Server":
+    """Make a server that ends its streams at a signal: it waits for answers under way, and a stream has no end."""
+    import uvicorn
+
+    class Ending(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: "FrameType | None") -> None:
+            close()
+            super().handle_exit(sig, frame)
+
+    return Ending(config)
 
 
 def _server_vault(folder: Path) -> "Vault":

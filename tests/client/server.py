@@ -15,6 +15,8 @@ from tallyport.api.app import create_api
 from tallyport.control.users import add_user, create_token
 from tallyport.store import executions
 from tallyport.store.database import Database, open_database
+from tallyport.store.keys import new_key
+from tallyport.store.vault import Vault
 
 
 class Served:
@@ -25,6 +27,7 @@ class Served:
         self.token = token
         self.database = database
         self.play: Callable[[Database, int], None] = finish
+        self.close_streams: Callable[[], None] = lambda: None
 
     def nudge(self) -> None:
         with self.database.begin() as tx:
@@ -50,9 +53,10 @@ def serving(folder: Path) -> Iterator[Served]:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     served = Served(url, create_token(database, "ann"), database)
-    config = uvicorn.Config(
-        create_api(database, nudge=served.nudge), http="h11", log_level="error", lifespan="off", ws="none"
-    )
+    keys = [new_key()]
+    api = create_api(database, nudge=served.nudge, vault=Vault(keys.copy))
+    served.close_streams = api.state.hub.close
+    config = uvicorn.Config(api, http="h11", log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -62,6 +66,7 @@ def serving(folder: Path) -> Iterator[Served]:
             time.sleep(0.01)
         yield served
     finally:
+        served.close_streams()
         server.should_exit = True
         thread.join(10)
         listener.close()

@@ -13,11 +13,14 @@ from tallyport.api.commvault import paths as cv_paths
 from tallyport.api.commvault import routes as cv_routes
 from tallyport.api.commvault import session as cv_session
 from tallyport.api.dryviq import connections, history, items
+from tallyport.api.events import routes as event_routes
+from tallyport.api.events.hub import Hub
 from tallyport.api.flatfile import routes as flatfile_routes
 from tallyport.api.middleware import Bounded, Identified, Once, Rewritten, SignedIn
 from tallyport.api.progress import Gauge
 from tallyport.api.wiring import authorise
 from tallyport.control.desk import Desk
+from tallyport.domain.events import EXTENSIONS
 from tallyport.store.database import Database
 from tallyport.store.vault import Vault
 
@@ -27,6 +30,7 @@ class ApiSettings:
     """What can be set of the HTTP application."""
 
     max_body: int = 8 * 1024 * 1024  # bytes of one request
+    strict_topics: bool = False  # only the topics that the vendor's listeners know
 
 
 def create_api(
@@ -59,11 +63,14 @@ def create_api(
     )
     app.state.desk = Desk(database=database, nudge=nudge, vault=vault or Vault())
     app.state.gauge = Gauge()
+    app.state.hidden_topics = EXTENSIONS if chosen.strict_topics else frozenset()
+    app.state.hub = Hub(database, app.state.gauge, hidden=app.state.hidden_topics)
     problems.install(app)
     for router in (
         health.router,
         sign_in.router,
         connections.router,
+        event_routes.router,
         history.router,  # static names below /v1/jobs stand before {job}
         flatfile_routes.router,
         jobs.router,

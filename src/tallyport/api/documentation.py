@@ -9,7 +9,7 @@ from tallyport.api import parameters, problems, rights
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": problems.TITLES[status], "content": {problems.MEDIA_TYPE: {}}}
-    for status in (400, 401, 403, 404, 406, 409, 412, 413, 422, 500, 501)
+    for status in (400, 401, 403, 404, 406, 409, 412, 413, 422, 500, 501, 503)
 }
 
 
@@ -61,6 +61,7 @@ def _finish(document: dict[str, Any]) -> dict[str, Any]:
 OTHER_KINDS = {
     **dict.fromkeys(("/Job/{job}", "/Job/{job}/FailedItems"), ("application/xml", "text/csv")),
     **dict.fromkeys(("/Job", "/Jobs", "/Login"), ("application/xml",)),
+    **dict.fromkeys(("/v1/events", "/v1/jobs/{job}/events"), ("text/event-stream",)),
 }
 
 PROBLEM: dict[str, Any] = {

@@ -17,6 +17,7 @@ from tallyport.control import replies, users
 from tallyport.control.desk import Caller
 from tallyport.control.refusals import NotSignedIn, Refusal, invalid
 from tallyport.store import rows
+from tallyport.store.acting import Actor, acting
 from tallyport.store.database import Database
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -128,7 +129,8 @@ class SignedIn:
             await problems.of_refusal(scope, error)(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
-        await self._app(scope, receive, send)
+        with acting(actor_of(scope, caller)):
+            await self._app(scope, receive, send)
 
     def _authenticate(self, token: str) -> Caller:
         now = rows.now()
@@ -142,6 +144,15 @@ class SignedIn:
             self._touched[caller.token_id] = clock
             users.touch(self._database, caller.token_id, now)
         return caller
+
+
+def actor_of(scope: Scope, caller: Caller | None) -> Actor:
+    """Say who acts in a request, for what it changes."""
+    address = scope["client"][0] if scope.get("client") else None
+    request_id = scope.get("state", {}).get("request_id")
+    if caller is None:
+        return Actor("nobody", None, None, address, request_id)
+    return Actor(caller.name, caller.user_id, caller.token_id or None, address, request_id)
 
 
 class Once:

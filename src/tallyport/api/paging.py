@@ -38,15 +38,15 @@ def meta(
     request: Request, part: Slice, total: int | None, has_more: bool, *, cursor: int | None = None, csv: bool = False
 ) -> dict[str, Any]:
     """Give what stands beside a list: where it is in the whole, and the way on."""
-    links = {"self": {"href": _href(request, {})}}
+    links = {"self": {"href": href(request, {})}}
     if has_more:
         following = {"offset": part.offset + part.limit} if cursor is None else {"cursor": cursor}
-        links["next"] = {"href": _href(request, following)}
+        links["next"] = {"href": href(request, following)}
     if part.offset:
-        links["prev"] = {"href": _href(request, {"offset": max(part.offset - part.limit, 0)})}
+        links["prev"] = {"href": href(request, {"offset": max(part.offset - part.limit, 0)})}
     if csv:
         path = request.url.path.removesuffix(".csv")
-        links["download"] = {"href": _href(request, {}, path=f"{path}.csv", without=("offset", "limit", "cursor"))}
+        links["download"] = {"href": href(request, {}, path=f"{path}.csv", without=("offset", "limit", "cursor"))}
     document: dict[str, Any] = {"offset": part.offset, "limit": part.limit}
     if total is not None:
         document["total_count"] = total
@@ -71,9 +71,10 @@ def link_header(document: Mapping[str, Any]) -> dict[str, str]:
     return {} if following is None else {"Link": f'<{following["href"]}>; rel="next"'}
 
 
-def _href(
+def href(
     request: Request, changes: Mapping[str, object], *, path: str | None = None, without: tuple[str, ...] = ()
 ) -> str:
+    """Give the address of this request with some parameters changed and others left out."""
     dropped = {*changes, *without, *(("offset",) if "cursor" in changes else ())}
     kept = [(name, value) for name, value in request.query_params.multi_items() if name not in dropped]
     query = urlencode([*kept, *changes.items()])

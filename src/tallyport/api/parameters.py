@@ -80,6 +80,24 @@ COMMANDS = (
     Parameter("reset", "soft, hard, stats, permissions or full: acts on the next run."),
 )
 
+EVENTS = (
+    Parameter("topic", "Topics, comma separated."),
+    Parameter("after", "Oldest first, after the event with this id; of a stream: what was missed, too.", "integer"),
+)
+EVENT_PAGE = (
+    Parameter("domain", "job, or the type of the jobs: file, sheet, ..."),
+    Parameter("environmentId", "Environment."),
+    Parameter("spaceId", "Space."),
+    Parameter("jobId", "Id of a job."),
+    Parameter("since", "Not before this time: ISO 8601, or seconds since 1970."),
+    Parameter("includeAcknowledged", "true: those too that were dealt with.", "boolean"),
+    Parameter("pageSize", "Most entries of one page; also limit.", "integer"),
+    Parameter("pageNumber", "Number of the page, from 1; not with after or cursor.", "integer"),
+    Parameter("cursor", "Newest first, from before the event with this id.", "integer"),
+    LIMIT,
+    Parameter("Last-Event-ID", "Of a stream: go on after this event.", place="header"),
+)
+
 PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("GET", "/v1/connections"): (
         *SLICE,
@@ -114,6 +132,9 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("GET", "/v1/jobs/{job}/history"): (*SLICE, Parameter("execution", "last or current.")),
     ("GET", "/v1/jobs/{job}/history.csv"): (BOM,),
     ("GET", "/v1/jobs/{job}/failed-items"): (Parameter("group_by", "reason."),),
+    ("GET", "/v1/events"): (*EVENTS, *EVENT_PAGE),
+    ("GET", "/v1/jobs/{job}/events"): (*EVENTS, *EVENT_PAGE),
+    ("POST", "/v1/events/{event}/ack"): (KEY,),
     ("GET", "/v1/transfers/items"): (*ITEM_FILTERS, *ITEM_PAGE),
     ("GET", "/v1/transfers/items.csv"): (*ITEM_FILTERS, BOM),
     ("PATCH", "/v1/transfers/items"): (*SETTLE, Parameter("id", "Ids of items, comma separated."), *ITEM_FILTERS),

@@ -26,6 +26,7 @@ STATUSES: dict[type[refusals.Refusal], int] = {
     refusals.Stale: 412,
     replies.Reused: 422,
     refusals.NotBuilt: 501,
+    refusals.Busy: 503,
 }
 
 TITLES = {
@@ -96,6 +97,8 @@ def of_refusal(scope: Scope, error: refusals.Refusal) -> Response:
     """Answer for a refusal by ``control``."""
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 400)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if isinstance(error, refusals.Busy):
+        headers["Retry-After"] = "5"
     if isinstance(error, SignInRefused) and error.locked_for:
         headers["Retry-After"] = str(error.locked_for)
     return response(scope, status, error.code, error.message, error.problems, headers)

@@ -61,6 +61,8 @@ RULES: dict[tuple[str, str], Right] = {
     ("POST", "/v1/jobs/{job}/retry"): U,
     ("POST", "/v1/jobs/{job}/split"): M,
     ("GET", "/v1/events"): R,
+    ("GET", "/v1/events/{event}"): R,
+    ("POST", "/v1/events/{event}/ack"): U,
     # items
     ("GET", "/v1/transfers/items"): R,
     ("GET", "/v1/transfers/items.csv"): R,

@@ -34,6 +34,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("TALLYPORT_TOKEN_FILE", "--token-file", "none", "File that holds the token, in place of TALLYPORT_TOKEN."),
     Setting(
+        "TALLYPORT_STRICT_TOPICS",
+        "none",
+        "`0`",
+        "`1`: events only of the topics that the Flatfile API has: not canceled, paused, resumed and retried.",
+    ),
+    Setting(
         "TALLYPORT_SECRET_KEY",
         "none",
         "the file below, else the systemd credential `tallyport-secret-key`, else `secret.key` in the data folder",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tallyport.domain.documents import Problem
 
 __all__ = [
+    "Busy",
     "Conflict",
     "Invalid",
     "NotAllowed",
@@ -66,6 +67,12 @@ class NotSignedIn(Refusal):
     """No valid token."""
 
     code = "not_signed_in"
+
+
+class Busy(Refusal):
+    """The server has as much to do as it takes on; the same request may be carried out later."""
+
+    code = "busy"
 
 
 class NotBuilt(Refusal):

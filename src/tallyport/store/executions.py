@@ -6,8 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tallyport.domain.events import Topic, of_move
 from tallyport.domain.executions import Execution
-from tallyport.store import rows
+from tallyport.domain.jobs import Job
+from tallyport.store import events, rows
 from tallyport.store.tables import ENDED, executions, jobs
 
 
@@ -24,12 +26,16 @@ def add(tx: sa.Connection, **values: Any) -> Execution:
     values |= {"attempt": attempt, "token": token, "created_at": rows.now()}
     values.setdefault("state", "ready")
     row = tx.execute(sa.insert(executions).values(**values).returning(executions)).mappings().one()
-    tx.execute(
+    new = rows.to_value(Execution, row)
+    owner = tx.execute(
         sa.update(jobs)
         .where(jobs.c.id == job_id)
-        .values(execution_id=row["id"], state=row["state"], result=None, version=jobs.c.version + 1)
+        .values(execution_id=new.id, state=new.state, result=None, version=jobs.c.version + 1)
+        .returning(jobs)
     )
-    return rows.to_value(Execution, row)
+    topics = [Topic.RETRIED] if new.trigger == "retry" else []
+    events.write(tx, [*topics, *of_move((), new.state)], rows.to_value(Job, owner.mappings().one()), new)
+    return new
 
 
 def find(tx: sa.Connection, execution_id: int) -> Execution | None:
@@ -84,21 +90,30 @@ def move(tx: sa.Connection, execution_id: int, expected: tuple[str, ...], to: st
         sa.update(executions)
         .where(executions.c.id == execution_id, executions.c.state.in_(expected))
         .values(state=to, **values)
-        .returning(executions.c.job_id)
-    ).first()
-    if changed is None:
-        return False
-    tx.execute(
-        sa.update(jobs)
-        .where(jobs.c.id == changed.job_id, jobs.c.execution_id == execution_id)
-        .values(state=to, result=values.get("result"), version=jobs.c.version + 1)
+        .returning(executions)
     )
+    row = changed.mappings().first()
+    if row is None:
+        return False
+    owner = tx.execute(
+        sa.update(jobs)
+        .where(jobs.c.id == row["job_id"], jobs.c.execution_id == execution_id)
+        .values(state=to, result=values.get("result"), version=jobs.c.version + 1)
+        .returning(jobs)
+    )
+    if (found := owner.mappings().first()) is not None:
+        events.write(tx, of_move(expected, to), rows.to_value(Job, found), rows.to_value(Execution, row))
     return True
 
 
 def change(tx: sa.Connection, execution_id: int, **values: Any) -> None:
     """Set columns that are not the state."""
     tx.execute(sa.update(executions).where(executions.c.id == execution_id).values(**values))
+    if values.get("acknowledged_at") is not None:
+        found = tx.execute(sa.select(jobs).where(jobs.c.execution_id == execution_id)).mappings().first()
+        run = find(tx, execution_id)
+        if found is not None and run is not None:
+            events.write(tx, [Topic.OUTCOME_ACKNOWLEDGED, Topic.UPDATED], rows.to_value(Job, found), run)
 
 
 def count(tx: sa.Connection, execution_id: int, totals: dict[str, int]) -> None:
@@ -121,3 +136,10 @@ def newest(tx: sa.Connection, job_ids: Sequence[str], *, each: int = 2) -> dict[
     for row in tx.execute(query).mappings():
         found.setdefault(row["job_id"], []).append(rows.to_value(Execution, row))
     return found
+
+
+def current(tx: sa.Connection, job_ids: Sequence[str]) -> list[Execution]:
+    """Give the newest execution of each of some jobs that has one."""
+    newest_ids = sa.select(jobs.c.execution_id).where(jobs.c.id.in_(list(job_ids)), jobs.c.execution_id.isnot(None))
+    query = sa.select(executions).where(executions.c.id.in_(newest_ids))
+    return [rows.to_value(Execution, row) for row in tx.execute(query).mappings()]

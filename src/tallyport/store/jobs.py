@@ -7,8 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tallyport.domain.events import Topic, of_change
 from tallyport.domain.jobs import Job
-from tallyport.store import rows
+from tallyport.store import events, rows
 from tallyport.store.tables import categories, jobs
 
 
@@ -24,6 +25,7 @@ def add(tx: sa.Connection, job: Job) -> Job:
     last = tx.execute(sa.select(sa.func.max(jobs.c.number))).scalar()
     numbered = dataclasses.replace(job, number=(last or 0) + 1)
     tx.execute(sa.insert(jobs).values(rows.to_row(numbered)))
+    events.write(tx, [Topic.CREATED], numbered)
     return numbered
 
 
@@ -44,6 +46,7 @@ def numbered(tx: sa.Connection, number: int) -> Job | None:
 
 def change(tx: sa.Connection, job_id: str, *, version: int | None = None, **values: Any) -> bool:
     """Set columns, with the domain's values; False when the job is gone or ``version`` is not its version now."""
+    before = find(tx, job_id)
     update = (
         sa.update(jobs)
         .where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None))
@@ -51,7 +54,13 @@ def change(tx: sa.Connection, job_id: str, *, version: int | None = None, **valu
     )
     if version is not None:
         update = update.where(jobs.c.version == version)
-    return tx.execute(update).rowcount == 1
+    row = tx.execute(update.returning(jobs)).mappings().first()
+    if before is None or row is None:
+        return False
+    after = rows.to_value(Job, row)
+    if topics := of_change(before, values, after):
+        events.write(tx, topics, after)
+    return True
 
 
 def page(

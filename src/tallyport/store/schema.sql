@@ -47,6 +47,22 @@ CREATE TABLE containers (
 );
 CREATE INDEX containers_parent ON containers (parent_id);
 CREATE INDEX containers_path ON containers (job, path);
+CREATE TABLE events (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	topic TEXT NOT NULL,
+	job_id TEXT NOT NULL,
+	execution_id INTEGER,
+	domain TEXT NOT NULL,
+	operation TEXT NOT NULL,
+	environment TEXT NOT NULL,
+	space TEXT,
+	facts TEXT NOT NULL,
+	actor TEXT NOT NULL,
+	created_at INTEGER NOT NULL,
+	acknowledged_at INTEGER,
+	acknowledged_by TEXT
+);
+CREATE INDEX events_job ON events (job_id, id);
 CREATE TABLE items (
 	id INTEGER NOT NULL,
 	job INTEGER NOT NULL,

@@ -397,6 +397,27 @@ audit = Table(
 Index("audit_job", audit.c.job_id, audit.c.id)
 Index("audit_item", audit.c.item_id, **_where(audit.c.item_id.isnot(None)))
 
+# The outbox: what is told to listeners. Written in the transaction of the change; ids grow in the order of commits.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("execution_id", Integer),
+    Column("domain", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("space", Text),
+    Column("facts", Text, nullable=False),  # JSON: how the job was then
+    Column("actor", Text, nullable=False),  # name of who acted, or system
+    Column("created_at", Big, nullable=False),
+    Column("acknowledged_at", Big),
+    Column("acknowledged_by", Text),
+    sqlite_autoincrement=True,
+)
+Index("events_job", events.c.job_id, events.c.id)
+
 # One answer for one idempotency key.
 replies = Table(
     "replies",

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import uuid
+from collections.abc import Collection
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -117,3 +118,15 @@ def touch(tx: sa.Connection, token_id: str, now: int) -> None:
 def revoke(tx: sa.Connection, token_id: str, now: int) -> None:
     """End a token."""
     tx.execute(sa.update(tokens).where(tokens.c.id == token_id).values(revoked_at=now))
+
+
+def holding(tx: sa.Connection, token_ids: Collection[str], now: int) -> frozenset[str]:
+    """Give those of some tokens that still hold: known, not revoked, not expired, their user not disabled."""
+    query = sa.select(tokens.c.id).where(
+        tokens.c.id.in_(list(token_ids)),
+        tokens.c.user_id == users.c.id,
+        tokens.c.revoked_at.is_(None),
+        users.c.disabled.is_(False),
+        sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+    )
+    return frozenset(row.id for row in tx.execute(query))

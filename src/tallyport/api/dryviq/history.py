@@ -88,12 +88,6 @@ def import_failed(desk: Desked, job: str) -> Response:
     raise NotBuilt("retry lists from CSV are not in this version: name the items in the body of POST .../retry")
 
 
-@router.get("/jobs/{job}/events", summary="Events of a job (not in this version)", name="list_job_events")
-@router.get("/events", summary="Events (not in this version)", name="list_events")
-def no_events() -> Response:
-    raise NotBuilt("events are not in this version: poll GET /v1/jobs/{id} with If-None-Match")
-
-
 def _history(request: Request, desk: Desk, job: str | None) -> Response:
     part = paging.slice_of(request)
     which = request.query_params.get("execution")

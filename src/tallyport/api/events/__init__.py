@@ -1,0 +1,1 @@
+"""What happened, for those who listen: pages, streams, and the shape that webhooks carry."""
