@@ -220,8 +220,6 @@ def test_what_is_unknown_is_404(world: World, method: str, path: str) -> None:
         ("PATCH", "/v1/jobs/{}?reset=inspect_all"),
         ("POST", "/v1/jobs/{}/retry?scope=pending"),
         ("POST", "/v1/jobs/{}/failed-items/import"),
-        ("GET", "/v1/jobs/{}/events"),
-        ("GET", "/v1/events"),
         ("GET", "/Events"),
         ("GET", "/Job/1/TaskDetails"),
         ("POST", "/Jobs/MultiJobOperation"),
