@@ -63,6 +63,7 @@ def test_the_job_with_all_features_is_read_key_by_key():
     assert block.account_map is not None
     assert block.account_map.inline is None
     assert [key for key, who in block.set_by.items() if who == "default"] == [
+        "performance.parallel_writes.max",
         "performance.upload",
         "performance.download",
         "encode_invalid_characters",
@@ -314,6 +315,8 @@ FROM_A_FILE = {"connection": {"id": "s"}, "type": "file"}
         ({"lock_propagation": "mirror_owner"}, "lock_propagation: mirror_owner cannot find"),
         ({"batch_mode": "always", "source": FROM_A_FILE}, "batch_mode: not used where source"),
         ({"transfer_type": "sync", "conflict_resolution": "copy"}, "conflict copies"),
+        ({"performance": {"retries": 3}}, "performance.retries: has no effect"),
+        ({"rendition": "rendition"}, "rendition: no platform here makes renditions"),
     ],
 )
 def test_choices_that_cannot_act_are_said(keys, warning):

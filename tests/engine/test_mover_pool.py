@@ -15,9 +15,8 @@ from collections.abc import Iterator
 import pytest
 
 from tallyport.domain.capabilities import Durability
-from tallyport.domain.policies import Bandwidth, Policies, TransferType
+from tallyport.domain.policies import Policies, TransferType
 from tallyport.engine.mover_pool import MoverPool, ThreadCrew
-from tallyport.engine.throttle import Throttle, rate_now
 from tallyport.engine.work import VisitWork
 from tallyport.testing import trees
 from tallyport.testing.compare import differences, leftovers, snapshot
@@ -229,30 +228,3 @@ def test_the_crew_of_threads_stops_too(tmp_path) -> None:
     crew.close()
     crew.close()
     assert differences(str(tmp_path / "source"), str(tmp_path / "destination")) == []
-
-
-def test_a_throttle_lets_bytes_pass_at_its_share() -> None:
-    now = [1_000.0]
-    throttle = Throttle(
-        Bandwidth(bytes_per_second=1_000),
-        share=2,
-        started=1_000.0,
-        clock=lambda: now[0],
-        sleep=lambda seconds: now.__setitem__(0, now[0] + seconds),
-    )
-    for _ in range(10):
-        throttle.take(500, lambda: False)
-    assert now[0] - 1_000.0 == pytest.approx(10 * 500 * 2 / 1_000, abs=0.6)
-    began = now[0]
-    throttle.take(1_000_000, lambda: True)
-    assert now[0] == began, "a stop ends the wait"
-
-
-def test_the_latest_window_that_holds_sets_the_rate() -> None:
-    from tallyport.domain.policies import BandwidthWindow
-
-    windows = (BandwidthWindow(starts=100.0, bytes_per_second=7), BandwidthWindow(starts=200.0, bytes_per_second=9))
-    limit = Bandwidth(bytes_per_second=5, windows=windows)
-    midnight = 86_400.0
-    rates = [rate_now(limit, since, started=midnight - 1_000.0) for since in (50.0, 150.0, 250.0, 1_050.0)]
-    assert rates == [5, 7, 9, 5]

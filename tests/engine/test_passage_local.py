@@ -150,10 +150,11 @@ def test_a_stage_that_a_crash_left_is_removed_by_the_next_visit(place, monkeypat
 
         patch.setattr(passage_local.LocalPassage, "cross", cross)
         from tallyport.engine.mover import Bench
+        from tallyport.engine.throttle import Accounts
         from tallyport.engine.work import VisitWork
 
         one.desk.execution = 1
-        bench = Bench(one.desk.terms(), share=1)
+        bench = Bench(one.desk.terms(), Accounts())
         reports: list[object] = []
         root = VisitWork(1, 1, "", "", False, False, False, None)
         asked: dict[str, Any] = {
@@ -167,7 +168,7 @@ def test_a_stage_that_a_crash_left_is_removed_by_the_next_visit(place, monkeypat
         with pytest.raises(KeyboardInterrupt):
             bench.work([folder], **asked)
     assert len(leftovers(one.destination)) >= 1
-    bench = Bench(one.desk.terms(), share=1)
+    bench = Bench(one.desk.terms(), Accounts())
     bench.work([folder._replace(d_fresh=False, resumed=True)], **asked)
     bench.work([folder._replace(item_id=8, path="folder-0001", d_path="folder-0001")], **asked)
     bench.close()

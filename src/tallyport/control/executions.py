@@ -10,12 +10,14 @@ from tallyport.control import agents
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_execution, find_job, look
 from tallyport.control.refusals import Conflict, Invalid, NotBuilt, Problem
-from tallyport.domain import schedules, transfer_block
+from tallyport.domain import schedules, stops, transfer_block
 from tallyport.domain.actions import Reason
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
+from tallyport.domain.policies import Policies
+from tallyport.domain.revising import revised
 from tallyport.domain.states import FINAL, Call, State, Verdict, Wait, after, allowed
-from tallyport.store import executions, failures, items, jobs, rows
+from tallyport.store import executions, failures, frontier, items, jobs, rows
 
 RETRY_SCOPES = ("unresolved", "all")
 LATER_RETRY_SCOPES = ("failed", "pending")
@@ -242,6 +244,24 @@ def _approve_deletes(desk: Desk, tx: sa.Connection, job: Job, by: Caller) -> Non
         return
     if executions.move(tx, active.id, (State.WAITING.value,), State.READY.value):
         desk.note(tx, job.id, "job.deletes_approved", f"deletes approved by {by.name}: {active.info}")
+
+
+def revise(desk: Desk, tx: sa.Connection, job: Job, wanted: Policies, by: Caller) -> None:
+    """Have the execution under way take up changed limits; one that the delete brake holds goes on if they allow it."""
+    active = executions.active(tx, job.id)
+    if active is None or not job.managed:
+        return
+    running = transfer_block.policies_from_json(active.policies)
+    policies = revised(running, wanted)
+    if policies == running:
+        return
+    executions.change(tx, active.id, policies=transfer_block.policies_to_json(policies), revision=active.revision + 1)
+    desk.note(tx, job.id, "job.limits_changed", f"limits of the running execution changed by {by.name}")
+    if active.wait_reason == Wait.BRAKE:
+        deletes = frontier.count_tasks(tx, active.id, ("delete_destination",))
+        known = active.files + deletes
+        if stops.brake(policies, deletes=deletes, known=known, source_empty=not active.files) is None:
+            executions.move(tx, active.id, (State.WAITING.value,), State.READY.value)
 
 
 def _go(tx: sa.Connection, job: Job, by: Caller) -> None:

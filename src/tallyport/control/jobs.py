@@ -54,7 +54,10 @@ def create(desk: Desk, document: object, by: Caller, *, extra: Mapping[str, obje
 
 
 def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int | None = None) -> Done:
-    """Merge a patch into the job's document and check the whole again. A running execution keeps its frozen copy."""
+    """Merge a patch into the job's document and check the whole again.
+
+    A running execution keeps its frozen copy, but for rates, parallel writes and the limits of the delete brake.
+    """
     with desk.database.begin() as tx:
         old = find_job(tx, job_id)
         if version is not None and version != old.version:
@@ -79,6 +82,7 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
             values["closed"] = False
         jobs.change(tx, job_id, **values)
         desk.note(tx, job_id, "job.changed", f"job changed by {by.name}")
+        executions.revise(desk, tx, find_job(tx, job_id), draft.policies, by)
         _reschedule(desk, tx, find_job(tx, job_id), draft, by, rescheduled=rescheduled)
         picture = look(tx, find_job(tx, job_id))
     desk.nudge()

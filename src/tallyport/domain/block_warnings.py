@@ -23,7 +23,6 @@ LATER: dict[str, str] = {
     "metadata_map": "properties are not mapped",
     "metadata_import": "no properties are imported",
     "tags": "tags are not carried",
-    "rendition": "the original is carried",
     "permissions.policy": "grants are not carried; permission bits of local files are",
     "permissions.links": "shared links are not carried",
     "permissions.failures": "no grants are carried, so none can fail",
@@ -32,11 +31,6 @@ LATER: dict[str, str] = {
     "versioning.from_destination.max": "only the newest content is carried",
     "restricted_content": "what a platform refuses is flagged",
     "lock_propagation": "locks are not carried",
-    "performance.upload": "the rate is not limited",
-    "performance.download": "the rate is not limited",
-    "performance.parallel_writes.max": "requested alone counts",
-    "performance.retries": "it has no effect",
-    "batch_mode": "no platform here has a bulk call, items are carried one by one",
     "on_initialize": "nothing is purged",
     "item_inspection_policy": "content that is not carried is not tracked for validation",
     "item_inspection_policy_next": "content that is not carried is not tracked for validation",
@@ -50,8 +44,6 @@ _POLICY_OF = {  # where a policy is not named as its key
     "permissions.failures": "permissions_failures",
     "versioning.from_source.max": "versioning_from_source_max",
     "versioning.from_destination.max": "versioning_from_destination_max",
-    "performance.upload": "upload",
-    "performance.download": "download",
     "item_inspection_policy": "item_inspection",
 }
 _PLAIN_ONE_WAY = {TransferType.PUBLISH, TransferType.MOVE, TransferType.MIGRATE, TransferType.TAXONOMY}
@@ -89,6 +81,10 @@ def _without_effect(
         yield f"filter.destination: not used in a {kind} job"
     if kind is TransferType.MOVE and "duplicate_names" in by_job and policies.duplicate_names is DuplicateNames.RENAME:
         yield "duplicate_names: a move job always warns and skips the second item of one name"
+    if "performance.retries" in found:
+        yield "performance.retries: has no effect; limits.max_attempts and error categories say how often"
+    if "rendition" in found:
+        yield "rendition: no platform here makes renditions, the original is carried"
     unbatched = [side for side, end in ends.items() if end.type in ("file", "custom")]
     if unbatched and "batch_mode" in by_job and policies.batch_mode is not BatchMode.NONE:
         yield f"batch_mode: not used where {' and '.join(unbatched)} is of type {ends[unbatched[0]].type}"

@@ -13,6 +13,7 @@ KEY_WORDS: Mapping[str, str] = {
     "lock_propagation": "Whether locks are made again at the destination, and in whose name.",
     "max_items_per_container": "A container that holds more is flagged and not entered. 0 is no limit.",
     "performance.parallel_writes.requested": "Writes at one time.",
+    "performance.parallel_writes.max": "Writes at one time at most, whatever is requested.",
     "performance.upload": "Bytes a second to the destination: `bytes_per_second`, and `window` for times of day.",
     "performance.download": "Bytes a second from the source, likewise.",
     "permissions.policy": "Whether grants are added, or also removed where the source has none. A bare text is this.",

@@ -136,6 +136,13 @@ class Symlinks(StrEnum):
     FAIL = "fail"
 
 
+LIVE = ("parallel_writes", "parallel_writes_max", "upload", "download", "max_deletes", "max_delete_percent")
+"""Policies that a running execution takes up when its job is changed; all others stay as it began with them."""
+
+UNDECIDING = (*LIVE, "audit_level", "batch_mode", "failure_policy", "durability")
+"""Policies that no decision on an item depends on: a change of them makes no settled item look new."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandwidthWindow:
     """From ``starts`` (seconds after the execution's start) to midnight of that day, at most this rate."""
@@ -192,6 +199,7 @@ class Policies:
     lock_propagation: LockPropagation = LockPropagation.IGNORE
     max_items_per_container: int | None = 10_000  # None = no limit
     parallel_writes: int = 2
+    parallel_writes_max: int | None = None
     upload: Bandwidth = field(default_factory=Bandwidth)
     download: Bandwidth = field(default_factory=Bandwidth)
     permissions_policy: PermissionsPolicy = PermissionsPolicy.NONE
@@ -225,3 +233,9 @@ class Policies:
     max_deletes: int = 1_000
     max_delete_percent: float = 25.0
     full_look: bool = False  # list the destination even where the baseline could be trusted
+
+    @property
+    def parallel_at_most(self) -> int:
+        """Writes at one time: those requested, within the job's own maximum."""
+        most = self.parallel_writes_max
+        return self.parallel_writes if most is None else min(self.parallel_writes, most)

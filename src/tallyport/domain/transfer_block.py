@@ -231,6 +231,7 @@ KEYS: Mapping[str, Key] = {
     "lock_propagation": _word("lock_propagation", LockPropagation),
     "max_items_per_container": _whole("max_items_per_container", 0),  # 0 = no limit
     "performance.parallel_writes.requested": _whole("parallel_writes", 1, 256),
+    "performance.parallel_writes.max": _whole("parallel_writes_max", 1, 256),
     "performance.upload": Key("upload", _read_bandwidth),
     "performance.download": Key("download", _read_bandwidth),
     "permissions.policy": _word("permissions_policy", PermissionsPolicy),
@@ -280,7 +281,6 @@ KEPT = (
     "rendition",
     "permissions.import",
     "item_inspection_policy_next",
-    "performance.parallel_writes.max",
     "performance.retries",
 )
 SHORTHANDS: Mapping[str, str] = {"permissions": "permissions.policy"}  # a bare text stands for this member
@@ -323,7 +323,6 @@ _SHAPES: Mapping[str, Read] = {
     "permissions.import": lambda reader, value, path: reader.members_as_given(value, path),
     "rendition": lambda reader, value, path: reader.choice(value, path, ["original", "rendition"]),
     "item_inspection_policy_next": lambda reader, value, path: reader.word(value, path, ItemInspection),
-    "performance.parallel_writes.max": lambda reader, value, path: reader.whole(value, path, least=1),
     "performance.retries": lambda reader, value, path: reader.whole(value, path, least=0),
     "type": lambda reader, value, path: reader.choice(value, path, ["transfer"]),
 }

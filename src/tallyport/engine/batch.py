@@ -20,10 +20,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, Scope
+from tallyport.domain.executions import Execution
+from tallyport.domain.policies_json import policies_from_json
 from tallyport.engine.mover import Work
 from tallyport.engine.mover_pool import Crew
 from tallyport.engine.recorder import Fenced, Recorder
 from tallyport.engine.tally import Scene
+from tallyport.engine.throttle import rates_now
 from tallyport.engine.work import (
     DeleteWork,
     FinishWork,
@@ -96,6 +99,9 @@ class Batch:
         self._has_queued = False
         self._rows = 0
         self._bytes = 0
+        self._policies = policies_from_json(orders.terms.policies)
+        self._revision = orders.terms.revision
+        self._is_outdated = False  # what holds for new work has changed: the next batch begins it
 
     def run(self) -> Ending:
         """Work until the quota is full, nothing is pending, or the execution asks to stop."""
@@ -104,7 +110,8 @@ class Batch:
         while True:
             now = time.monotonic()
             in_quota = now - began < QUOTA_SECONDS and self._rows < QUOTA_ITEMS and self._bytes < QUOTA_BYTES
-            if self._halted is None and in_quota and not drained and len(self._groups) < self._orders.depth:
+            may_fill = self._halted is None and in_quota and not self._is_outdated
+            if may_fill and not drained and len(self._groups) < self._orders.depth:
                 drained = not self._fill()
                 committed = time.monotonic()
                 continue
@@ -240,10 +247,21 @@ class Batch:
             self._halt("fenced")
             raise
         execution = executions.find(tx, self._orders.scene.execution_id)
+        if execution is not None:
+            self._pace(execution)
         if execution is None or execution.state != "executing":
             self._halt("stopped")
         elif self._orders.halts and execution.failed:
             self._halt("failed")
+
+    def _pace(self, execution: Execution) -> None:
+        """Have the rates of this moment kept, and take up what was changed for the running execution."""
+        if execution.revision != self._revision:
+            self._revision = execution.revision
+            self._policies = policies_from_json(execution.policies)
+            self._is_outdated = True
+        terms = self._orders.terms
+        self._crew.limit(terms.execution_id, rates_now(self._policies, time.time(), started=terms.started / 1e9))
 
 
 def scope_of(halted: str) -> tuple[Scope, Remedy] | None:

@@ -414,7 +414,7 @@ class Commit:
         elif report.error is not None and task.task != "stamp":
             self._fail(task, report.error)
         else:
-            if report.error is not None:
+            if report.error is not None and self.scene.audit_level <= 4:
                 self.audit.append(
                     (4, "container.not_stamped", paths.to_bytes(task.path), report.error[1], task.item_id)
                 )

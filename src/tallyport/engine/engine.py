@@ -152,7 +152,7 @@ class Engine:
             current = executions.find(tx, execution_id)
             if current is None or current.has_ended or self._stopping.is_set():
                 return
-            step = life.advance(tx, self._database, self._ids, current, self._width)
+            step = life.advance(tx, self._database, self._ids, current, lambda policies: self._width(job, policies))
         if current.state != "executing":
             self._stop_batches(execution_id)
         if step.ended:
@@ -205,8 +205,15 @@ class Engine:
             finally:
                 connector.close()
 
-    def _width(self, policies: Policies) -> int:
-        return max(1, min(policies.parallel_writes, self._crews.local.width))
+    def _width(self, job: Job, policies: Policies) -> int:
+        """Say how many batches of a job may be out at once."""
+        return max(1, min(policies.parallel_at_most, self._crew_of(job).width))
+
+    def _crew_of(self, job: Job) -> Crew:
+        with self._database.read() as tx:
+            ends = [connections.find(tx, side or "") for side in (job.source_connection, job.destination_connection)]
+        is_local = all(end is not None and end.platform in LOCAL for end in ends)
+        return self._crews.local if is_local else self._crews.other
 
     def _stop_batches(self, execution_id: int) -> None:
         with self._lock:
@@ -281,7 +288,7 @@ class Engine:
             full=execution.full or policies.full_look,
             kinds=life.tasks_of(execution.phase),
             visits=execution.phase == "executing",
-            depth=2 if policies.parallel_writes >= crew.width and execution.phase != "deletes" else 1,
+            depth=2 if policies.parallel_at_most >= crew.width and execution.phase != "deletes" else 1,
             halts=stops.halts(policies, failed=1),
         )
         slot = self._take_slot(execution_id, crew)

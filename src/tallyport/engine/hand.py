@@ -1,6 +1,6 @@
 """The hand of a visit: does with one item what was decided, or leaves it to a task of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from tallyport.connectors.hashing import digest
 from tallyport.domain.actions import (
@@ -27,7 +27,7 @@ from tallyport.engine.decision import decide_on, known_hash
 from tallyport.engine.notes import Notes, attempts_of
 from tallyport.engine.opened import Opened, Ticket
 from tallyport.engine.passage import Passage
-from tallyport.engine.throttle import Throttle
+from tallyport.engine.throttle import Meter
 from tallyport.engine.work import Known
 
 TRIES = 3  # of a file that changes while it is read, or whose place is taken meanwhile
@@ -56,14 +56,14 @@ class Hand:
         rules: Rules,
         notes: Notes,
         part_size: int,
-        throttles: Sequence[Throttle],
+        meter: Meter | None,
         stopped: Callable[[], bool],
     ) -> None:
         self._passage = passage
         self._rules = rules
         self._notes = notes
         self._part_size = part_size
-        self._throttles = throttles
+        self._meter = None if passage.paces_itself else meter
         self._stopped = stopped
 
     def do(
@@ -113,8 +113,13 @@ class Hand:
 
     def pace(self, size: int) -> None:
         """Wait until so many bytes may pass."""
-        for throttle in self._throttles:
-            throttle.take(size, self._stopped)
+        if self._meter is not None:
+            self._meter.take(size, self._stopped)
+
+    @property
+    def must_pace(self) -> bool:
+        """Whether the rate of this moment is limited, and not by the passage itself."""
+        return self._meter is not None and self._meter.is_limited
 
     def _apply(
         self,
@@ -202,8 +207,7 @@ class Hand:
             task = "link" if is_linked else "big"
             self._notes.defer(visit, task, item, entry, replaces=replaces is not None)
             return
-        if self._throttles:
-            self.pace(entry.size)
+        self.pace(entry.size)
         visit.waiting += 1
         ticket = Ticket(visit, entry, name, row, reason, d_name, to, self._notes.processing(name, d_name), tries)
         visit.crossing.carry(to, entry, taking, replaces=replaces, ticket=ticket)

@@ -33,11 +33,12 @@ from typing import Any
 from tallyport.connectors.hashing import digest
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.policies_json import policies_from_json
+from tallyport.domain.revising import deciding
 from tallyport.domain.rules import rules_for
 from tallyport.engine.orders import Orders
 from tallyport.engine.passage import Passage, open_passage
 from tallyport.engine.seen import KnownRows
-from tallyport.engine.throttle import throttles
+from tallyport.engine.throttle import SIZE, Accounts, Meter
 from tallyport.engine.visit import work_round
 from tallyport.engine.work import (
     DeleteWork,
@@ -77,9 +78,9 @@ def unpack(packed: Sequence[tuple[int, tuple[Any, ...]]]) -> list[Work]:
 class Bench:
     """All that the groups of one execution are worked with, at one place."""
 
-    def __init__(self, terms: Terms, *, share: int) -> None:
+    def __init__(self, terms: Terms, accounts: Accounts) -> None:
         self.terms = terms
-        self._share = share
+        self._meter = Meter(accounts, terms.execution_id)
         self._passage: Passage | None = None
         self._orders: Orders | None = None
 
@@ -102,8 +103,8 @@ class Bench:
             rules,
             terms.part_size if passage.has_parts else 1 << 62,
             # Without secrets: a new password is no new place, and a mark must not tell a secret.
-            salt=digest(f"{terms.policies} {terms.places}".encode("utf-8", "surrogatepass")),
-            throttles=throttles(policies, share=self._share, started=terms.started),
+            salt=digest(f"{deciding(policies)} {terms.places}".encode("utf-8", "surrogatepass")),
+            meter=self._meter,
         )
         return passage, self._orders
 
@@ -122,6 +123,7 @@ class Bench:
         except TallyportError as error:
             _refuse(works, error, report, task)
             return
+        passage.pace(self._meter, stopped)
         visits = [work for work in works if type(work) is VisitWork]
         try:
             if visits:
@@ -139,8 +141,9 @@ class Bench:
             return [TaskReport(number, halted="stopped") for number in _numbers(work)]
         match work:
             case PartWork():
-                for throttle in orders.throttles:
-                    throttle.take(work.length, stopped)
+                self._meter.take(work.length, stopped)
+                if stopped():
+                    return (TaskReport(work.task_id, halted="stopped"),)
                 return (passage.part(work, stopped),)
             case FinishWork():
                 return (passage.finish(work),)
@@ -190,11 +193,11 @@ def _refuse(
 class Mover:
     """The loop of one mover process."""
 
-    def __init__(self, inlet: int, outlet: int, flags: mmap.mmap, *, movers: int) -> None:
+    def __init__(self, inlet: int, outlet: int, flags: mmap.mmap, accounts: Accounts) -> None:
         self._inlet = os.fdopen(inlet, "rb", buffering=1 << 18)
         self._outlet = outlet
         self._flags = flags
-        self._movers = movers
+        self._accounts = accounts
         self._parent = os.getppid()
         self._ending = False
         self._waiting: deque[tuple[Any, ...]] = deque()  # read while waiting for rows
@@ -239,7 +242,7 @@ class Mover:
             old.close()
         while len(self._benches) >= 8:
             self._benches.pop(next(iter(self._benches))).close()
-        self._benches[terms.execution_id] = Bench(terms, share=self._movers)
+        self._benches[terms.execution_id] = Bench(terms, self._accounts)
 
     def _work(self, message: tuple[Any, ...]) -> None:
         _, group, execution, slot, packed = message
@@ -284,10 +287,10 @@ class Mover:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run one mover: ``inlet outlet flags movers`` are descriptors and the number of movers."""
-    inlet, outlet, flags_fd, movers = (int(argument) for argument in arguments)
-    flags = mmap.mmap(flags_fd, SLOTS, prot=mmap.PROT_READ)
-    mover = Mover(inlet, outlet, flags, movers=movers)
+    """Run one mover: ``inlet outlet flags`` are descriptors; stop flags and accounts share one file."""
+    inlet, outlet, flags_fd = (int(argument) for argument in arguments)
+    flags = mmap.mmap(flags_fd, SLOTS + SIZE)
+    mover = Mover(inlet, outlet, flags, Accounts(memoryview(flags)[SLOTS:], flags_fd))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which stops us in good order
     signal.signal(signal.SIGTERM, mover.end)
     gc.collect()

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from tallyport.engine.mover import SLOTS, Bench, Work, frame, pack
+from tallyport.engine.throttle import SIZE, Accounts, Rates
 from tallyport.engine.work import TaskReport, Terms, VisitReport, VisitWork
 
 KnownCallback = Callable[[int, str, int], Sequence[tuple[Any, ...]]]  # visit id, after this name, at most so many
@@ -57,6 +58,9 @@ class Crew(Protocol):
 
     def clear(self, slot: int) -> None:
         """Let groups of this slot work again."""
+
+    def limit(self, execution_id: int, rates: Rates) -> None:
+        """Set how many bytes a second its workers carry together for an execution, from now on."""
 
     @property
     def load(self) -> int:
@@ -177,8 +181,9 @@ class MoverPool:
         self._closed = False
         self._in_vain = 0
         self._flags_fd = os.memfd_create("tallyport-stop", os.MFD_CLOEXEC)
-        os.ftruncate(self._flags_fd, SLOTS)
-        self._flags = mmap.mmap(self._flags_fd, SLOTS)
+        os.ftruncate(self._flags_fd, SLOTS + SIZE)
+        self._flags = mmap.mmap(self._flags_fd, SLOTS + SIZE)
+        self._accounts = Accounts(memoryview(self._flags)[SLOTS:], self._flags_fd)
 
     def start(self) -> None:
         """Spawn the processes; does not wait for them."""
@@ -209,6 +214,9 @@ class MoverPool:
 
     def clear(self, slot: int) -> None:
         self._flags[slot] = 0
+
+    def limit(self, execution_id: int, rates: Rates) -> None:
+        self._accounts.limit(execution_id, rates)
 
     @property
     def load(self) -> int:
@@ -266,7 +274,6 @@ class MoverPool:
                 str(inlet),
                 str(outlet),
                 str(self._flags_fd),
-                str(self._size),
             ],
             stdin=subprocess.DEVNULL,
             pass_fds=(inlet, outlet, self._flags_fd),
@@ -323,6 +330,7 @@ class ThreadCrew:
         self._waiting: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._flags = bytearray(SLOTS)
+        self._accounts = Accounts()
         self._load = 0
         self._closed = False
 
@@ -356,6 +364,9 @@ class ThreadCrew:
 
     def clear(self, slot: int) -> None:
         self._flags[slot] = 0
+
+    def limit(self, execution_id: int, rates: Rates) -> None:
+        self._accounts.limit(execution_id, rates)
 
     @property
     def load(self) -> int:
@@ -398,7 +409,7 @@ class ThreadCrew:
                 bench.close()
             while len(benches) >= 8:
                 benches.pop(next(iter(benches))).close()
-            bench = benches[terms.execution_id] = Bench(terms, share=self._size)
+            bench = benches[terms.execution_id] = Bench(terms, self._accounts)
 
         def known(visit: VisitWork, after: str, limit: int) -> Sequence[tuple[Any, ...]]:
             return group.known(visit.visit_id, after, limit)

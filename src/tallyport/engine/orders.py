@@ -1,11 +1,10 @@
 """What holds for every visit of an execution."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from tallyport.domain.policies import Policies
 from tallyport.domain.rules import Rules
-from tallyport.engine.throttle import Throttle
+from tallyport.engine.throttle import Meter
 
 
 class Orders(NamedTuple):
@@ -15,4 +14,4 @@ class Orders(NamedTuple):
     rules: Rules
     part_size: int
     salt: bytes = b""  # whatever else decisions depend on: another salt, another signature
-    throttles: Sequence[Throttle] = ()
+    meter: Meter | None = None  # None = nothing limits the rate, ever

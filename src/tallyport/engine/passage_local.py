@@ -42,6 +42,7 @@ from tallyport.engine import staging
 from tallyport.engine.listing_local import LocalListing
 from tallyport.engine.passage import Settled, expected_at, item_done, item_gone, planned_source, task_error
 from tallyport.engine.staging import Stage
+from tallyport.engine.throttle import Meter
 from tallyport.engine.work import (
     DeleteWork,
     FinishWork,
@@ -62,6 +63,7 @@ class LocalPassage:
 
     has_parts = True
     has_links = True
+    paces_itself = False
 
     def __init__(self, source: Local, destination: Local, *, policies: Policies, token: str) -> None:
         self.source = source
@@ -90,6 +92,9 @@ class LocalPassage:
         """Give what travels with an entry under the job's policies."""
         owner, group = (entry.owner, entry.group) if self._owners else (None, None)
         return Facts(entry.size, entry.modified if self._times else None, entry.mode, owner, group)
+
+    def pace(self, meter: Meter | None, stopped: Callable[[], bool]) -> None:
+        """Files are small, and parts wait as a whole: whoever gives them waits before."""
 
     def cross(self, work: VisitWork) -> "LocalCrossing":
         return LocalCrossing(self, work)

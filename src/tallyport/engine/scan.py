@@ -39,7 +39,6 @@ class Scan:
         self._policies = orders.policies
         self._rules = orders.rules
         self._salt = orders.salt
-        self._throttles = orders.throttles
         self._known = known
         self._notes = notes
         self._hand = hand
@@ -69,7 +68,7 @@ class Scan:
         if is_trusted and work.signature is not None and is_as_signed(visit, listing, work.signature, self._salt):
             return
         rows = Rows(_no_rows if work.blank else self._known, work)
-        is_new = work.d_fresh and self._plain >= 0 and not self._throttles and rows.is_empty()
+        is_new = work.d_fresh and self._plain >= 0 and not self._hand.must_pace and rows.is_empty()
         if is_new and self._fill(visit, listing):
             return
         destination: Nothing
@@ -114,7 +113,8 @@ class Scan:
 
     def _scan_page(self, visit: Opened, page: list[Entry], rows: dict[str, Known], destination: Nothing) -> None:
         """Decide on the entries of one page and on the rows that have none. The loop that everything waits for."""
-        stopped, throttles, is_due, settle = self._stopped, self._throttles, self._is_due, self._settle
+        stopped, is_due, settle = self._stopped, self._is_due, self._settle
+        must_pace = self._hand.must_pace
         carry = visit.crossing.carry
         take, pop, no_kind = destination.take, rows.pop, _CONTAINER
         plain = self._plain if destination.is_empty else -1
@@ -136,7 +136,7 @@ class Scan:
                 row = pop(name, None) if rows else None
                 if row is None:
                     if size <= plain and kind == _FILE and entry.links == 1:
-                        if throttles:
+                        if must_pace:
                             self._hand.pace(size)
                         visit.waiting += 1
                         carry(
@@ -148,6 +148,7 @@ class Scan:
                         )
                         if is_due(visit):
                             settle()
+                            must_pace = self._hand.must_pace
                         continue
                     d_name = name
                     if self._key is not None:

@@ -38,6 +38,7 @@ from tallyport.engine.passage import (
     planned_source,
     task_error,
 )
+from tallyport.engine.throttle import Meter
 from tallyport.engine.work import (
     DeleteWork,
     FinishWork,
@@ -79,6 +80,7 @@ class StreamPassage:
     """Two connections of any platforms."""
 
     has_parts = False
+    paces_itself = True
 
     def __init__(self, source: Connector, destination: Connector, *, policies: Policies, token: str) -> None:
         self.source = source
@@ -94,6 +96,8 @@ class StreamPassage:
         self.level = int(VerifyLevel.READBACK if self._reads_back else VerifyLevel.HASH)
         self._outcomes: list[Settled] = []
         self._is_unsynced = False
+        self._meter: Meter | None = None
+        self._stopped: Callable[[], bool] = bool
 
     def connector(self, side: Side) -> Connector:
         return self.source if side is _SOURCE else self.destination
@@ -110,6 +114,9 @@ class StreamPassage:
             group,
             content,
         )
+
+    def pace(self, meter: Meter | None, stopped: Callable[[], bool]) -> None:
+        self._meter, self._stopped = meter, stopped
 
     def cross(self, work: VisitWork) -> "StreamCrossing":
         return StreamCrossing(self, work)
@@ -157,6 +164,8 @@ class StreamPassage:
                         yield held
                     running.update(chunk)
                     moved += len(chunk)
+                    if self._meter is not None:
+                        self._meter.take(len(chunk), self._stopped)
                     held = chunk
             now = giving.stat(path)
             if now is None or now.kind is not entry.kind or fingerprint(now) != fingerprint(entry):

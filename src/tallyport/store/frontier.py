@@ -111,9 +111,15 @@ def claim_visits(tx: sa.Connection, database: Database, execution_id: int, batch
 
 
 def end_visits(tx: sa.Connection, database: Database, ended: Sequence[tuple[str, int]]) -> None:
-    """Set visits to (state, id): done, failed, or pending again."""
+    """Set visits to (state, id): done, failed, or pending again, as after the first attempt: it ended in good order."""
     if ended:
-        tx.exec_driver_sql(database.sql("UPDATE visits SET state = ?, batch_id = NULL WHERE id = ?"), list(ended))
+        tx.exec_driver_sql(
+            database.sql(
+                "UPDATE visits SET state = ?, batch_id = NULL,"
+                " attempts = CASE WHEN ? = 'pending' THEN 1 ELSE attempts END WHERE id = ?"
+            ),
+            [(state, state, visit) for state, visit in ended],
+        )
 
 
 def pending_visits(tx: sa.Connection, execution_id: int, most: int) -> int:
