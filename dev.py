@@ -42,6 +42,7 @@ SETS = {
 # Programs that tests or benchmarks drive, and the Debian packages each one needs.
 TEST_PROGRAMS = {
     "apache2": "apache2",
+    "chromium": "chromium",
     "curl": "curl",
     "git": "git",
     "pg_ctlcluster": "postgresql",

@@ -17,10 +17,10 @@ from tallyport.api.events import routes as event_routes
 from tallyport.api.events.hub import Hub
 from tallyport.api.flatfile import routes as flatfile_routes
 from tallyport.api.middleware import Bounded, Identified, Once, Rewritten, SignedIn
-from tallyport.api.progress import Gauge
 from tallyport.api.wiring import authorise
 from tallyport.control.desk import Desk
 from tallyport.domain.events import EXTENSIONS
+from tallyport.control.progress import Gauge
 from tallyport.store.database import Database
 from tallyport.store.vault import Vault
 

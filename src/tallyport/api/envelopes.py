@@ -10,9 +10,9 @@ from starlette.responses import Response
 from tallyport.api import paging
 from tallyport.api.dryviq import views as dryviq
 from tallyport.api.flatfile import views as flatfile
-from tallyport.api.progress import Gauge
 from tallyport.api.wiring import json_response, words
 from tallyport.control.pictures import Picture
+from tallyport.control.progress import Gauge
 from tallyport.control.refusals import invalid
 
 _NUMBERED = ("pageSize", "pageNumber", "sortDirection", "excludeChildJobs", "parentId")

@@ -123,8 +123,8 @@ def _document(tx: Any, run: Any, job: Any, item: Any) -> dict[str, Any]:
 
 
 def _said(document: dict[str, Any], shown: str) -> Any:
-    from tallyport.cli.reasons import REASONS, STATUSES
     from tallyport.cli.showing import line, moment, size
+    from tallyport.domain.words import REASONS, STATUSES
 
     d = document
     yield f"{line(shown)} ({d['type']})"

@@ -3,9 +3,9 @@
 from typing import Any
 
 from tallyport.api.commvault import words
-from tallyport.api.progress import Gauge
 from tallyport.api.times import MICRO, present, seconds
 from tallyport.control.pictures import Picture
+from tallyport.control.progress import Gauge
 from tallyport.domain import paths
 from tallyport.domain.executions import Execution
 from tallyport.domain.states import State

@@ -6,9 +6,9 @@ import os.path
 from typing import Any
 
 from tallyport.api.dryviq import words
-from tallyport.api.progress import Gauge
 from tallyport.api.times import file_seconds, present, seconds
 from tallyport.control.pictures import Picture
+from tallyport.control.progress import Gauge
 from tallyport.domain import paths, transfer_block
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Entry, Kind

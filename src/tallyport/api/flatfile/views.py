@@ -3,10 +3,10 @@
 from typing import Any
 
 from tallyport.api.flatfile import words
-from tallyport.api.progress import Gauge
 from tallyport.api.times import iso, present
 from tallyport.control import agents
 from tallyport.control.pictures import Picture
+from tallyport.control.progress import Gauge
 from tallyport.domain import paths
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
