@@ -82,7 +82,7 @@ def _content(scratch: Path, one: Vendored) -> bytes:
     inside = package / "package"
     if "icons" in one.source:
         return _sprite(inside / "icons" / "outline", one.source["icons"].split())
-    return (inside / one.source["from"]).read_bytes()
+    return Path(inside, str(one.source["from"])).read_bytes()
 
 
 def _sprite(folder: Path, names: Sequence[str]) -> bytes:

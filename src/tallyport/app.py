@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
+    from tallyport.control.throughput import Meter
     from tallyport.engine.engine import Engine
     from tallyport.engine.mover_pool import MoverPool
     from tallyport.store.database import Database
@@ -149,6 +151,8 @@ def serve(
     import uvicorn
 
     from tallyport.api.app import ApiSettings, create_api
+    from tallyport.web.app import create_console
+    from tallyport.web.doorway import Doorway
 
     folder = data or data_folder()
     if database_url is not None:
@@ -159,8 +163,9 @@ def serve(
         settings = ApiSettings(strict_topics=os.environ.get("TALLYPORT_STRICT_TOPICS") == "1")
         nudge = (lambda: None) if engine is None else engine.nudge
         api = create_api(database, nudge=nudge, settings=settings, vault=vault)
+        meter: Meter = api.state.meter
         config = uvicorn.Config(
-            api,
+            Doorway(api, create_console(api.state.desk, gauge=api.state.gauge, meter=meter)),
             host=host,
             port=port,
             http="h11",
@@ -169,12 +174,15 @@ def serve(
             server_header=False,
         )
         server = _server(config, api.state.hub.close)
+        ending = threading.Event()
+        threading.Thread(target=meter.run, args=(ending,), name="meter", daemon=True).start()
         if engine is not None:
             engine.start()
         print(f"tallyport serves on http://{host}:{port} with data in {folder}", file=sys.stderr, flush=True)
         try:
             server.run()
         finally:
+            ending.set()
             if engine is not None:
                 engine.stop()
     return 0

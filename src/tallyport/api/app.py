@@ -19,8 +19,9 @@ from tallyport.api.flatfile import routes as flatfile_routes
 from tallyport.api.middleware import Bounded, Identified, Once, Rewritten, SignedIn
 from tallyport.api.wiring import authorise
 from tallyport.control.desk import Desk
-from tallyport.domain.events import EXTENSIONS
 from tallyport.control.progress import Gauge
+from tallyport.control.throughput import Meter
+from tallyport.domain.events import EXTENSIONS
 from tallyport.store.database import Database
 from tallyport.store.vault import Vault
 
@@ -65,6 +66,7 @@ def create_api(
     app.state.gauge = Gauge()
     app.state.hidden_topics = EXTENSIONS if chosen.strict_topics else frozenset()
     app.state.hub = Hub(database, app.state.gauge, hidden=app.state.hidden_topics)
+    app.state.meter = Meter(database)
     problems.install(app)
     for router in (
         health.router,

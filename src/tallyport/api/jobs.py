@@ -5,22 +5,26 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from tallyport.api import envelopes, paging, patches
+from tallyport.api import csv_rows, envelopes, paging, patches
 from tallyport.api.dryviq.words import STATES_OF
 from tallyport.api.envelopes import Profile
 from tallyport.api.etags import expected_version, is_known
 from tallyport.api.flatfile import creating
 from tallyport.api.flatfile.words import STATUS, STATUSES
+from tallyport.api.times import iso
 from tallyport.api.wiring import Called, Desked, Document, flag, json_response, text
 from tallyport.control import agents, executions, jobs, reading
 from tallyport.control.desk import Caller, Desk, Right
 from tallyport.control.jobs import Done
 from tallyport.control.pictures import Picture
 from tallyport.control.refusals import Conflict, NotBuilt, NotFound, Problem, Refusal, invalid
+from tallyport.domain import paths
 from tallyport.domain.states import State
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
+COLUMNS: tuple[str, ...] = ("id", "name", "kind", "transfer_type", "category", "source", "source_path", "destination")
+COLUMNS += ("destination_path", "state", "result", "unresolved_items", "last_run", "next_run", "created_on")
 COMMANDS = ("start", "pause", "resume", "cancel", "reset")
 
 
@@ -30,6 +34,12 @@ def list_jobs(request: Request, desk: Desked) -> Response:
     wanted = _wanted(request)
     pictures, total = reading.jobs_page(desk, wanted, offset=part.offset, limit=part.limit)
     return envelopes.jobs(request, pictures, part, total, envelopes.profile_of(request))
+
+
+@router.get(".csv", summary="Jobs as CSV")
+def jobs_csv(request: Request, desk: Desked) -> Response:
+    rows = map(_cells, reading.every_job(desk, _wanted(request)))
+    return csv_rows.stream(COLUMNS, rows, "jobs.csv", bom=flag(request.query_params, "bom"))
 
 
 @router.post("", status_code=201, summary="Create a job")
@@ -106,6 +116,27 @@ def clone_job(request: Request, desk: Desked, caller: Called, job: str, document
     headers = {"Location": f"/v1/jobs/{done.picture.job.id}"}
     return envelopes.job(
         request, done.picture, envelopes.profile_of(request), status=201, warnings=done.warnings, headers=headers
+    )
+
+
+def _cells(picture: Picture) -> tuple[object, ...]:
+    job, run = picture.job, picture.execution
+    return (
+        job.id,
+        job.name,
+        job.kind,
+        job.transfer_type,
+        picture.category,
+        None if picture.source is None else picture.source.name,
+        f"/{paths.display(job.source_path)}",
+        None if picture.destination is None else picture.destination.name,
+        f"/{paths.display(job.destination_path)}",
+        job.state,
+        job.result,
+        picture.unresolved,
+        iso(None if run is None else run.started_at),
+        iso(job.next_run_at),
+        iso(job.created_at),
     )
 
 
@@ -195,6 +226,9 @@ def _wanted(request: Request) -> reading.WantedJobs:
         top_level=flag(query, "excludeChildJobs"),
         active=flag(query, "active") if "active" in query else None,
         connection=query.get("source"),
+        destination=query.get("destination"),
+        transfer_type=query.get("transfer_type"),
+        unresolved=flag(query, "failed") if "failed" in query else None,
         ascending=direction == "asc",
     )
 

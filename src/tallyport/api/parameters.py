@@ -37,6 +37,9 @@ JOB_FILTERS = (
     Parameter("parent", "Only children of this job."),
     Parameter("active", "1: under way; 0: not.", "boolean"),
     Parameter("source", "Id of the source connection."),
+    Parameter("destination", "Id of the destination connection."),
+    Parameter("transfer_type", "copy, sync, publish, move, migrate or taxonomy."),
+    Parameter("failed", "1: with items that are failed now; 0: without.", "boolean"),
 )
 ITEM_FILTERS = (
     Parameter("job", "Ids of jobs, comma separated; also jobs."),
@@ -117,6 +120,7 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
         Parameter("parentId", "Only children of this job."),
         *PROFILE,
     ),
+    ("GET", "/v1/jobs.csv"): (*JOB_FILTERS, BOM),
     ("POST", "/v1/jobs"): (*PROFILE, FIELDS, KEY),
     ("PATCH", "/v1/jobs"): (*COMMANDS, *JOB_FILTERS, Parameter("all", "1: every job.", "boolean")),
     ("GET", "/v1/jobs/{job}"): (*PROFILE, FIELDS, IF_NONE_MATCH),

@@ -34,6 +34,7 @@ RULES: dict[tuple[str, str], Right] = {
     ("GET", "/v1/connections/{connection}/items"): R,
     # jobs
     ("GET", "/v1/jobs"): R,
+    ("GET", "/v1/jobs.csv"): R,
     ("POST", "/v1/jobs"): M,
     ("PATCH", "/v1/jobs"): U,  # commands only
     ("GET", "/v1/jobs/history"): R,

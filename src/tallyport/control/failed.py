@@ -13,7 +13,7 @@ from tallyport.domain.entries import Kind
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.store import connections, executions, failures, jobs
-from tallyport.store.failures import FailedItem, Group
+from tallyport.store.failures import FailedItem, Group, ReasonCount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,12 @@ def of_job(desk: Desk, job_id: str) -> FailedItems:
 def groups(desk: Desk, job_id: str) -> list[Group]:
     """Group what is unresolved by reason and normalised message, largest group first."""
     return failures.groups(of_job(desk, job_id).rows())
+
+
+def by_reason(desk: Desk, job_id: str) -> list[ReasonCount]:
+    """Count what is unresolved in a job by reason alone, largest first."""
+    with desk.database.read() as tx:
+        return failures.count_by_reason(tx, find_job(tx, job_id).number)
 
 
 def location(connection: Connection | None) -> str:

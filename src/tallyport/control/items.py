@@ -20,6 +20,7 @@ from tallyport.store.failures import FailedItem
 from tallyport.store.items import ItemRow
 
 COUNTABLE = 50_000  # items: a job up to this size is counted for a page
+LOOKED_AT = 50_000  # items of each status that one window may look at
 MOST_SKIPPED = 100_000  # rows an offset may skip
 OPEN = FAILED  # what a person may ask to try again or to ignore
 
@@ -53,6 +54,15 @@ class Page(NamedTuple):
     total: int | None  # absent when counting would read too much
 
 
+class Window(NamedTuple):
+    """One page of one job's items."""
+
+    job: Job
+    rows: list[ItemRow]
+    cursor: int | None  # go on after this id; absent at the end
+    is_partial: bool  # the part that was looked at is exhausted, the job is not
+
+
 class Explanation(NamedTuple):
     """Everything known of one item."""
 
@@ -72,6 +82,30 @@ def page(desk: Desk, wanted: Wanted, *, count: bool = False) -> Page:
         rows = list(islice(found, wanted.offset, wanted.offset + wanted.limit + 1))
         total = _total(tx, chosen, wanted, always=count)
     return Page(rows[: wanted.limit], len(rows) > wanted.limit, total)
+
+
+def window(desk: Desk, job_id: str, wanted: Wanted, *, look_at: int = LOOKED_AT) -> Window:
+    """Give a page of one job that never reads more than a bounded part of it, however rare the matches are."""
+    with desk.database.read() as tx:
+        job = find_job(tx, job_id)
+        statuses = [int(one) for one in wanted.statuses]
+        ahead = items.horizon(tx, job.number, statuses=statuses, after=wanted.after, rows_ahead=look_at)
+        found = items.page(
+            tx,
+            job.number,
+            statuses=statuses,
+            kinds=wanted.kinds,
+            parent=wanted.parent,
+            reasons=wanted.reasons,
+            text=wanted.text,
+            execution_id=wanted.execution,
+            after=wanted.after,
+            until=ahead if wanted.is_narrow else None,
+            limit=wanted.limit + 1,
+        )
+    if len(found) > wanted.limit:
+        return Window(job, found[: wanted.limit], found[wanted.limit - 1].id, False)
+    return Window(job, found, ahead if wanted.is_narrow else None, ahead is not None and wanted.is_narrow)
 
 
 def every(desk: Desk, wanted: Wanted) -> Iterator[tuple[Job, ItemRow]]:

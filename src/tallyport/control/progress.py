@@ -1,6 +1,7 @@
 """How far an execution is: by bytes once some are known, by items before; it never falls, and 100 means complete."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from threading import Lock
 
 from tallyport.control.pictures import Picture
@@ -42,3 +43,63 @@ def _share(run: Execution, previous: Execution | None) -> int:
         seen, done = run.files + run.folders, run.items
         expected = max(seen, previous.files + previous.folders if previous is not None and run.scope is None else 0)
     return 100 * min(done, expected) // expected if expected else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How far an execution is, in parts that add up, and when it may end. Made from what is stored alone."""
+
+    percent: int
+    done: int  # items carried, known equal or deleted
+    failed: int
+    skipped: int
+    remaining: int  # of those seen so far, or in the run before when that was more
+    done_bytes: int
+    expected_bytes: int
+    bytes_per_second: float | None
+    items_per_second: float | None
+    ends_in: int | None  # microseconds; absent when nothing can be said
+    elapsed: int | None  # microseconds
+
+    @property
+    def expected(self) -> int:
+        return self.done + self.failed + self.skipped + self.remaining
+
+    def share(self, part: int) -> float:
+        """Give a part of the expected items in hundredths."""
+        return 100 * part / self.expected if self.expected else 0.0
+
+
+def outlook(
+    run: Execution, previous: Execution | None, now: int, *, percent: int, rate: tuple[float, float] | None = None
+) -> Outlook:
+    """Estimate. ``rate``: bytes and items a second of late; absent, the mean since the start."""
+    before = previous if previous is not None and run.scope is None else None
+    done = run.transferred + run.unchanged + run.deleted
+    expected = max(run.files + run.folders, run.items, before.files + before.folders if before else 0)
+    remaining = 0 if run.has_ended else expected - run.items
+    done_bytes = run.transferred_bytes + run.unchanged_bytes
+    expected_bytes = max(run.bytes, done_bytes, before.bytes if before and not run.has_ended else 0)
+    elapsed = None if run.started_at is None else max((run.ended_at or now) - run.started_at, 1)
+    if rate is None and elapsed is not None and elapsed > 0:
+        rate = (1e6 * run.transferred_bytes / elapsed, 1e6 * run.items / elapsed)
+    ends_in = None
+    if rate is not None and run.state == State.EXECUTING:
+        left_bytes = expected_bytes - done_bytes
+        by_bytes = left_bytes / rate[0] if rate[0] > 0 else 0.0
+        by_items = remaining / rate[1] if rate[1] > 0 else 0.0
+        longest = max(by_bytes, by_items)
+        ends_in = int(longest * 1e6) if longest > 0 else None
+    return Outlook(
+        percent=percent,
+        done=done,
+        failed=run.failed,
+        skipped=run.skipped,
+        remaining=remaining,
+        done_bytes=done_bytes,
+        expected_bytes=expected_bytes,
+        bytes_per_second=None if rate is None else rate[0],
+        items_per_second=None if rate is None else rate[1],
+        ends_in=ends_in,
+        elapsed=elapsed,
+    )

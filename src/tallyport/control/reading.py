@@ -1,5 +1,6 @@
 """Looking at jobs and their executions; nothing here changes anything."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from tallyport.control.pictures import Picture, find_execution, find_job, look, 
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import ACTIVE, State
-from tallyport.store import executions, jobs
+from tallyport.store import executions, failures, jobs
 
 _CHUNK = 1_000
 
@@ -27,6 +28,9 @@ class WantedJobs:
     top_level: bool = False
     active: bool | None = None
     connection: str | None = None  # source
+    destination: str | None = None
+    transfer_type: str | None = None
+    unresolved: bool | None = None  # True: only those with items that are failed now
     ascending: bool = False
 
 
@@ -39,18 +43,26 @@ def job(desk: Desk, job_id: str) -> Picture:
 def jobs_page(desk: Desk, wanted: WantedJobs, *, offset: int, limit: int) -> tuple[list[Picture], int]:
     """Give one page of jobs, newest first, and the number of all that match."""
     with desk.database.read() as tx:
-        if wanted.connection is None and wanted.category != -1:
+        if _is_plain(wanted):
             found, total = jobs.page(tx, offset=offset, limit=limit, **_filters(wanted))
         else:
-            every = [one for one in _all(tx, wanted) if _fits(one, wanted)]
+            every = _matching(tx, wanted)
             found, total = every[offset : offset + limit], len(every)
         return look_many(tx, found), total
+
+
+def every_job(desk: Desk, wanted: WantedJobs) -> Iterator[Picture]:
+    """Give all jobs that match, newest first, looked at in chunks."""
+    with desk.database.read() as tx:
+        found = _matching(tx, wanted)
+        for start in range(0, len(found), 200):
+            yield from look_many(tx, found[start : start + 200])
 
 
 def job_ids(desk: Desk, wanted: WantedJobs) -> list[str]:
     """Give the ids of all jobs that match."""
     with desk.database.read() as tx:
-        return [one.id for one in _all(tx, wanted) if _fits(one, wanted)]
+        return [one.id for one in _matching(tx, wanted)]
 
 
 def execution(desk: Desk, execution_id: int) -> tuple[Execution, Picture]:
@@ -105,6 +117,25 @@ def _all(tx: sa.Connection, wanted: WantedJobs) -> list[Job]:
     return found
 
 
+def _is_plain(wanted: WantedJobs) -> bool:
+    """Tell whether the store alone can choose."""
+    narrow = (wanted.connection, wanted.destination, wanted.transfer_type, wanted.unresolved)
+    return wanted.category != -1 and narrow == (None,) * 4
+
+
+def _matching(tx: sa.Connection, wanted: WantedJobs) -> list[Job]:
+    found = [one for one in _all(tx, wanted) if _fits(one, wanted)]
+    if wanted.unresolved is None:
+        return found
+    failing = failures.count_each_unresolved(tx, [one.number for one in found])
+    return [one for one in found if (one.number in failing) is wanted.unresolved]
+
+
 def _fits(one: Job, wanted: WantedJobs) -> bool:
     in_category = wanted.category != -1 or one.category_id is None
-    return in_category and wanted.connection in (None, one.source_connection)
+    return (
+        in_category
+        and wanted.connection in (None, one.source_connection)
+        and wanted.destination in (None, one.destination_connection)
+        and wanted.transfer_type in (None, one.transfer_type)
+    )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from tallyport.domain import paths
-from tallyport.domain.items import FAILED
+from tallyport.domain.items import FAILED, Status
 from tallyport.store import items, rows
 from tallyport.store.database import Database
 from tallyport.store.tables import failures
@@ -171,3 +171,28 @@ def count_each_unresolved(tx: sa.Connection, numbers: Iterable[int]) -> dict[int
         .group_by(item_rows.c.job)
     )
     return {job: int(count) for job, count in tx.execute(query)}
+
+
+class ReasonCount(NamedTuple):
+    """Items that are failed now for one reason."""
+
+    reason: str
+    number: int
+    bytes: int
+    flagged: int  # of them, those that no run tries again by itself
+
+
+def count_by_reason(tx: sa.Connection, job: int) -> list[ReasonCount]:
+    """Count what is failed in a job now by reason, largest first. Reads the failed items, not the others."""
+    query = (
+        sa.select(
+            item_rows.c.reason,
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(item_rows.c.s_size), 0),
+            sa.func.sum(sa.case((item_rows.c.status == int(Status.FLAGGED), 1), else_=0)),
+        )
+        .where(item_rows.c.job == job, item_rows.c.status.in_([int(s) for s in FAILED]))
+        .group_by(item_rows.c.reason)
+    )
+    found = [ReasonCount(reason, int(n), int(size), int(flagged)) for reason, n, size, flagged in tx.execute(query)]
+    return sorted(found, key=lambda one: (-one.number, one.reason))

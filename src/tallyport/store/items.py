@@ -64,15 +64,17 @@ def page(
     text: str | None = None,
     execution_id: int | None = None,
     after: int = 0,
+    until: int | None = None,
     limit: int = 100,
 ) -> list[ItemRow]:
-    """Give up to ``limit`` items of a job (by its number) with an id above ``after``, by id."""
+    """Give up to ``limit`` items of a job (by its number) with an id above ``after`` and up to ``until``, by id."""
     keys = [
         sa.select(items.c.id)
         .where(
             items.c.job == job,
             items.c.status == status,
             items.c.id > after,
+            *(() if until is None else (items.c.id <= until,)),
             *_filters(kinds, parent, reasons, text, execution_id),
         )
         .order_by(items.c.id)
@@ -85,6 +87,20 @@ def page(
     union = sa.union_all(*[sa.select(key.c.id) for key in keys]).subquery()
     found = tx.execute(_PAGE.where(items.c.id.in_(sa.select(union.c.id))).order_by(items.c.id).limit(limit))
     return [_item(row._mapping) for row in found]
+
+
+def horizon(tx: sa.Connection, job: int, *, statuses: Iterable[int], after: int, rows_ahead: int) -> int | None:
+    """Give the id up to which at most so many items of each status lie after an id; None when no more lie ahead.
+
+    Read from the index alone: it bounds what a search looks at in one go, however many items the job has.
+    """
+    ids = []
+    for status in statuses:
+        query = sa.select(items.c.id).where(items.c.job == job, items.c.status == status, items.c.id > after)
+        found = tx.execute(query.order_by(items.c.id).offset(rows_ahead).limit(1)).scalar()
+        if found is not None:
+            ids.append(found)
+    return min(ids, default=None)
 
 
 def iterate(tx: sa.Connection, job: int, *, chunk: int = 2_000, **filters: Any) -> Iterator[ItemRow]:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from starlette.concurrency import run_in_threadpool
 
 from tallyport.api.events import shapes
-from tallyport.control.progress import Gauge
 from tallyport.control import watching
+from tallyport.control.progress import Gauge
 from tallyport.domain.events import Topic
 from tallyport.domain.executions import Execution
 from tallyport.store.database import Database

@@ -1,0 +1,151 @@
+"""The console as an application: routes, static files, sign-in before everything else."""
+
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount
+from starlette.routing import Route as StarletteRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from tallyport import __version__
+from tallyport.control import refusals, users
+from tallyport.control.desk import Caller, Desk
+from tallyport.control.progress import Gauge
+from tallyport.control.throughput import Meter
+from tallyport.domain.errors import TallyportError
+from tallyport.store import rows
+from tallyport.web import session
+from tallyport.web.doorway import PREFIX
+from tallyport.web.page import HEADERS, STATIC, Page, Route
+from tallyport.web.pages import ROUTES
+
+_TOUCHED_EVERY = 60.0  # seconds between two notes that a session is in use
+_STATUSES: Mapping[type[Exception], int] = {
+    refusals.NotFound: 404,
+    refusals.NotAllowed: 403,
+    refusals.Conflict: 409,
+    refusals.Stale: 412,
+    refusals.NotBuilt: 501,
+    refusals.Refusal: 400,
+    TallyportError: 409,
+}
+
+
+class Guard:
+    """Finds out who a browser's session speaks for."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._touched: dict[str, float] = {}
+
+    def caller(self, scope: Scope) -> Caller | None:
+        """Give who is signed in, or None."""
+        token = session.token_of(scope)
+        if token is None:
+            return None
+        now = rows.now()
+        found = users.authenticate(self.desk.database, token, now)
+        clock = time.monotonic()
+        if found is not None and clock - self._touched.get(found.token_id, -_TOUCHED_EVERY) >= _TOUCHED_EVERY:
+            if len(self._touched) > 10_000:
+                self._touched.clear()
+            self._touched[found.token_id] = clock
+            users.touch(self.desk.database, found.token_id, now)
+        return found
+
+
+class Kept(StaticFiles):
+    """Static files under an address that holds the version: a browser asks once for each."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def create_console(desk: Desk, *, gauge: Gauge, meter: Meter) -> Starlette:
+    """Make the application over a desk. ``gauge`` is the API's own, so that both show the same progress."""
+    guard = Guard(desk)
+    static = GZipMiddleware(Kept(directory=STATIC), minimum_size=1_000, compresslevel=6)
+    app = Starlette(
+        routes=[
+            Mount(f"{PREFIX}/static/{__version__}", app=static),
+            StarletteRoute("/favicon.ico", _icon),
+            *[StarletteRoute(one.path, _endpoint(one, guard), methods=[one.method]) for one in ROUTES],
+        ],
+        exception_handlers={HTTPException: _missing(guard)},
+    )
+    app.state.gauge = gauge
+    app.state.meter = meter
+    return app
+
+
+def _endpoint(route: Route, guard: Guard) -> Callable[[Request], object]:
+    """Wrap a page: its form is read, its caller known, its refusals drawn as pages."""
+
+    def draw(request: Request, form: Mapping[str, str]) -> Response:
+        someone = guard.caller(request.scope)
+        page = Page(request=request, desk=guard.desk, someone=someone, form=form)
+        if session.is_foreign(request.scope):
+            return page.render(
+                "error.html", 403, title="Not from here", said="A page of another site made this request."
+            )
+        if route.right is not None and someone is None:
+            return _to_sign_in(request)
+        try:
+            if route.right is not None:
+                page.caller.require(route.right)
+            return route.draw(page)
+        except (refusals.Refusal, TallyportError) as error:
+            return _refused(page, error)
+
+    if route.method == "GET":
+
+        def get(request: Request) -> Response:
+            return draw(request, {})
+
+        return get
+
+    async def post(request: Request) -> Response:
+        form = await request.form(max_files=0, max_fields=50, max_part_size=64 * 1024)
+        values = {key: value for key, value in form.items() if isinstance(value, str)}
+        return await run_in_threadpool(draw, request, values)
+
+    return post
+
+
+def _to_sign_in(request: Request) -> Response:
+    if request.headers.get("hx-request"):
+        return Response(status_code=401, headers={**HEADERS, "HX-Refresh": "true"})
+    there = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"{PREFIX}/sign-in?to={quote(there, safe='')}", 303, HEADERS)
+
+
+def _refused(page: Page, error: refusals.Refusal | TallyportError) -> Response:
+    if isinstance(error, refusals.NotSignedIn):
+        return _to_sign_in(page.request)
+    status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+    titles = {404: "There is no such thing", 403: "Not allowed", 501: "Not in this version"}
+    return page.render("error.html", status, title=titles.get(status, "That did not work"), said=error.message)
+
+
+def _missing(guard: Guard) -> Callable[[Request, Exception], Response]:
+    def missing(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        page = Page(request=request, desk=guard.desk, someone=guard.caller(request.scope), form={})
+        return page.render("error.html", error.status_code, title="There is no such page", said=request.url.path)
+
+    return missing
+
+
+def _icon(_request: Request) -> Response:
+    return RedirectResponse(f"{PREFIX}/static/{__version__}/favicon.svg", 301)
