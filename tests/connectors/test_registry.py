@@ -61,7 +61,7 @@ def test_a_folder_has_several_ids(platform_id: str) -> None:
     assert registry.platform(platform_id) is registry.PLATFORMS["fs"]
 
 
-@pytest.mark.parametrize("platform_id", ["smb", "sftp", "ftp", "webdav", "s3", "azure_blob", "gcs"])
+@pytest.mark.parametrize("platform_id", registry.LATER)
 def test_a_platform_of_a_later_version_says_so(platform_id: str) -> None:
     with pytest.raises(TallyportError, match=f"platform '{platform_id}' is not in this version") as caught:
         registry.platform(platform_id)
@@ -69,7 +69,7 @@ def test_a_platform_of_a_later_version_says_so(platform_id: str) -> None:
 
 
 def test_an_unknown_platform_gets_the_list_of_those_known() -> None:
-    with pytest.raises(TallyportError, match="no platform 'fax'; known are fs, local, memory, nfs") as caught:
+    with pytest.raises(TallyportError, match=r"no platform 'fax'; known are .*fs, .*local, memory, nfs") as caught:
         registry.platform("fax")
     assert caught.value.kind is ErrorKind.CONFIG
 

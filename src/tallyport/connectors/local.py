@@ -26,7 +26,6 @@ from tallyport.connectors.local_book import Book, SystemBook
 from tallyport.connectors.local_content import CHUNK, changed, create, hash_file, open_file, write_all
 from tallyport.connectors.local_errors import error_of, refusal, translate
 from tallyport.connectors.local_folders import (
-    TEMPORARY,
     check,
     entries,
     entry_at,
@@ -44,6 +43,7 @@ from tallyport.connectors.local_folders import (
     unlink_quietly,
 )
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
+from tallyport.connectors.temporaries import TEMPORARY
 from tallyport.domain.access import Access, Principal
 from tallyport.domain.capabilities import Durability, Limits
 from tallyport.domain.entries import Entry, Kind

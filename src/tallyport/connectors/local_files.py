@@ -28,14 +28,12 @@ from tallyport.connectors.local_content import (
 )
 from tallyport.connectors.local_errors import ERRNO_KINDS, error_of, refusal, translate
 from tallyport.connectors.local_folders import (
-    TEMPORARY,
     check,
     entries,
     entry_at,
     entry_of,
     group_id,
     hard_link,
-    is_temporary,
     make_folder,
     open_below,
     put_in_place,
@@ -51,6 +49,7 @@ from tallyport.connectors.local_folders import (
 from tallyport.connectors.local_parts import copy_range, finish
 from tallyport.connectors.local_sync import sync_all, sync_file_systems, sync_folder, sync_folders
 from tallyport.connectors.protocol import Facts
+from tallyport.connectors.temporaries import TEMPORARY, is_temporary
 from tallyport.domain.capabilities import Durability
 from tallyport.domain.entries import Entry, Side
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError

@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterator
 from tallyport.connectors import local_calls
 from tallyport.connectors.local_errors import refusal, translate
 from tallyport.connectors.protocol import Facts
+from tallyport.connectors.temporaries import TEMPORARY, is_temporary
 from tallyport.domain.entries import Entry, Fingerprint, Kind
 from tallyport.domain.errors import ErrorKind
 from tallyport.domain.paths import check_segment, segments
-
-TEMPORARY = ".tallyport-"  # begins the name of everything unfinished: <TEMPORARY><token>-<random>
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PASSAGE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # needs no right to list
@@ -33,22 +32,6 @@ _KINDS[stat.S_IFLNK >> 12] = _SYMLINK
 
 tag_of: Callable[[int, int], bytes] = struct.Struct("<Qq").pack  # (inode, ctime in nanoseconds)
 _new = tuple.__new__  # spares the argument handling of Entry(...), once an entry
-
-
-def is_temporary(name: str) -> bool:
-    """Tell whether a name is one of ours for something unfinished: ``.tallyport-<token>-<rest>``, letters and digits.
-
-    A file of somebody's that merely begins like one (``.tallyport-notes.txt``) is an item like any other.
-    """
-    token, dash, rest = name[len(TEMPORARY) :].partition("-")
-    return (
-        name.startswith(TEMPORARY)
-        and bool(dash)
-        and token.isascii()
-        and token.isalnum()
-        and rest.isascii()
-        and rest.replace("-", "").isalnum()
-    )
 
 
 def entries(fd: int) -> Iterator[Entry]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tallyport.connectors import registry
 from tallyport.connectors.layers import Bucket, Limited, Measured, ReadOnly, Retrying, Throttled
 from tallyport.connectors.protocol import Connector
+from tallyport.connectors.temporaries import Tokened
 
 
 def open_connection(
@@ -17,17 +18,20 @@ def open_connection(
     measured: bool = True,
     limit: int | None = None,
     throttle: Bucket | float | None = None,
+    token: str | None = None,
 ) -> Connector:
     """Open what a job calls an endpoint: a platform, a connection's settings and a path below its root.
 
     ``make`` makes the root when it is missing, except in a simulation (``read_only``), which then gets
     NOT_FOUND. ``limit`` is the number of calls at once. ``throttle`` is bytes per second; a Bucket can be
-    shared and changed later. The layers are found again with ``layers.find``. Errors of the settings or the
-    path are CONFIG.
+    shared and changed later. ``token`` is the execution's and marks what it leaves unfinished. The layers are
+    found again with ``layers.find``. Errors of the settings or the path are CONFIG.
     """
     platform = registry.platform(platform_id)
     settings = platform.read_settings(settings_document)
     connector = platform.open(settings, registry.below(path), make=make and not read_only)
+    if token is not None and isinstance(connector, Tokened):
+        connector.token = token
     if measured:
         connector = Measured(connector)
     if limit is not None:

@@ -122,11 +122,12 @@ PLATFORMS: dict[str, Platform] = {
     platform.id: platform
     for platform in (
         Platform("fs", "Folder", "tallyport.connectors.local:open_local", aliases=("local", "nfs")),
+        Platform("sftp", "SFTP", "tallyport.connectors.sftp:open_sftp", extra="sftp"),
         Platform("memory", "Memory", "tallyport.connectors.memory:Memory"),
     )
 }
 
-LATER = ("smb", "sftp", "ftp", "webdav", "s3", "azure_blob", "gcs")
+LATER = ("smb", "ftp", "webdav", "s3", "azure_blob", "gcs")
 
 
 def platforms() -> dict[str, Platform]:

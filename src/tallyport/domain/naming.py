@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from unicodedata import normalize
 
-from tallyport.domain.capabilities import Limits
+from tallyport.domain.capabilities import LengthUnit, Limits
 from tallyport.domain.paths import display, to_bytes
 from tallyport.domain.policies import DuplicateNames, Policies, TransferType
 
@@ -43,22 +43,24 @@ def fit(name: str, policies: Policies, limits: Limits, *, container: str = "") -
         fitting = _mend(name, limits, encode=encode)
         processing.append("encoded" if encode and fitting != _mend(name, limits, encode=False) else "renamed")
     most = room_for(container, limits)
-    if length(fitting) > most:
+    unit = limits.name_unit
+    if length(fitting, unit) > most:
+        words = UNIT_WORDS[unit]
         if not policies.segment_truncate:
-            return Named(None, (), f"the name has {length(fitting)} bytes, the platform takes {most} here")
+            return Named(None, (), f"the name has {length(fitting, unit)} {words}, the platform takes {most} here")
         # The cut may leave a space or a dot at the end, which the platform may refuse.
-        fitting = _mend(truncate(fitting, most), limits, encode=False)
-        if length(fitting) > most:
-            return Named(None, (), f"the name cannot be cut to the {most} bytes that the platform takes here")
+        fitting = _mend(truncate(fitting, most, unit), limits, encode=False)
+        if length(fitting, unit) > most:
+            return Named(None, (), f"the name cannot be cut to the {most} {words} that the platform takes here")
         processing.append("truncated")
     return Named(fitting, tuple(processing))
 
 
 def room_for(container: str, limits: Limits) -> int:
-    """Give the most bytes of a name in a container."""
+    """Give the longest a name in a container may be, in the platform's unit."""
     if limits.max_path is None:
         return limits.max_name
-    used = length(container) + 1 if container else 0
+    used = length(container, limits.name_unit) + 1 if container else 0
     return min(limits.max_name, limits.max_path - used)
 
 
@@ -74,12 +76,12 @@ def refusal(name: str, limits: Limits) -> str | None:
     return None
 
 
-def truncate(name: str, most: int) -> str:
-    """Cut a name from the right of its stem to at most so many bytes; the extension and one character stay."""
+def truncate(name: str, most: int, unit: LengthUnit = LengthUnit.BYTES) -> str:
+    """Cut a name from the right of its stem to at most that length; the extension and one character stay."""
     stem, extension = split_extension(name)
-    room = most - length(extension)
-    while len(stem) > 1 and length(stem) > room:
-        over = length(stem) - room
+    room = most - length(extension, unit)
+    while len(stem) > 1 and length(stem, unit) > room:
+        over = length(stem, unit) - room
         stem = stem[: max(1, len(stem) - max(1, over // 4))]
     return stem + extension
 
@@ -111,8 +113,19 @@ def key(name: str, limits: Limits) -> str:
     return normalize("NFC", name) if limits.normalises_names else name
 
 
-def length(name: str) -> int:
-    """Give the bytes of a name."""
+UNIT_WORDS: dict[LengthUnit, str] = {
+    LengthUnit.BYTES: "bytes",
+    LengthUnit.UTF16: "UTF-16 units",
+    LengthUnit.CHARACTERS: "characters",
+}
+
+
+def length(name: str, unit: LengthUnit = LengthUnit.BYTES) -> int:
+    """Give how long a name is in a platform's unit."""
+    if unit is LengthUnit.CHARACTERS:
+        return len(name)
+    if unit is LengthUnit.UTF16:
+        return len(name) + sum(character > "\uffff" for character in name)
     return len(to_bytes(name))
 
 
@@ -127,8 +140,9 @@ def split_extension(name: str) -> tuple[str, str]:
 def _marked(name: str, mark: str, limits: Limits, *, whole: bool = False) -> str:
     """Put a mark before the extension, or at the end of a whole name; what gets too long loses some of its stem."""
     stem, extension = (name, "") if whole else split_extension(name)
-    room = limits.max_name - length(mark) - length(extension)
-    while len(stem) > 1 and length(stem) > room:
+    unit = limits.name_unit
+    room = limits.max_name - length(mark, unit) - length(extension, unit)
+    while len(stem) > 1 and length(stem, unit) > room:
         stem = stem[:-1]
     return f"{stem}{mark}{extension}"
 

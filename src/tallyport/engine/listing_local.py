@@ -12,7 +12,11 @@ from time import time_ns
 import xxhash
 
 from tallyport.connectors.local_errors import translate
-from tallyport.connectors.local_folders import TEMPORARY, entry_at, entry_of, is_temporary
+from tallyport.connectors.local_folders import (
+    entry_at,
+    entry_of,
+)
+from tallyport.connectors.temporaries import TEMPORARY, is_temporary
 from tallyport.domain.entries import Entry
 from tallyport.engine.passage import PAGE
 

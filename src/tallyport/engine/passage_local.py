@@ -19,7 +19,6 @@ from tallyport.connectors.local_files import (
     sync_folder,
 )
 from tallyport.connectors.local_folders import (
-    TEMPORARY,
     entry_at,
     entry_of,
     make_folder,
@@ -32,6 +31,7 @@ from tallyport.connectors.local_folders import (
     sweep,
 )
 from tallyport.connectors.protocol import Facts
+from tallyport.connectors.temporaries import TEMPORARY
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.entries import Entry, Fingerprint, Kind, Side, fingerprint

@@ -62,6 +62,7 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         json.loads(terms.source[1]),
         terms.source[2],
         read_only=policies.simulation or policies.transfer_type in _SOURCE_STAYS,
+        token=terms.token,
     )
     destination = open_connection(
         terms.destination[0],
@@ -69,6 +70,7 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         terms.destination[2],
         make=True,
         read_only=policies.simulation,
+        token=terms.token,
     )
     return StreamPassage(source, destination, policies=policies, token=terms.token)
 

@@ -3,9 +3,10 @@
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from tallyport.domain import naming
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind
-from tallyport.domain.paths import check_segment, from_bytes, join, to_bytes
+from tallyport.domain.paths import check_segment, from_bytes, join
 from tallyport.testing.worlds import quoted
 
 # What has broken file tools before; more of these than chance would give.
@@ -79,10 +80,8 @@ def is_taken(name: str, limits: Limits) -> bool:
     """Tell whether a platform with these limits takes a name."""
     return (
         check_segment(name) is None
-        and len(to_bytes(name)) <= limits.max_name
-        and not any(character in name for character in limits.forbidden_characters)
-        and name[-1] not in limits.forbidden_endings
-        and name.partition(".")[0].upper() not in limits.reserved_names
+        and naming.refusal(name, limits) is None
+        and naming.length(name, limits.name_unit) <= limits.max_name
     )
 
 
