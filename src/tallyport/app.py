@@ -9,10 +9,11 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,6 +108,34 @@ def own_vault(data: Path) -> "Vault":
     return Vault(keys(data).texts, Allowed(anything=True, environment=os.environ))
 
 
+def database_url(option: str | None = None) -> str | None:
+    """Say which shared database this installation is on: the option, ``TALLYPORT_DATABASE``, or none."""
+    return option or os.environ.get("TALLYPORT_DATABASE") or None
+
+
+@contextlib.contextmanager
+def open_ledger(data: Path) -> Iterator["Database"]:
+    """Open what a server remembers in: the shared database where there is one, else the store of the data folder."""
+    url = database_url()
+    if url is None:
+        with open_store(data) as database:
+            yield database
+        return
+    with _shared(url) as database:
+        yield database
+
+
+@contextlib.contextmanager
+def _shared(url: str) -> Iterator["Database"]:
+    from tallyport.store.database import open_database
+
+    database = open_database(url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
 _warm: "list[MoverPool]" = []
 
 
@@ -147,7 +176,11 @@ def serve(
     workers: int | None = None,
     no_worker: bool = False,
 ) -> int:
-    """Serve the API with the engine in the same process, until a signal."""
+    """Serve the API with the engine in the same process, until a signal.
+
+    With ``database_url`` the store is shared: other servers and workers may be on it, and the data folder holds
+    no more than this machine's key.
+    """
     import uvicorn
 
     from tallyport.api.app import ApiSettings, create_api
@@ -155,11 +188,19 @@ def serve(
     from tallyport.web.doorway import Doorway
 
     folder = data or data_folder()
-    if database_url is not None:
-        raise TallyportError(ErrorKind.CONFIG, "another database than the data folder's is not in this version yet")
-    with owned(folder), open_store(folder) as database:
+    with contextlib.ExitStack() as stack:
+        if database_url is None:
+            stack.enter_context(owned(folder))
+            database = stack.enter_context(open_store(folder))
+        else:
+            database = stack.enter_context(_shared(database_url))
         vault = _server_vault(folder)
-        engine = None if no_worker else _server_engine(database, folder, workers, vault)
+        if no_worker:
+            engine = None
+        elif database_url is None:
+            engine = _server_engine(database, folder, workers, vault)
+        else:
+            engine = _worker_engine(database, workers, vault)
         settings = ApiSettings(strict_topics=os.environ.get("TALLYPORT_STRICT_TOPICS") == "1")
         nudge = (lambda: None) if engine is None else engine.nudge
         api = create_api(database, nudge=nudge, settings=settings, vault=vault)
@@ -215,3 +256,33 @@ def _server_engine(database: "Database", folder: Path, workers: int | None, vaul
 
     dispatcher = DbosDispatcher(f"sqlite:///{folder / 'dispatch.db'}", width=16)
     return Engine(database, dispatcher, Crews(MoverPool(movers_wanted(workers)), ThreadCrew(8)), vault=vault)
+
+
+def _worker_engine(database: "Database", workers: int | None, vault: "Vault", labels: Sequence[str] = ()) -> "Engine":
+    from tallyport.engine.dbos_dispatcher import DbosDispatcher
+    from tallyport.engine.engine import Crews, Engine
+    from tallyport.engine.mover_pool import MoverPool, ThreadCrew
+    from tallyport.engine.roster import PATIENCE, Roster
+
+    movers = movers_wanted(workers)
+    patience = float(os.environ.get("TALLYPORT_WORKER_PATIENCE", PATIENCE))
+    roster = Roster(database, labels=labels, patience=patience, beat=patience / 6)
+    # As many batches at once as there are movers: what is more is left to the other workers.
+    dispatcher = DbosDispatcher(database.url, executor=roster.owner, width=movers)
+    crews = Crews(MoverPool(movers, leased=True), ThreadCrew(8, leased=True))
+    return Engine(database, dispatcher, crews, roster=roster, vault=vault)
+
+
+def work(database_url: str, data: Path | None = None, workers: int | None = None, labels: Sequence[str] = ()) -> int:
+    """Work batches on a shared database, without an API, until a signal."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    folder = data or data_folder()
+    with _shared(database_url) as database:
+        engine = _worker_engine(database, workers, _server_vault(folder), labels)
+        engine.start()
+        print(f"tallyport worker {engine.owner} is at work", file=sys.stderr, flush=True)
+        ended.wait()
+        engine.stop(grace=30.0)
+    return 0

@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import re
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -106,9 +107,11 @@ class Refused(AssertionError):
 class Server:
     """A running ``tallyport serve`` with an administrator's token."""
 
-    def __init__(self, data: str, log: str) -> None:
+    def __init__(self, data: str, log: str, *, database: str | None = None, options: Sequence[str] = ()) -> None:
         self.data = data
+        self.options = options
         self.log = log
+        self.database = database  # URL of a shared one
         self.token = ""
         self.port = free_port()
         self.program: subprocess.Popen[bytes] | None = None
@@ -122,8 +125,11 @@ class Server:
         begun = time.monotonic()
         with open(self.log, "ab") as log:
             self.program = faults.spawn(
-                [*PROGRAM, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data", self.data],
-                env=environment(self.data),
+                [
+                    *(*PROGRAM, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data", self.data),
+                    *self.options,
+                ],
+                env=environment(self.data, **({"TALLYPORT_DATABASE": self.database} if self.database else {})),
                 stdout=log,
                 stderr=log,
             )
@@ -167,8 +173,10 @@ class Server:
     def sign_in(self) -> None:
         """Make an administrator and a token by the command line."""
         add = ["users", "add", "ada", "--role", "admin", "--password-stdin"]
-        tallyport(*add, data=self.data, given=PASSWORD + "\n").expect(DONE)
-        self.token = tallyport("tokens", "create", "--user", "ada", data=self.data).expect(DONE).out.strip()
+        env = {"TALLYPORT_DATABASE": self.database} if self.database else {}
+        tallyport(*add, data=self.data, given=PASSWORD + "\n", env=env).expect(DONE)
+        made = tallyport("tokens", "create", "--user", "ada", data=self.data, env=env)
+        self.token = made.expect(DONE).out.strip()
         assert re.fullmatch(r"\S+", self.token), f"not a token alone: {self.token!r}"
 
     def call(self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] = {}) -> Any:
@@ -243,6 +251,47 @@ class Server:
             yield from page["item"]
             following = page["meta"].get("links", {}).get("next") if page["meta"].get("has_more") else None
             path = re.sub(r"^https?://[^/]+", "", following["href"]) if following else ""
+
+
+class Worker:
+    """A running ``tallyport worker``."""
+
+    def __init__(self, data: str, log: str, database: str, *options: str, patience: float = 30.0) -> None:
+        with open(log, "ab") as output:
+            self.program = faults.spawn(
+                [*PROGRAM, "worker", *options],
+                env=environment(data, TALLYPORT_DATABASE=database, TALLYPORT_WORKER_PATIENCE=str(patience)),
+                stdout=output,
+                stderr=output,
+            )
+
+    def kill(self) -> None:
+        """Kill it and its movers with no warning."""
+        for process in family(self.program.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.program.wait()
+
+    def freeze(self) -> None:
+        """Stop it and its movers as a machine that hangs does."""
+        for process in family(self.program.pid):
+            os.kill(process, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for process in family(self.program.pid):
+            os.kill(process, signal.SIGCONT)
+
+    def stop(self) -> int:
+        """Ask it to end, as a service manager does, and give its status."""
+        self.program.terminate()
+        return self.program.wait(60)
+
+
+def family(pid: int) -> list[int]:
+    """Give a process and all below it."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
+        children = [int(word) for word in stream.read().split()]
+    return [pid, *(one for child in children for one in family(child))]
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ def create_api(
             Middleware(Once, database=database),
         ],
     )
-    app.state.desk = Desk(database=database, nudge=nudge, vault=vault or Vault())
+    app.state.desk = Desk(database=database, ids=database.ids(), nudge=nudge, vault=vault or Vault())
     app.state.gauge = Gauge()
     app.state.hidden_topics = EXTENSIONS if chosen.strict_topics else frozenset()
     app.state.hub = Hub(database, app.state.gauge, hidden=app.state.hidden_topics)

@@ -45,11 +45,11 @@ def ledger(option: str | None) -> Iterator["Database"]:
     from tallyport import app
 
     folder = app.data_folder(option)
-    if not (folder / "ledger.db").exists():
+    if app.database_url() is None and not (folder / "ledger.db").exists():
         raise Stop(
             Exit.NOT_FOUND, f"there is no ledger in {folder} yet: run `tallyport copy SRC DST`, or name it by --data"
         )
-    with app.open_store(folder) as database:
+    with app.open_ledger(folder) as database:
         yield database
 
 

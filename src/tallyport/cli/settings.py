@@ -23,7 +23,15 @@ SETTINGS: tuple[Setting, ...] = (
         "TALLYPORT_DATABASE",
         "--database",
         "`ledger.db` in the data folder",
-        "Another database for `serve` and `worker`. PostgreSQL is not in this release.",
+        "Shared database of servers and workers: `postgresql://USER@HOST/NAME`, PostgreSQL 14 or newer. "
+        "Commands for accounts and runs look there too.",
+    ),
+    Setting(
+        "TALLYPORT_WORKER_PATIENCE",
+        "none",
+        "30",
+        "Seconds without a beat after which a worker on a shared database is given up and its work taken over. "
+        "The same for all workers.",
     ),
     Setting("TALLYPORT_URL", "--url", "`http://127.0.0.1:9090`", "Server that `jobs` and `connections` talk to."),
     Setting(

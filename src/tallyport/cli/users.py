@@ -75,7 +75,7 @@ def accounts(data: str | None) -> Iterator[Database]:
     from tallyport.control.refusals import NotFound, Refusal
 
     try:
-        with app.open_store(data_folder(data)) as database:
+        with app.open_ledger(data_folder(data)) as database:
             yield database
     except NotFound as refusal:
         raise Stop(Exit.NOT_FOUND, refusal.message) from refusal

@@ -2,15 +2,35 @@
 
 import click
 
-from tallyport.cli.exits import Exit, Stop
+from tallyport.cli.exits import Exit, Stop, finish
+from tallyport.cli.options import data_folder
 
 
 @click.command()
-@click.option("--database", metavar="URL", envvar="TALLYPORT_DATABASE", help="PostgreSQL that the server works on.")
-def worker(database: str | None) -> None:
-    """Run one more worker beside a server on PostgreSQL. Not in this release."""
-    raise Stop(
-        Exit.ERROR,
-        "workers of their own come with PostgreSQL support, which is not in this release. "
-        "`tallyport serve` carries in its own process; more movers: `tallyport serve --workers N`",
-    )
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar="TALLYPORT_DATABASE",
+    show_envvar=True,
+    help="PostgreSQL that the server works on: postgresql://USER@HOST/NAME",
+)
+@click.option("--data", metavar="DIR", default=None, help="Folder of this machine's key for connection secrets.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that carry. Default: one per core.")
+@click.option("--label", "labels", multiple=True, metavar="WORD", help="A place this worker can reach; repeatable.")
+def worker(database: str | None, data: str | None, workers: int | None, labels: tuple[str, ...]) -> None:
+    """Run one more worker on the database of a server, on this machine or another.
+
+    It takes batches of every job as they come, and may be stopped or killed at any time: what it held is worked by
+    another. Clocks of machines need not agree. All of them need the same key for connection secrets.
+    """
+    from tallyport import app
+
+    if database is None:
+        raise Stop(Exit.USAGE, "a worker needs the server's database: --database postgresql://USER@HOST/NAME")
+    if database.startswith("sqlite"):
+        raise Stop(
+            Exit.USAGE,
+            "a SQLite ledger has one process at a time, and `tallyport serve` carries in its own: "
+            "more movers there with `tallyport serve --workers N`; several machines need PostgreSQL",
+        )
+    finish(Exit(app.work(database, data_folder(data), workers, labels)))

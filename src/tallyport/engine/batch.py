@@ -15,7 +15,7 @@ import marshal
 import queue
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -41,6 +41,8 @@ from tallyport.store import executions, frontier, items
 from tallyport.store.database import Database
 from tallyport.store.frontier import TaskRow, VisitRow
 from tallyport.store.ids import Ids
+
+T = TypeVar("T")
 
 COMMIT_SECONDS = 0.25
 COMMIT_ROWS = 2_000
@@ -83,12 +85,14 @@ class Batch:
         epoch: int,
         slot: int,
         changed: Callable[[], None],
+        given_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self._database = database
         self._crew = crew
         self._orders = orders
         self._batch_id = batch_id
         self._slot = slot
+        self._given_up = given_up  # the process ends: do not wait for a store that is away
         self._changed = changed  # new work may be pending: other batches of the execution may begin
         self._recorder = Recorder(database, ids, orders.scene, batch_id, epoch)
         self._reports: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
@@ -122,9 +126,7 @@ class Batch:
                 self._commit()
                 committed = time.monotonic()
                 drained = False
-        with self._database.begin() as tx:
-            self._write(tx)
-            frontier.end_batch(tx, self._batch_id)
+        self._record(lambda tx: frontier.end_batch(tx, self._batch_id), lost=None)
         return Ending(self._halted, self._message)
 
     # -- work out ----------------------------------------------------------------------------------------------
@@ -132,22 +134,10 @@ class Batch:
     def _fill(self) -> bool:
         """Commit what waits, claim more and hand it to the crew; False when nothing is pending."""
         orders = self._orders
-        with self._database.begin() as tx:
-            self._write(tx)
-            if self._halted is not None:
-                return True
-            visits: list[VisitRow] = []
-            tasks: list[TaskRow] = []
-            execution_id = orders.scene.execution_id
-            if orders.kinds:
-                most = 200 if "part" not in orders.kinds else 8
-                tasks = frontier.claim_tasks(
-                    tx, self._database, execution_id, self._batch_id, orders.kinds, most, TASK_BYTES
-                )
-            if orders.visits and not tasks:
-                pending = frontier.pending_visits(tx, execution_id, 1_024)
-                share = max(1, min(64, pending // (4 * self._crew.width)))
-                visits = frontier.claim_visits(tx, self._database, execution_id, self._batch_id, share)
+        nothing: tuple[list[VisitRow], list[TaskRow]] = ([], [])
+        visits, tasks = self._record(self._claim, lost=nothing)
+        if self._halted is not None:
+            return True
         self._announce()
         if not visits and not tasks:
             return False
@@ -163,6 +153,23 @@ class Batch:
             self._groups[number] = works
         self._bytes += sum(row.size for row in tasks)
         return True
+
+    def _claim(self, tx: sa.Connection) -> tuple[list[VisitRow], list[TaskRow]]:
+        """Take what is pending, unless the batch is to end."""
+        visits: list[VisitRow] = []
+        tasks: list[TaskRow] = []
+        if self._halted is not None:
+            return visits, tasks
+        orders, database = self._orders, self._database
+        execution_id = orders.scene.execution_id
+        if orders.kinds:
+            most = 200 if "part" not in orders.kinds else 8
+            tasks = frontier.claim_tasks(tx, database, execution_id, self._batch_id, orders.kinds, most, TASK_BYTES)
+        if orders.visits and not tasks:
+            pending = frontier.pending_visits(tx, execution_id, 1_024)
+            share = max(1, min(64, pending // (4 * self._crew.width)))
+            visits = frontier.claim_visits(tx, database, execution_id, self._batch_id, share)
+        return visits, tasks
 
     def _visit(self, row: VisitRow) -> VisitWork:
         return VisitWork(
@@ -190,8 +197,12 @@ class Batch:
 
     def _known(self, visit_id: int, after: str, limit: int) -> Sequence[tuple[Any, ...]]:
         row = self._claimed[visit_id]
-        with self._database.read() as tx:
-            return items.known(tx, self._database, row.item_id, after, limit)
+
+        def look() -> Sequence[tuple[Any, ...]]:
+            with self._database.read() as tx:
+                return items.known(tx, self._database, row.item_id, after, limit)
+
+        return self._database.outlast(look, stopped=self._given_up)
 
     # -- reports in --------------------------------------------------------------------------------------------
 
@@ -229,9 +240,18 @@ class Batch:
         self._crew.stop(self._slot)
 
     def _commit(self) -> None:
-        with self._database.begin() as tx:
-            self._write(tx)
+        self._record(lambda tx: None, lost=None)
         self._announce()
+
+    def _record(self, act: Callable[[sa.Connection], T], *, lost: T) -> T:
+        """Record what waits, and do ``act`` in the same transaction; ``lost`` when its answer was lost on the way."""
+
+        def transaction() -> T:
+            with self._database.begin() as tx:
+                self._write(tx)
+                return act(tx)
+
+        return self._recorder.surely(transaction, lost=lost, stopped=self._given_up)
 
     def _announce(self) -> None:
         """Say that there is work for other batches, once it is committed."""

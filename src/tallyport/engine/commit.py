@@ -54,6 +54,14 @@ class OpenVisit:
         self.deferred = False
         self.lands_later = False  # something will still land in it: its times are set again then
 
+    def copy(self) -> "OpenVisit":
+        """Give one that what comes does not change."""
+        other = OpenVisit(self.row)
+        for slot in self.__slots__:
+            value = getattr(self, slot)
+            setattr(other, slot, value.copy() if isinstance(value, (dict, set)) else value)
+        return other
+
 
 class Commit:
     """One commit: rows gathered by table, then written."""

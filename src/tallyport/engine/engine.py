@@ -6,12 +6,12 @@ It meets the API and the CLI in the database alone. ``nudge`` only says "look no
 import contextlib
 import json
 import logging
-import os
-import socket
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+import sqlalchemy as sa
 
 from tallyport.connectors.opening import open_connection
 from tallyport.domain import stops
@@ -25,15 +25,16 @@ from tallyport.domain.policies_json import policies_from_json
 from tallyport.engine import execution as life
 from tallyport.engine.batch import Batch, Ending, Orders
 from tallyport.engine.dispatch import Dispatcher, TaskRef
+from tallyport.engine.lease import clock
 from tallyport.engine.mover_pool import Crew
 from tallyport.engine.recorder import Fenced
+from tallyport.engine.roster import Roster, task_id
 from tallyport.engine.schedule import plan_next, start_due
 from tallyport.engine.tally import Scene
 from tallyport.engine.work import Terms
 from tallyport.store import audit, connections, executions, frontier, jobs
-from tallyport.store.database import Database
+from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import BatchRow
-from tallyport.store.ids import Ids
 from tallyport.store.vault import Vault
 
 log = logging.getLogger("tallyport.engine")
@@ -41,6 +42,8 @@ log = logging.getLogger("tallyport.engine")
 PART_SIZE = 64 << 20  # bytes; equals the part of the content hash
 LOCAL = frozenset({"fs", "nfs", "local"})
 SLOTS = 64
+LOOK_SECONDS = 1.0  # between looks at a store that other processes write as well
+_TICK = 0x7A12  # of the lock around starting what is due
 
 
 class Crews(NamedTuple):
@@ -59,15 +62,18 @@ class Engine:
         dispatcher: Dispatcher,
         crews: Crews,
         *,
-        owner: str = "local",
+        roster: Roster | None = None,
         vault: Vault | None = None,
     ) -> None:
+        """``roster`` is given where other processes work on the same store."""
         self._database = database
         self._vault = vault or Vault()
         self._dispatcher = dispatcher
         self._crews = crews
-        self._owner = owner
-        self._ids = Ids()
+        self._roster = roster
+        self._owner = "local" if roster is None else roster.owner
+        self._lease_end = 0  # until when we may work without hearing from the store; with a roster alone
+        self._ids = database.ids()
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -78,7 +84,10 @@ class Engine:
         """Recover and begin. One process owns an embedded store, so every batch that is out belongs to nobody."""
         self._crews.local.start()
         self._crews.other.start()
-        self.reconcile()
+        if self._roster is None:
+            self.reconcile()
+        else:
+            self._roster.join(width=self._crews.local.width, renew=self._renew, orphaned=self._dispatcher.cancel)
         self._dispatcher.start(self._work, self._tick)
         self._overseer.start()
         self._wake.set()
@@ -87,14 +96,21 @@ class Engine:
         """Bring work in hand to a safe point and stop. Executions stay open and go on at the next start."""
         self._stopping.set()
         self._wake.set()
-        with self._lock:
-            for slot, (_, crew) in self._slots.items():
-                crew.stop(slot)
+        if self._roster is not None:
+            self._roster.drain()
+        self._stop_all()
         self._dispatcher.stop(grace)
         self._crews.local.close()
         self._crews.other.close()
         if self._overseer.is_alive():
             self._overseer.join(grace)
+        if self._roster is not None:
+            self._roster.leave()
+
+    @property
+    def owner(self) -> str:
+        """Name this engine among the holders of batches."""
+        return self._owner
 
     def nudge(self) -> None:
         """Look at the open executions now."""
@@ -106,15 +122,55 @@ class Engine:
             for batch in frontier.open_batches(tx):
                 frontier.fence(tx, batch.id)
 
+    # -- among other workers ---------------------------------------------------------------------------------
+
+    def _renew(self, end: int) -> None:
+        """Go on working until ``end``. After a gap in which we may have been given up, what is in hand ends first."""
+        with self._lock:
+            is_late = clock() > self._lease_end and bool(self._slots)
+        if is_late:
+            self._stop_all()
+            return  # looked at again with the next beat
+        self._lease_end = end
+        self._crews.local.renew(end)
+        self._crews.other.renew(end)
+
+    def _may_work(self) -> bool:
+        """Wait until the store was heard of, where that matters; False when the engine stops meanwhile."""
+        while self._roster is not None and clock() > self._lease_end:
+            if self._stopping.wait(0.1):
+                return False
+        return not self._stopping.is_set()
+
+    def _stop_all(self) -> None:
+        with self._lock:
+            for slot, (_, crew) in self._slots.items():
+                crew.stop(slot)
+
+    def _taken_by_the_dead(self, tx: sa.Connection, ready: Sequence[BatchRow]) -> list[BatchRow]:
+        """Give the batches that a worker took from the dispatcher, and was gone before it began them."""
+        if self._roster is None or not ready:
+            return []
+        living = self._roster.living(tx)
+        taken = dict(self._dispatcher.running())
+        return [batch for batch in ready if (taken.get(task_id(batch)) or self._owner) not in living]
+
     # -- overseeing --------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         """Every few seconds: start what is due, hand over again what a dispatcher may have lost."""
         try:
             with self._database.begin() as tx:
+                self._database.alone(tx, _TICK)
                 start_due(tx)
             with self._database.read() as tx:
                 ready = [batch for batch in frontier.open_batches(tx) if batch.state == "ready"]
+                lost = self._taken_by_the_dead(tx, ready)
+            if lost:
+                with self._database.begin() as tx:
+                    again = [batch for old in lost if (batch := frontier.hand_over_again(tx, old)) is not None]
+                self._dispatcher.cancel(task_id(batch) for batch in lost)
+                ready = [batch for batch in ready if batch not in lost] + again
             self._hand_over(ready)
             self._dispatcher.purge()
         except Exception:  # the top of a thread: the next tick looks again
@@ -122,8 +178,10 @@ class Engine:
         self._wake.set()
 
     def _oversee(self) -> None:
+        # what another process asked for in the store rings no bell here
+        look = None if self._roster is None else LOOK_SECONDS
         while not self._stopping.is_set():
-            self._wake.wait()
+            self._wake.wait(look)
             self._wake.clear()
             if self._stopping.is_set():
                 return
@@ -149,7 +207,7 @@ class Engine:
         if execution.state in ("created", "ready") and not self._begin(execution_id, job):
             return
         with self._database.begin() as tx:
-            current = executions.find(tx, execution_id)
+            current = executions.find(tx, execution_id, lock=True)
             if current is None or current.has_ended or self._stopping.is_set():
                 return
             step = life.advance(tx, self._database, self._ids, current, lambda policies: self._width(job, policies))
@@ -163,9 +221,7 @@ class Engine:
 
     def _hand_over(self, batches: Iterable[BatchRow]) -> None:
         """Submit batches; one that is out already stays as it is, since its task has the same id."""
-        self._dispatcher.submit(
-            TaskRef(f"batch-{batch.id}-e{batch.epoch}", batch.queue, batch.id, batch.epoch) for batch in batches
-        )
+        self._dispatcher.submit(TaskRef(task_id(batch), batch.queue, batch.id, batch.epoch) for batch in batches)
 
     def _begin(self, execution_id: int, job: Job) -> bool:
         """Check both sides, then queue the first visits; False when the execution could not start."""
@@ -182,8 +238,10 @@ class Engine:
                 life.fail(tx, self._database, self._ids, execution, "failed_to_start", error.message)
             return False
         with self._database.begin() as tx:
+            execution = executions.find(tx, execution_id, lock=True)
             fresh = jobs.find(tx, job.id, deleted=True)
-            assert fresh is not None
+            if execution is None or execution.state != "ready" or fresh is None:
+                return False  # another process was faster
             life.begin(tx, self._database, self._ids, execution, fresh)
         return True
 
@@ -207,7 +265,10 @@ class Engine:
 
     def _width(self, job: Job, policies: Policies) -> int:
         """Say how many batches of a job may be out at once."""
-        return max(1, min(policies.parallel_at_most, self._crew_of(job).width))
+        if self._roster is None:
+            return max(1, min(policies.parallel_at_most, self._crew_of(job).width))
+        with self._database.read() as tx:
+            return max(1, min(policies.parallel_at_most, self._roster.width(tx)))
 
     def _crew_of(self, job: Job) -> Crew:
         with self._database.read() as tx:
@@ -240,10 +301,14 @@ class Engine:
 
     def _work(self, task: TaskRef) -> None:
         """Handle one task of the dispatcher: at least once, on a thread of its own."""
-        if self._stopping.is_set():
+        if not self._may_work():
             return
-        with self._database.begin() as tx:
-            execution_id = frontier.take_batch(tx, task.batch_id, task.epoch, self._owner)
+
+        def take() -> int | None:
+            with self._database.begin() as tx:
+                return frontier.take_batch(tx, task.batch_id, task.epoch, self._owner)
+
+        execution_id = self._database.outlast(take, stopped=self._stopping.is_set)
         if execution_id is None:
             return
         try:
@@ -253,6 +318,8 @@ class Engine:
             return
         except Exception as error:  # the top of a thread: recorded, given back, the execution told
             log.error("batch.failed: %s", traceback.format_exc())
+            if is_outage(error):
+                return  # we stop while the store is away: the batch is found by whoever looks next
             with self._database.begin() as tx:
                 frontier.fence(tx, task.batch_id)
                 execution = executions.find(tx, execution_id)
@@ -260,14 +327,12 @@ class Engine:
                     info = f"the engine failed: {type(error).__name__}: {error}"
                     life.fail(tx, self._database, self._ids, execution, "failed", info)
         if not self._stopping.is_set():
-            self._step(execution_id)
+            self._wake.set()
+            with contextlib.suppress(sa.exc.DBAPIError):  # an outage passes; the overseer looks again
+                self._step(execution_id)
 
     def _run(self, execution_id: int, task: TaskRef) -> Ending:
-        with self._database.read() as tx:
-            execution = executions.find(tx, execution_id)
-            assert execution is not None
-            job = jobs.find(tx, execution.job_id, deleted=True)
-            assert job is not None
+        execution, job = self._database.outlast(lambda: self._found(execution_id), stopped=self._stopping.is_set)
         policies = policies_from_json(execution.policies)
         terms = self._terms(job, execution)
         crew = self._crews.local if {terms.source[0], terms.destination[0]} <= LOCAL else self._crews.other
@@ -302,11 +367,20 @@ class Engine:
                 task.epoch,
                 slot,
                 changed=self._wake.set,
+                given_up=self._stopping.is_set,
             )
             return batch.run()
         finally:
             with self._lock:
                 self._slots.pop(slot, None)
+
+    def _found(self, execution_id: int) -> tuple[Execution, Job]:
+        with self._database.read() as tx:
+            execution = executions.find(tx, execution_id)
+            assert execution is not None, "a batch is of an execution"
+            job = jobs.find(tx, execution.job_id, deleted=True)
+            assert job is not None, "an execution is of a job"
+        return execution, job
 
     def _take_slot(self, execution_id: int, crew: Crew) -> int:
         with self._lock:
@@ -323,14 +397,19 @@ class Engine:
             return
         _, remedy = REMEDIES[ErrorKind(ending.halted)]
         info = ending.message or HALTS.get(ErrorKind(ending.halted), ending.halted)
-        with self._database.begin() as tx:
-            execution = executions.find(tx, execution_id)
-            if execution is None or execution.has_ended:
-                return
-            if remedy is Remedy.WAIT:
-                life.wait(tx, self._database, self._ids, execution, ending.halted, info)
-            elif remedy is Remedy.STOP:
-                life.fail(tx, self._database, self._ids, execution, "failed", info)
+        halted = ending.halted
+
+        def act() -> None:
+            with self._database.begin() as tx:
+                execution = executions.find(tx, execution_id)
+                if execution is None or execution.has_ended:
+                    return
+                if remedy is Remedy.WAIT:
+                    life.wait(tx, self._database, self._ids, execution, halted, info)
+                elif remedy is Remedy.STOP:
+                    life.fail(tx, self._database, self._ids, execution, "failed", info)
+
+        self._database.outlast(act, stopped=self._stopping.is_set)
 
     def _terms(self, job: Job, execution: Execution) -> Terms:
         with self._database.read() as tx:
@@ -359,11 +438,6 @@ class Engine:
 
 def _place(connection: Connection, path: str) -> tuple[str, str, str]:
     return connection.platform, json.dumps(dict(connection.settings)), path
-
-
-def executor_id() -> str:
-    """Name this process among workers: host, process, and a random part, new at each start."""
-    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
 
 
 def _nothing_there(end: tuple[str, str, str], execution: Execution) -> tuple[str, str, str]:

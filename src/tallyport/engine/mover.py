@@ -35,8 +35,9 @@ from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.revising import deciding
 from tallyport.domain.rules import rules_for
+from tallyport.engine.lease import LEASE_SIZE, Guard, Lease, free
 from tallyport.engine.orders import Orders
-from tallyport.engine.passage import Passage, open_passage
+from tallyport.engine.passage import Passage, open_passage, task_error
 from tallyport.engine.seen import KnownRows
 from tallyport.engine.throttle import SIZE, Accounts, Meter
 from tallyport.engine.visit import work_round
@@ -55,6 +56,7 @@ from tallyport.engine.work import (
 Work = VisitWork | PartWork | FinishWork | LinkWork | DeleteWork | StampWork
 CODES: tuple[type[Any], ...] = (VisitWork, PartWork, FinishWork, LinkWork, DeleteWork, StampWork)
 SLOTS = 4096  # stop flags: executions that run at once
+SHARED = SLOTS + SIZE + LEASE_SIZE  # bytes shared with the movers: flags, accounts, lease
 _GROUPS_BETWEEN_COLLECTIONS = 64
 _MARSHAL = 2  # the version without references: a third faster here
 
@@ -78,8 +80,9 @@ def unpack(packed: Sequence[tuple[int, tuple[Any, ...]]]) -> list[Work]:
 class Bench:
     """All that the groups of one execution are worked with, at one place."""
 
-    def __init__(self, terms: Terms, accounts: Accounts) -> None:
+    def __init__(self, terms: Terms, accounts: Accounts, *, guard: Guard = free) -> None:
         self.terms = terms
+        self._guard = guard
         self._meter = Meter(accounts, terms.execution_id)
         self._passage: Passage | None = None
         self._orders: Orders | None = None
@@ -91,6 +94,7 @@ class Bench:
         terms = self.terms
         policies = policies_from_json(terms.policies)
         passage = self._passage = open_passage(terms, policies)
+        passage.guard = self._guard
         rules = rules_for(
             policies,
             passage.source_limits,
@@ -139,6 +143,10 @@ class Bench:
     def _task(self, passage: Passage, orders: Orders, work: Work, stopped: Callable[[], bool]) -> Sequence[TaskReport]:
         if stopped():
             return [TaskReport(number, halted="stopped") for number in _numbers(work)]
+        try:
+            self._guard()
+        except TallyportError as error:
+            return [task_error(number, error) for number in _numbers(work)]
         match work:
             case PartWork():
                 self._meter.take(work.length, stopped)
@@ -193,11 +201,12 @@ def _refuse(
 class Mover:
     """The loop of one mover process."""
 
-    def __init__(self, inlet: int, outlet: int, flags: mmap.mmap, accounts: Accounts) -> None:
+    def __init__(self, inlet: int, outlet: int, flags: mmap.mmap, accounts: Accounts, *, guard: Guard = free) -> None:
         self._inlet = os.fdopen(inlet, "rb", buffering=1 << 18)
         self._outlet = outlet
         self._flags = flags
         self._accounts = accounts
+        self._guard = guard
         self._parent = os.getppid()
         self._ending = False
         self._waiting: deque[tuple[Any, ...]] = deque()  # read while waiting for rows
@@ -242,7 +251,7 @@ class Mover:
             old.close()
         while len(self._benches) >= 8:
             self._benches.pop(next(iter(self._benches))).close()
-        self._benches[terms.execution_id] = Bench(terms, self._accounts)
+        self._benches[terms.execution_id] = Bench(terms, self._accounts, guard=self._guard)
 
     def _work(self, message: tuple[Any, ...]) -> None:
         _, group, execution, slot, packed = message
@@ -287,10 +296,14 @@ class Mover:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run one mover: ``inlet outlet flags`` are descriptors; stop flags and accounts share one file."""
-    inlet, outlet, flags_fd = (int(argument) for argument in arguments)
-    flags = mmap.mmap(flags_fd, SLOTS + SIZE)
-    mover = Mover(inlet, outlet, flags, Accounts(memoryview(flags)[SLOTS:], flags_fd))
+    """Run one mover: ``inlet outlet flags leased`` are descriptors, and 1 or 0.
+
+    Stop flags, accounts and the lease share one file.
+    """
+    inlet, outlet, flags_fd, leased = (int(argument) for argument in arguments)
+    flags = mmap.mmap(flags_fd, SHARED)
+    guard = Lease(flags, SLOTS + SIZE).guard if leased else free
+    mover = Mover(inlet, outlet, flags, Accounts(memoryview(flags)[SLOTS:-LEASE_SIZE], flags_fd), guard=guard)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which stops us in good order
     signal.signal(signal.SIGTERM, mover.end)
     gc.collect()

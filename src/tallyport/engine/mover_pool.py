@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from tallyport.engine.mover import SLOTS, Bench, Work, frame, pack
+from tallyport.engine.lease import LEASE_SIZE, Lease, free
+from tallyport.engine.mover import SHARED, SLOTS, Bench, Work, frame, pack
 from tallyport.engine.throttle import SIZE, Accounts, Rates
 from tallyport.engine.work import TaskReport, Terms, VisitReport, VisitWork
 
@@ -61,6 +62,9 @@ class Crew(Protocol):
 
     def limit(self, execution_id: int, rates: Rates) -> None:
         """Set how many bytes a second its workers carry together for an execution, from now on."""
+
+    def renew(self, end: int) -> None:
+        """Let work become visible until ``end`` (a time of ``lease.clock``), where the crew works under a lease."""
 
     @property
     def load(self) -> int:
@@ -171,8 +175,9 @@ class _Mover:
 class MoverPool:
     """Mover processes for pairs of local trees. A mover that dies is replaced."""
 
-    def __init__(self, size: int, *, depth: int = DEPTH) -> None:
+    def __init__(self, size: int, *, depth: int = DEPTH, leased: bool = False) -> None:
         self._size = size
+        self._leased = leased
         self._depth = depth
         self._lock = threading.Lock()
         self._movers: list[_Mover] = []
@@ -181,9 +186,10 @@ class MoverPool:
         self._closed = False
         self._in_vain = 0
         self._flags_fd = os.memfd_create("tallyport-stop", os.MFD_CLOEXEC)
-        os.ftruncate(self._flags_fd, SLOTS + SIZE)
-        self._flags = mmap.mmap(self._flags_fd, SLOTS + SIZE)
-        self._accounts = Accounts(memoryview(self._flags)[SLOTS:], self._flags_fd)
+        os.ftruncate(self._flags_fd, SHARED)
+        self._flags = mmap.mmap(self._flags_fd, SHARED)
+        self._accounts = Accounts(memoryview(self._flags)[SLOTS:-LEASE_SIZE], self._flags_fd)
+        self._lease = Lease(self._flags, SLOTS + SIZE)
 
     def start(self) -> None:
         """Spawn the processes; does not wait for them."""
@@ -217,6 +223,9 @@ class MoverPool:
 
     def limit(self, execution_id: int, rates: Rates) -> None:
         self._accounts.limit(execution_id, rates)
+
+    def renew(self, end: int) -> None:
+        self._lease.renew(end)
 
     @property
     def load(self) -> int:
@@ -274,6 +283,7 @@ class MoverPool:
                 str(inlet),
                 str(outlet),
                 str(self._flags_fd),
+                str(int(self._leased)),
             ],
             stdin=subprocess.DEVNULL,
             pass_fds=(inlet, outlet, self._flags_fd),
@@ -323,8 +333,10 @@ class MoverPool:
 class ThreadCrew:
     """Works groups in threads of this process."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, leased: bool = False) -> None:
         self._size = size
+        self._lease = Lease()
+        self._guard = self._lease.guard if leased else free
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._waiting: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
@@ -368,6 +380,9 @@ class ThreadCrew:
     def limit(self, execution_id: int, rates: Rates) -> None:
         self._accounts.limit(execution_id, rates)
 
+    def renew(self, end: int) -> None:
+        self._lease.renew(end)
+
     @property
     def load(self) -> int:
         return self._load
@@ -409,7 +424,7 @@ class ThreadCrew:
                 bench.close()
             while len(benches) >= 8:
                 benches.pop(next(iter(benches))).close()
-            bench = benches[terms.execution_id] = Bench(terms, self._accounts)
+            bench = benches[terms.execution_id] = Bench(terms, self._accounts, guard=self._guard)
 
         def known(visit: VisitWork, after: str, limit: int) -> Sequence[tuple[Any, ...]]:
             return group.known(visit.visit_id, after, limit)

@@ -15,6 +15,7 @@ from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
 from tallyport.domain.errors import REMEDIES, Scope, TallyportError
 from tallyport.domain.items import Status
 from tallyport.domain.policies import Policies
+from tallyport.engine.lease import Guard
 from tallyport.engine.throttle import Meter
 from tallyport.engine.work import (
     DeleteWork,
@@ -128,6 +129,7 @@ class Passage(Protocol):
     level: int  # domain.capabilities.VerifyLevel that a carried file reaches
     has_parts: bool  # big files can be carried in parts
     has_links: bool  # hard links can be made at the destination
+    guard: Guard  # called before anything is made visible
     paces_itself: bool  # what it carries waits for its turn chunk by chunk
 
     def pace(self, meter: Meter | None, stopped: Callable[[], bool]) -> None:

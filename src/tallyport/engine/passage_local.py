@@ -39,6 +39,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import segments, split
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.engine import staging
+from tallyport.engine.lease import Guard, free
 from tallyport.engine.listing_local import LocalListing
 from tallyport.engine.passage import Settled, expected_at, item_done, item_gone, planned_source, task_error
 from tallyport.engine.staging import Stage
@@ -87,6 +88,7 @@ class LocalPassage:
             policies.timestamps and not policies.simulation and not policies.preserve_owners and not self._reads_back
         )
         self.failures: list[Settled] = []
+        self.guard: Guard = free
 
     def facts_of(self, entry: Entry) -> Facts:
         """Give what travels with an entry under the job's policies."""
@@ -104,6 +106,7 @@ class LocalPassage:
         return self.landing.full or self._staged_files >= FULL
 
     def settle(self) -> list[Settled]:
+        self.guard()
         failures, self.failures = self.failures, []
         if self.staged:
             failures = failures + self._show_staged()

@@ -4,19 +4,33 @@ Everything a report holds is already durable at its destination, so the order wr
 ledger holds by construction. A commit of a holder that was fenced changes nothing.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
 import sqlalchemy as sa
 
 from tallyport.engine.commit import Commit, OpenVisit
 from tallyport.engine.tally import Scene
 from tallyport.engine.work import TaskReport, VisitReport
 from tallyport.store import frontier
-from tallyport.store.database import Database
+from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import TaskRow, VisitRow
 from tallyport.store.ids import Ids
+
+T = TypeVar("T")
 
 
 class Fenced(Exception):
     """This batch was given to another holder."""
+
+
+class _State(NamedTuple):
+    """What a recorder holds, as of one moment."""
+
+    reports: list[VisitReport | TaskReport]
+    weight: int
+    visits: dict[int, OpenVisit]
+    tasks: dict[int, TaskRow]
 
 
 class Recorder:
@@ -30,6 +44,7 @@ class Recorder:
         self._visits: dict[int, OpenVisit] = {}
         self._tasks: dict[int, TaskRow] = {}
         self._reports: list[VisitReport | TaskReport] = []
+        self._commits = 0  # of this holder, as the batch's row counts them
         self.weight = 0  # rows waiting to be written
 
     def expect(self, visits: list[VisitRow], tasks: list[TaskRow]) -> None:
@@ -52,3 +67,37 @@ class Recorder:
             raise Fenced
         reports, self._reports, self.weight = self._reports, [], 0
         return Commit(tx, self._database, self._ids, self._scene, self._visits, self._tasks).write(reports)
+
+    def surely(self, act: Callable[[], T], *, lost: T, stopped: Callable[[], bool]) -> T:
+        """Do a transaction that calls :meth:`commit` once, outlasting a store that cannot be reached meanwhile.
+
+        A commit whose answer was lost is not made twice: the batch's row counts them. Then ``lost`` is given.
+        Raises :class:`Fenced` when the batch was given away, and the error itself once ``stopped`` says so.
+        """
+        if self._database.is_sqlite:
+            return act()
+        while True:
+            before = self._state()
+            try:
+                done = act()
+            except sa.exc.DBAPIError as error:
+                if not is_outage(error) or stopped():
+                    raise
+            else:
+                self._commits += 1
+                return done
+            counted = self._database.outlast(self._counted, stopped=stopped)
+            if counted is None:
+                raise Fenced
+            if counted > self._commits:
+                self._commits = counted
+                return lost
+            self._reports, self.weight, self._visits, self._tasks = before
+
+    def _counted(self) -> int | None:
+        with self._database.read() as tx:
+            return frontier.commits(tx, *self._batch)
+
+    def _state(self) -> _State:
+        visits = {number: visit.copy() for number, visit in self._visits.items()}
+        return _State(list(self._reports), self.weight, visits, dict(self._tasks))

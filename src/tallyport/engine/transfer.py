@@ -28,6 +28,7 @@ from tallyport.domain.entries import Entry, Kind, Side, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import display, join, segments, split, to_bytes
 from tallyport.domain.policies import Policies, TransferType
+from tallyport.engine.lease import Guard, free
 from tallyport.engine.passage import (
     PAGE,
     Landed,
@@ -97,6 +98,7 @@ class StreamPassage:
         self._reads_back = policies.verify >= VerifyLevel.READBACK
         self.level = int(VerifyLevel.READBACK if self._reads_back else VerifyLevel.HASH)
         self._outcomes: list[Settled] = []
+        self.guard: Guard = free
         self._is_unsynced = False
         self._meter: Meter | None = None
         self._stopped: Callable[[], bool] = bool
@@ -172,6 +174,7 @@ class StreamPassage:
             now = giving.stat(path)
             if now is None or now.kind is not entry.kind or fingerprint(now) != fingerprint(entry):
                 raise _error(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed while it was read")
+            self.guard()
             if held is not None:
                 yield held
 

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.store.ids import Ids
 
 T = TypeVar("T")
 
@@ -56,9 +57,14 @@ class Database:
             sa.event.listen(self._readers, "begin", _begin_deferred)
             self.path: str | None = path
         else:
-            self._writer = sa.create_engine(_with_driver(url), pool_size=8, max_overflow=24, pool_pre_ping=True)
+            url = _with_driver(url)
+            self._writer = sa.create_engine(
+                url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={"options": _WRITER_OPTIONS}
+            )
             # differs because a PostgreSQL reader sees one picture and cannot write only when it is told so
-            self._readers = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            self._readers = sa.create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True).execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
             self.path = None
 
     @contextlib.contextmanager
@@ -90,6 +96,13 @@ class Database:
     def sql(self, statement: str) -> str:
         """Give driver SQL for a statement written with ``?`` (differs because psycopg takes ``%s``)."""
         return statement if self.is_sqlite else statement.replace("?", "%s")
+
+    def ids(self) -> Ids:
+        """Give a source of identifiers that no other process on this store shares."""
+        if self.is_sqlite:
+            return Ids()
+        with self.begin() as tx:
+            return Ids(int(tx.exec_driver_sql("SELECT nextval('process_numbers')").scalar_one()))
 
     def locking(self, *, skip: bool = False) -> str:
         """Give what ends a SELECT whose rows this transaction will change (SQLite has one writer: nothing).
@@ -209,6 +222,8 @@ def _with_driver(url: str) -> str:
     return f"postgresql+psycopg{separator}{rest}" if scheme in ("postgresql", "postgres") else url
 
 
+# What a frozen process locked in the middle of a transaction is let go; it finds its connection cut.
+_WRITER_OPTIONS = "-c idle_in_transaction_session_timeout=15000 -c lock_timeout=60000"
 _MAKING = 0x7A11  # of the advisory lock around making the tables
 
 

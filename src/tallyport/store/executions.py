@@ -38,9 +38,10 @@ def add(tx: sa.Connection, **values: Any) -> Execution:
     return new
 
 
-def find(tx: sa.Connection, execution_id: int) -> Execution | None:
-    """Give an execution, or None."""
-    row = tx.execute(sa.select(executions).where(executions.c.id == execution_id)).mappings().first()
+def find(tx: sa.Connection, execution_id: int, *, lock: bool = False) -> Execution | None:
+    """Give an execution, or None. ``lock``: nobody else changes it before this transaction ends."""
+    query = sa.select(executions).where(executions.c.id == execution_id)
+    row = tx.execute(query.with_for_update() if lock else query).mappings().first()
     return None if row is None else rows.to_value(Execution, row)
 
 

@@ -333,6 +333,16 @@ def fence(tx: sa.Connection, batch_id: int) -> None:
     end_batch(tx, batch_id)
 
 
+def hand_over_again(tx: sa.Connection, batch: BatchRow) -> BatchRow | None:
+    """Give a batch that nobody began to another task: its epoch grows. None when somebody was faster."""
+    changed = tx.execute(
+        sa.update(batches)
+        .where(batches.c.id == batch.id, batches.c.epoch == batch.epoch, batches.c.state == "ready")
+        .values(epoch=batch.epoch + 1)
+    )
+    return batch._replace(epoch=batch.epoch + 1) if changed.rowcount else None
+
+
 def open_batches(tx: sa.Connection, execution_id: int | None = None) -> list[BatchRow]:
     """Give batches that are not done, of one execution or of all."""
     query = sa.select(

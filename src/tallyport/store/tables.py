@@ -347,6 +347,9 @@ Index(
     **_where(batches.c.state != "done"),
 )
 
+# Numbers of processes: identifiers made by two that live at one time never meet (``store.ids``). PostgreSQL only.
+process_numbers = sa.Sequence("process_numbers", metadata=metadata)
+
 # Processes that work batches on a shared database. Times are the database's own.
 workers = Table(
     "workers",

@@ -1,0 +1,137 @@
+"""One worker among several on a shared database: it beats, and takes work away from those that do not.
+
+    every BEAT seconds: beat; renew the lease; fence batches whose holder has not beaten for PATIENCE seconds
+
+Whoever was given up wrongly finds its batch fenced at its next commit, and its lease over before it shows anything.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+import sqlalchemy as sa
+
+import tallyport
+from tallyport.engine.lease import clock
+from tallyport.store import frontier, workers
+from tallyport.store.database import Database
+from tallyport.store.frontier import BatchRow
+from tallyport.store.workers import WorkerRow
+
+log = logging.getLogger("tallyport.roster")
+
+BEAT = 5.0  # seconds
+PATIENCE = 30.0  # seconds without a beat after which a worker is given up
+MEMORY = 24 * 3600.0  # seconds that a worker which is gone stays on the list
+
+
+def task_id(batch: BatchRow) -> str:
+    """Name one hand-over of a batch."""
+    return f"batch-{batch.id}-e{batch.epoch}"
+
+
+class Roster:
+    """The place of one process among the workers."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        labels: Sequence[str] = (),
+        beat: float = BEAT,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.owner = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+        self._database = database
+        self._labels = " ".join(labels)
+        self._beat_seconds = beat
+        self._patience = patience
+        self._width = 0
+        self._draining = False
+        self._trouble: str | None = None
+        self._renew: Callable[[int], None] = lambda end: None
+        self._orphaned: Callable[[Iterable[str]], None] = lambda tasks: None
+        self._beaten = 0  # by our own clock
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="roster", daemon=True)
+
+    def join(self, *, width: int, renew: Callable[[int], None], orphaned: Callable[[Iterable[str]], None]) -> None:
+        """Beat for the first time, before any work is taken, and go on beating.
+
+        ``renew`` is told the end of the lease, ``orphaned`` the tasks of batches that were taken away.
+        """
+        self._width = width
+        self._renew = renew
+        self._orphaned = orphaned
+        self._database.outlast(self._beat, stopped=self._ending.is_set)
+        self._thread.start()
+
+    def drain(self) -> None:
+        """Say that this worker takes nothing more."""
+        self._draining = True
+
+    def leave(self) -> None:
+        """End, off the list."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(self._beat_seconds)
+        try:
+            with self._database.begin() as tx:
+                workers.leave(tx, self.owner)
+        except sa.exc.DBAPIError:
+            log.warning("roster.left_without_a_word")  # the others find out by the missing beat
+
+    def trouble(self, message: str | None) -> None:
+        """Say what this worker cannot do, for people; None when all is well."""
+        self._trouble = message
+
+    def width(self, tx: sa.Connection) -> int:
+        """Give the width of all workers that live."""
+        return workers.width(tx, self._since(tx))
+
+    def living(self, tx: sa.Connection) -> set[str]:
+        """Give the ids of the workers that live."""
+        since = self._since(tx)
+        return {worker.id for worker in workers.everyone(tx) if worker.beat_at >= since}
+
+    def sweep(self) -> list[str]:
+        """Fence the batches of workers that are gone; gives the tasks that nobody works any more.
+
+        A process that has itself not beaten in time judges nobody.
+        """
+        if clock() - self._beaten > self._patience * 1e9:
+            return []
+        with self._database.begin() as tx:
+            lost = workers.orphans(tx, self._database, self._since(tx))
+            for batch in lost:
+                log.warning("batch.orphaned", extra={"batch": batch.id, "owner": batch.owner})
+                frontier.fence(tx, batch.id)
+            workers.forget(tx, workers.now(tx, self._database) - int(MEMORY * 1e6))
+        return [task_id(batch) for batch in lost]
+
+    def _since(self, tx: sa.Connection) -> int:
+        return workers.now(tx, self._database) - int(self._patience * 1e6)
+
+    def _live(self) -> None:
+        while not self._ending.wait(self._beat_seconds):
+            try:
+                self._beat()
+                self._orphaned(self.sweep())
+            except Exception:  # the top of a thread: an outage passes, and the lease says how long we go on meanwhile
+                log.exception("roster.failed")
+
+    def _beat(self) -> None:
+        begun = clock()
+        pid = os.getpid()
+        row = WorkerRow(
+            *(self.owner, socket.gethostname(), pid, tallyport.__version__, self._labels, self._width, 0, 0),
+            self._draining,
+            self._trouble,
+        )
+        with self._database.begin() as tx:
+            workers.beat(tx, self._database, row)
+        self._beaten = begun
+        # over before the others give us up: they count from when the database saw the beat, which is later
+        self._renew(begun + int(self._patience * 0.8e9))

@@ -1,0 +1,145 @@
+"""Several workers on one PostgreSQL: killed, frozen, cut off; nothing is lost and nothing is done twice.
+
+`TALLYPORT_ROUNDS=500` is the full battery; `TALLYPORT_SEED` replays a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from tallyport.store.database import Database
+from tallyport.testing import compare, trees
+from tallyport.testing.postgres import PostgresServer, postgres_server
+from tests.acceptance.product import Server, Worker
+
+ROUNDS = int(os.environ.get("TALLYPORT_ROUNDS", "1"))
+ITEMS, BUDGET = 3_000, 60 * trees.MIB
+PATIENCE = 6.0  # seconds: a worker that does not beat for so long is given up
+WORKERS = 3
+
+pytestmark = [pytest.mark.needs("pg_ctlcluster"), pytest.mark.timeout(240 + 60 * ROUNDS)]
+
+
+class Fleet:
+    """A server that carries nothing itself, and workers, on a database of their own."""
+
+    def __init__(self, folder: str, server: PostgresServer) -> None:
+        self.folder = folder
+        self.postgres = server
+        self.database = server.create()
+        self.data = os.path.join(folder, "data")
+        self.log = os.path.join(folder, "fleet.log")
+        os.makedirs(self.data)
+        self.server = Server(self.data, self.log, database=self.database, options=("--no-worker",))
+        self.server.start()
+        self.server.sign_in()
+        self.workers: list[Worker] = []
+
+    def add(self, *options: str) -> Worker:
+        worker = Worker(self.data, self.log, self.database, *options, patience=PATIENCE)
+        self.workers.append(worker)
+        return worker
+
+    def kill(self, worker: Worker) -> None:
+        worker.kill()
+        self.workers.remove(worker)
+
+    def job(self, name: str, source: str, **transfer: object) -> tuple[str, str]:
+        destination = os.path.join(self.folder, f"destination of {name}")
+        os.makedirs(destination, exist_ok=True)
+        return self.server.job(source, destination, **transfer), destination
+
+    def sql(self, statement: str) -> list[tuple]:
+        database = Database(self.database)
+        try:
+            with database.read() as tx:
+                return [tuple(row) for row in tx.execute(sa.text(statement))]
+        finally:
+            database.close()
+
+    def close(self) -> None:
+        for worker in self.workers:
+            with contextlib.suppress(ProcessLookupError):
+                worker.thaw()
+            worker.kill()
+        self.server.kill()
+
+
+@pytest.fixture
+def fleet(place) -> Iterator[Fleet]:
+    with postgres_server() as server:
+        made = Fleet(place, server)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+@pytest.fixture
+def source(place):
+    path = os.path.join(place, "source")
+    return path, trees.crash_tree(path, items=ITEMS, budget=BUDGET)
+
+
+def check(fleet: Fleet, job: str, source: str, destination: str, made: trees.Tree, state: dict) -> None:
+    """Check that the trees are equal, each item has one outcome, and nothing is left over."""
+    assert state["status"] == "complete", state
+    assert compare.differences(source, destination, modes=False, owners=False) == []
+    assert compare.leftovers(destination) == []
+    counted = fleet.sql(
+        "SELECT files, transferred + unchanged, failed, pending FROM executions ORDER BY id DESC LIMIT 1"
+    )
+    assert counted == [(made.files, made.files + made.symlinks, 0, 0)]
+    assert fleet.sql("SELECT count(*) FROM batches WHERE state <> 'done'") == [(0,)]
+
+
+def test_workers_that_are_killed_frozen_and_cut_off_lose_nothing(fleet: Fleet, source) -> None:
+    path, made = source
+    seed = int(os.environ.get("TALLYPORT_SEED", time.time_ns() % 1_000_000))
+    print(f"TALLYPORT_SEED={seed}")
+    chance = random.Random(seed)
+    for number in range(ROUNDS):
+        while len(fleet.workers) < WORKERS:
+            fleet.add("--workers", "1")
+        job, destination = fleet.job(f"round {number}", path, performance={"parallel_writes": {"requested": 4}})
+        fleet.server.begin(job)
+        frozen: Worker | None = None
+        for event in chance.sample(["kill", "freeze", "outage", "kill"], 4):
+            time.sleep(chance.uniform(0.2, 1.5))
+            if event == "kill":
+                victim = chance.choice([worker for worker in fleet.workers if worker is not frozen])
+                fleet.kill(victim)
+                fleet.add("--workers", "1")
+            elif event == "freeze":
+                frozen = chance.choice(fleet.workers)
+                frozen.freeze()
+            else:
+                fleet.postgres.stop()
+                time.sleep(chance.uniform(1, 4))
+                fleet.postgres.start()
+        if frozen is not None:
+            time.sleep(PATIENCE + 1)
+            frozen.thaw()
+        state = fleet.server.wait(job)
+        check(fleet, job, path, destination, made, state)
+
+
+def test_a_worker_that_is_asked_to_end_gives_its_work_back(fleet: Fleet, source) -> None:
+    path, made = source
+    first = fleet.add("--workers", "1")
+    job, destination = fleet.job("drain", path)
+    fleet.server.begin(job)
+    time.sleep(1.0)
+    assert first.stop() == 0
+    fleet.workers.remove(first)
+    assert fleet.sql("SELECT count(*) FROM batches WHERE state = 'running'") == [(0,)]
+    assert fleet.sql("SELECT count(*) FROM workers") == [(0,)]
+    fleet.add("--workers", "1")
+    check(fleet, job, path, destination, made, fleet.server.wait(job))
