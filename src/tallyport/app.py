@@ -276,10 +276,10 @@ def _worker_engine(database: "Database", workers: int | None, vault: "Vault", la
 def work(database_url: str, data: Path | None = None, workers: int | None = None, labels: Sequence[str] = ()) -> int:
     """Work batches on a shared database, without an API, until a signal."""
     ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     folder = data or data_folder()
     with _shared(database_url) as database:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
         engine = _worker_engine(database, workers, _server_vault(folder), labels)
         engine.start()
         print(f"tallyport worker {engine.owner} is at work", file=sys.stderr, flush=True)

@@ -73,10 +73,16 @@ def test_completion_prints_a_script(shell: str) -> None:
     assert "_TALLYPORT_COMPLETE" in result.output
 
 
-def test_a_worker_of_its_own_says_that_it_comes_later() -> None:
-    result = CliRunner().invoke(tallyport, ["worker", "--database", "postgresql://x"])
-    assert result.exit_code == 1
-    assert "PostgreSQL" in result.output
+def test_a_worker_on_a_file_is_refused_with_what_to_do() -> None:
+    result = CliRunner().invoke(tallyport, ["worker", "--database", "sqlite:///ledger.db"])
+    assert result.exit_code == 2
+    assert "several machines need PostgreSQL" in result.output
+
+
+def test_a_worker_without_a_database_is_told_how_to_name_one() -> None:
+    result = CliRunner().invoke(tallyport, ["worker"])
+    assert result.exit_code == 2
+    assert "postgresql://USER@HOST/NAME" in result.output
 
 
 def test_no_option_takes_a_secret() -> None:
