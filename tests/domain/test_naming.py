@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.naming import conflict_name, distinct, fit, key, length, refusal, split_extension, truncate
 from tallyport.domain.paths import from_bytes
-from tallyport.domain.policies import DuplicateNames, Policies, TransferType
+from tallyport.domain.policies import DuplicateNames, Policies, RestrictedContent, TransferType
 
 DEVICES = ("con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10)))
 POSIX = Limits()
@@ -192,3 +192,25 @@ def test_a_cut_name_is_short_enough_or_all_but_its_extension_is_gone(name, most)
     cut = truncate(name, most)
     assert cut
     assert length(cut) <= most or len(split_extension(name)[0]) >= 1 >= len(cut) - len(split_extension(name)[1])
+
+
+def test_lengths_are_counted_in_the_unit_of_the_platform():
+    from tallyport.domain.capabilities import LengthUnit
+
+    name = "日😀.txt"
+    assert [length(name, unit) for unit in LengthUnit] == [11, 7, 6]
+    limits = Limits(max_name=6, name_unit=LengthUnit.CHARACTERS)
+    assert fit(name, Policies(), limits).name == name
+    narrow = Limits(max_name=6, name_unit=LengthUnit.UTF16)
+    assert fit(name, Policies(segment_truncate=True), narrow) == ("日.txt", ("truncated",), "")
+    assert "7 UTF-16 units" in fit(name, Policies(), narrow).problem
+
+
+def test_a_refused_type_gets_the_name_of_its_archive():
+    refusing = Limits(refused_extensions=frozenset({"cmd"}))
+    assert fit("db123.CMD", Policies(), refusing, is_file=True) == ("db123.zip", ("converted",), "")
+    assert fit("db123.cmd", Policies(), refusing) == ("db123.cmd", (), ""), "a container has no type"
+    kept = Policies(restricted_content=RestrictedContent.SKIP)
+    assert fit("db123.cmd", kept, refusing, is_file=True).name == "db123.cmd"
+    no_archives = Limits(refused_extensions=frozenset({"cmd", "zip"}))
+    assert fit("db123.cmd", Policies(), no_archives, is_file=True).name == "db123.cmd"

@@ -61,6 +61,10 @@ class Settings:
         default=None, metadata={"help": "bytes that all files together may have", "check": _not_negative}
     )
     read_only: bool = field(default=False, metadata={"help": "refuse every write"})
+    refused_extensions: str = field(
+        default="", metadata={"help": "file types the platform refuses, separated by spaces: `cmd exe`"}
+    )
+    max_path: int | None = field(default=None, metadata={"help": "bytes of one whole path", "check": _not_negative})
     permissions: bool = field(default=True, metadata={"help": "keep mode, owner and group"})
     stamps: bool = field(default=True, metadata={"help": "can set times of what exists"})
     moves: bool = field(default=True, metadata={"help": "can rename"})
@@ -118,6 +122,8 @@ class Memory:
             time_precision=settings.time_precision,
             max_size=settings.max_size,
             max_name=settings.max_name,
+            max_path=settings.max_path,
+            refused_extensions=frozenset(settings.refused_extensions.casefold().split()),
             case_sensitive=not settings.case_insensitive,
             forbidden_characters="".join(sorted({*settings.forbidden_characters, "/", "\0"})),
             forbidden_endings=settings.forbidden_endings,
@@ -152,6 +158,7 @@ class Memory:
 
     def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         self._begin_change("write", path)
+        self._check_type(path)
         with self._tree.lock:
             self._place(path, "write")
         data = self._collect(path, content, facts)
@@ -360,6 +367,11 @@ class Memory:
         if new_name:
             self._check_new_name(operation, path)
 
+    def _check_type(self, path: str) -> None:
+        ending = path.rpartition(".")[2].casefold()
+        if ending in self.limits.refused_extensions and "." in split(path)[1][1:]:
+            raise _error(ErrorKind.UNSUPPORTED, "write", path, f"the platform refuses .{ending} files")
+
     def _check_new_name(self, operation: str, path: str) -> None:
         if path == ROOT:
             return
@@ -371,6 +383,8 @@ class Memory:
             why = f"the platform takes none of {self.limits.forbidden_characters!r} in a name"
         if why is None and name[-1] in self.limits.forbidden_endings:
             why = f"a name cannot end with {name[-1]!r} on this platform"
+        if why is None and self.limits.max_path is not None and len(to_bytes(path)) > self.limits.max_path:
+            why = f"the path is longer than {self.limits.max_path} bytes"
         if why is not None:
             raise _error(ErrorKind.INVALID_NAME, operation, path, why)
 

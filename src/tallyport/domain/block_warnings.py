@@ -29,7 +29,6 @@ LATER: dict[str, str] = {
     "permissions.import": "no grants are imported",
     "versioning.from_source.max": "only the newest content is carried",
     "versioning.from_destination.max": "only the newest content is carried",
-    "restricted_content": "what a platform refuses is flagged",
     "lock_propagation": "locks are not carried",
     "on_initialize": "nothing is purged",
     "item_inspection_policy": "content that is not carried is not tracked for validation",

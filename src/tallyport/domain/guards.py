@@ -8,6 +8,8 @@ from tallyport.domain.actions import Action, Flag, Reason, Skip, Transfer
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind, Pair, Side
 from tallyport.domain.filters import extension_of
+from tallyport.domain.naming import is_converted
+from tallyport.domain.paths import split
 from tallyport.domain.policies import (
     ItemOverwrite,
     LargeItem,
@@ -18,7 +20,7 @@ from tallyport.domain.policies import (
 )
 from tallyport.domain.rules import Guard, Rules
 
-_DESTINATION, _SYMLINK = Side.DESTINATION, Kind.SYMLINK
+_DESTINATION, _FILE, _SYMLINK = Side.DESTINATION, Kind.FILE, Kind.SYMLINK
 
 
 def guards_for(policies: Policies, source: Limits, destination: Limits) -> tuple[Guard, ...]:
@@ -27,10 +29,18 @@ def guards_for(policies: Policies, source: Limits, destination: Limits) -> tuple
     could = {
         symlink_unknown: policies.symlinks is Symlinks.COPY and not all(side.symlinks for side in receiving),
         large_item: any(side.max_size is not None for side in receiving),
-        restricted_content: any(side.refused_extensions for side in receiving),
+        restricted_content: bool(source.refused_extensions or destination.refused_extensions),
         item_overwrite: policies.item_overwrite is not ItemOverwrite.OVERWRITE,
     }
     return tuple(guard for guard, can in could.items() if can)
+
+
+def warned_reasons(policies: Policies) -> frozenset[Reason]:
+    """Give the reasons of skipped items that a job wants to be warned of; others are told as information."""
+    warned = {Reason.IGNORED_DUPLICATE_NAME, Reason.IGNORED_OVERWRITE_POLICY}
+    if policies.restricted_content is RestrictedContent.WARN:
+        warned.add(Reason.IGNORED_RESTRICTED_CONTENT_POLICY)
+    return frozenset(warned)
 
 
 def carried(action: Transfer, pair: Pair) -> Entry:
@@ -63,11 +73,19 @@ def large_item(action: Transfer, pair: Pair, rules: Rules) -> Action:
 
 
 def restricted_content(action: Transfer, pair: Pair, rules: Rules) -> Action:
-    """Hold back a type of file that the receiving platform refuses."""
+    """Hold back a type of file that the receiving platform refuses; an archive is carried in its place where asked."""
+    name = split(pair.path)[1]
+    if action.to is not _DESTINATION and is_converted(name, rules.policies, rules.destination):
+        return Flag(
+            Reason.UNSUPPORTED, "it stands as an archive at the destination, whose changes are not carried back"
+        )
+    entry = carried(action, pair)
     refused = receiving(action, rules).refused_extensions
-    ending = extension_of(carried(action, pair).name) if refused else ""
+    ending = extension_of(entry.name) if refused and entry.kind is _FILE else ""
     if ending[1:] not in refused:
         return action
+    if action.to is _DESTINATION and is_converted(entry.name, rules.policies, rules.destination):
+        return action  # under the name that naming gives it
     if rules.policies.restricted_content in (RestrictedContent.SKIP, RestrictedContent.WARN):
         return Skip(Reason.IGNORED_RESTRICTED_CONTENT_POLICY)
     return Flag(Reason.UNSUPPORTED, f"the {action.to} refuses {ending} files")

@@ -10,15 +10,16 @@ from typing import NamedTuple
 from unicodedata import normalize
 
 from tallyport.domain.capabilities import LengthUnit, Limits
+from tallyport.domain.filters import extension_of
 from tallyport.domain.paths import display, to_bytes
-from tallyport.domain.policies import DuplicateNames, Policies, TransferType
+from tallyport.domain.policies import DuplicateNames, Policies, RestrictedContent, TransferType
 
 
 class Named(NamedTuple):
     """A name for the receiving side, or why there is none."""
 
     name: str | None
-    processing: tuple[str, ...] = ()  # renamed encoded truncated deduplicated
+    processing: tuple[str, ...] = ()  # converted renamed encoded truncated deduplicated
     problem: str = ""  # for people, when ``name`` is None
 
 
@@ -28,13 +29,24 @@ def conflict_name(name: str, modified: int, limits: Limits) -> str:
     return _marked(name, f" (conflict {moment:%Y-%m-%dT%H-%M-%S}Z)", limits)
 
 
-def fit(name: str, policies: Policies, limits: Limits, *, container: str = "") -> Named:
+def is_converted(name: str, policies: Policies, limits: Limits) -> bool:
+    """Tell whether a file of this name is carried as a zip archive, because the platform refuses its type."""
+    if not limits.refused_extensions or policies.restricted_content is not RestrictedContent.CONVERT:
+        return False
+    return extension_of(name)[1:] in limits.refused_extensions and "zip" not in limits.refused_extensions
+
+
+def fit(name: str, policies: Policies, limits: Limits, *, container: str = "", is_file: bool = False) -> Named:
     """Give the name an item gets at a platform, not regarding its neighbours.
 
-    ``container`` is where it will stand there, for platforms that limit whole paths.
+    ``container`` is where it will stand there, for platforms that limit whole paths. A file whose type is refused
+    gets the name of the archive that it is carried in.
     """
     processing: list[str] = []
     fitting = name
+    if is_file and is_converted(name, policies, limits):
+        fitting = name = f"{name.rpartition('.')[0]}.zip"
+        processing.append("converted")
     complaint = refusal(name, limits)
     if complaint:
         if not policies.segment_transform:

@@ -211,7 +211,7 @@ class Commit:
                 self._failed(r, item_id, folder)
             elif may_be_cured:
                 self.cured.append(item_id)
-            if counted in self.told:
+            if counted in self.told or (counted == "skipped" and r[REASON] in scene.warned and scene.audit_level <= 4):
                 self._line(r, counted, item_id, folder)
         return given
 
@@ -238,7 +238,8 @@ class Commit:
 
     def _line(self, r: Result, counted: str, item_id: int, folder: str) -> None:
         path = paths.to_bytes(paths.join(folder, r[NAME]))
-        self.audit.append((LEVELS[counted], f"item.{counted}", path, r[MESSAGE] or r[REASON], item_id))
+        level = 4 if counted == "skipped" and r[REASON] in self.scene.warned else LEVELS[counted]
+        self.audit.append((level, f"item.{counted}", path, r[MESSAGE] or r[REASON], item_id))
 
     def _children(self, report: VisitReport, opened: OpenVisit) -> None:
         row = opened.row

@@ -19,6 +19,7 @@ from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import HALTS, REMEDIES, ErrorKind, Remedy, TallyportError
 from tallyport.domain.executions import Execution
+from tallyport.domain.guards import warned_reasons
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.policies_json import policies_from_json
@@ -345,6 +346,7 @@ class Engine:
             audit_level=audit.LEVELS[policies.audit_level],
             simulation=execution.simulation,
             removes_source=policies.transfer_type in (TransferType.MOVE, TransferType.MIGRATE),
+            warned=warned_reasons(policies),
             verify=int(policies.verify),
         )
         orders = Orders(

@@ -20,6 +20,7 @@ from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.entries import Entry, Kind, Pair, Side
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.items import DONE, Status
+from tallyport.domain.naming import is_converted
 from tallyport.domain.paths import display
 from tallyport.domain.rules import Rules
 from tallyport.domain.settle import settle
@@ -202,15 +203,20 @@ class Hand:
             there = None
         replaces = there if action.replaces else None
         is_linked = entry.links > 1 and self._passage.has_links
-        if kind == _FILE and to is _DESTINATION and (is_linked or entry.size > self._part_size):
+        is_apart = is_linked or entry.size > self._part_size
+        if kind == _FILE and to is _DESTINATION and is_apart and not self._is_converted(entry):
             item = self._notes.planned(name, d_name, entry, replaces, row, reason)
             task = "link" if is_linked else "big"
             self._notes.defer(visit, task, item, entry, replaces=replaces is not None)
             return
         self.pace(entry.size)
         visit.waiting += 1
-        ticket = Ticket(visit, entry, name, row, reason, d_name, to, self._notes.processing(name, d_name), tries)
+        processing = self._notes.processing(visit, name, d_name, kind)
+        ticket = Ticket(visit, entry, name, row, reason, d_name, to, processing, tries)
         visit.crossing.carry(to, entry, taking, replaces=replaces, ticket=ticket)
+
+    def _is_converted(self, entry: Entry) -> bool:
+        return is_converted(entry.name, self._rules.policies, self._rules.destination)
 
     def _stamp(
         self, visit: Opened, to: Side, reason: Reason, pair: Pair, name: str, d_name: str, row: Known | None

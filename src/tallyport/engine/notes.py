@@ -147,7 +147,7 @@ class Notes:
                 0,
                 moved,
                 None if d_name == name else d_name,
-                self.processing(name, d_name),
+                self.processing(visit, name, d_name, int(entry.kind)),
                 "",
                 0,
             )
@@ -180,11 +180,14 @@ class Notes:
             why = f"it stays at the source: its copy is proved at level {reached}, and the job asks for {wanted}"
             visit.items.append((*item[:6], *_NONE, *item[9:17], why, item[18]))
 
-    def processing(self, name: str, d_name: str) -> str:
+    def processing(self, visit: Opened, name: str, d_name: str, kind: int) -> str:
+        """Say in what a name at the destination differs from the item's own."""
         if name == d_name:
             return ""
-        named = fit(name, self._policies, self._rules.destination)
-        return ",".join(named.processing) if named.name == d_name else "deduplicated"
+        named = fit(name, self._policies, self._rules.destination, container=visit.work.d_path, is_file=kind == _FILE)
+        if named.name == d_name:
+            return ",".join(named.processing)
+        return ",".join((*named.processing, "deduplicated"))
 
     def landed(self, ticket: Ticket, landed: Landed, level: int) -> None:
         """Write down what was carried, visible and as durable as asked; ``level`` is what the passage proves."""
@@ -239,7 +242,7 @@ class Notes:
             if row is None:
                 self.simulated(visit, name, d_name, entry, row, reason)
         elif row is None or row.status not in _DONE or wrote:
-            processing = self.processing(name, d_name)
+            processing = self.processing(visit, name, d_name, _CONTAINER)
             planned = self.planned(name, d_name, entry, None, row, reason, processing=processing, wrote=wrote)
             visit.items.append(planned)
         visit.children.append((name, d_name, is_fresh, row.item_id if row is not None else 0))

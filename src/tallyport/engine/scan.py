@@ -19,7 +19,7 @@ from tallyport.engine.work import Known, Row, VisitWork
 
 _FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
 _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
-_SKIPPED = int(Status.SKIPPED)
+_SKIPPED, _FLAGGED, _IGNORED = int(Status.SKIPPED), int(Status.FLAGGED), int(Status.IGNORED)
 _DONE = frozenset(int(status) for status in DONE)
 
 
@@ -105,10 +105,17 @@ class Scan:
         visit.is_clean = False
         wanted = set(names)
         found = Rows(self._known, visit.work).through(None)
+        if self._key is not None:
+            self._take_names(visit, found)
         for name in sorted(wanted):
             row = found.get(name)
-            d_name = row.d_name if row is not None and row.d_name is not None else name
             source = visit.crossing.look(_SOURCE, name)
+            d_name = row.d_name if row is not None and row.d_name is not None else name
+            if source is not None and self._key is not None and not _is_named(row):
+                fitting = self._fit(visit, source, row)
+                if fitting is None:
+                    continue
+                d_name = fitting
             self._look_at(visit, name, d_name, source, visit.crossing.look(_DESTINATION, d_name), True, row)
 
     def _scan_page(self, visit: Opened, page: list[Entry], rows: dict[str, Known], destination: Nothing) -> None:
@@ -152,12 +159,17 @@ class Scan:
                         continue
                     d_name = name
                     if self._key is not None:
-                        fitting = self._fit(visit, entry)
+                        fitting = self._fit(visit, entry, None)
                         if fitting is None:
                             continue
                         d_name = fitting
                 else:
                     d_name = row.d_name or name
+                    if self._key is not None and not _is_named(row):
+                        fitting = self._fit(visit, entry, row)
+                        if fitting is None:
+                            continue
+                        d_name = fitting
                     if (
                         rests
                         and row.s_modified == modified
@@ -204,21 +216,25 @@ class Scan:
         assert self._key is not None
         if visit.taken is None:
             visit.taken = set()
-        visit.taken.update(self._key(row.d_name or name) for name, row in rows.items())
+        visit.taken.update(self._key(row.d_name or name) for name, row in rows.items() if _is_named(row))
 
-    def _fit(self, visit: Opened, entry: Entry) -> str | None:
-        """Give a new item its name at the destination; without one it is written down as failed or left out."""
+    def _fit(self, visit: Opened, entry: Entry, row: Known | None) -> str | None:
+        """Give an item its name at the destination; without one it is written down as failed or left out."""
         if self._key is None or visit.taken is None:
             raise AssertionError("names are looked at before")
         limits, is_container = self._rules.destination, entry.kind == _CONTAINER
-        named = fit(entry.name, self._policies, limits)
+        is_file = entry.kind == _FILE
+        named = fit(entry.name, self._policies, limits, container=visit.work.d_path, is_file=is_file)
         if named.name is None:
-            self._notes.failed(visit, entry.name, entry, None, TallyportError(ErrorKind.INVALID_NAME, named.problem))
+            if row is not None and (row.status == _FLAGGED or row.status == _IGNORED):
+                self._hand.do(visit, entry.name, entry.name, entry, None, True, row, 0)  # a person decided, or is to
+                return None
+            self._notes.failed(visit, entry.name, entry, row, TallyportError(ErrorKind.INVALID_NAME, named.problem))
             return None
         own = distinct(named.name, visit.taken, self._policies, limits, is_container=is_container)
         if own.name is None:
             reason = str(Reason.IGNORED_DUPLICATE_NAME)
-            self._notes.left(visit, entry.name, entry, None, _SKIPPED, 0, reason, own.problem)
+            self._notes.left(visit, entry.name, entry, row, _SKIPPED, 0, reason, own.problem)
             return None
         visit.taken.add(self._key(own.name))
         return own.name
@@ -249,6 +265,11 @@ class Scan:
         self._hand.do(visit, name, d_name, source, destination, seen, row, 0)
         if self._is_due(visit):
             self._settle()
+
+
+def _is_named(row: Known | None) -> bool:
+    """Tell whether an item has its name at the destination: it was renamed, or stood there once."""
+    return row is not None and (row.d_name is not None or row.d_size is not None)
 
 
 def _no_rows(work: VisitWork, after: str, limit: int) -> Sequence[Row]:

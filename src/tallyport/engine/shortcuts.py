@@ -35,6 +35,8 @@ def fits_all(rules: Rules) -> bool:
         and not limits.normalises_names
         and limits.case_sensitive
         and limits.max_name >= rules.source.max_name
+        and limits.max_path is None
+        and not limits.refused_extensions
     )
 
 

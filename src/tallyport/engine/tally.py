@@ -29,6 +29,7 @@ class Scene(NamedTuple):
     audit_level: int
     simulation: bool
     removes_source: bool = False
+    warned: frozenset[str] = frozenset()  # reasons of skipped items that are told as warnings
     verify: int = 0  # level at which a copy must be proved before its source goes
 
 

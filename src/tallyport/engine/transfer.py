@@ -26,8 +26,10 @@ from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.entries import Entry, Kind, Side, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.naming import is_converted
 from tallyport.domain.paths import display, join, segments, split, to_bytes
 from tallyport.domain.policies import Policies, TransferType
+from tallyport.engine.archive import zipped
 from tallyport.engine.lease import Guard, free
 from tallyport.engine.passage import (
     PAGE,
@@ -159,29 +161,38 @@ class StreamPassage:
         running = ContentHash()
         moved = 0
 
-        def content() -> Iterator[bytes]:
-            nonlocal moved
-            with giving.read(path) as chunks:
-                held: bytes | None = None
-                for chunk in chunks:
-                    if held is not None:
-                        yield held
-                    running.update(chunk)
-                    moved += len(chunk)
-                    if self._meter is not None:
-                        self._meter.take(len(chunk), self._stopped)
-                    held = chunk
-            now = giving.stat(path)
-            if now is None or now.kind is not entry.kind or fingerprint(now) != fingerprint(entry):
-                raise _error(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed while it was read")
-            self.guard()
-            if held is not None:
-                yield held
+        facts, content = self.facts_of(entry, taking), self._checked(giving, path, entry)
+        if to is _DESTINATION and is_converted(entry.name, self._policies, self.destination_limits):
+            facts, content = facts._replace(size=None), zipped(entry.name, entry.modified, content)
 
-        stored = taking.write(receiving, content(), self.facts_of(entry, taking), when=when)
+        def sent() -> Iterator[bytes]:
+            nonlocal moved
+            for chunk in content:
+                running.update(chunk)
+                moved += len(chunk)
+                if self._meter is not None:
+                    self._meter.take(len(chunk), self._stopped)
+                yield chunk
+
+        stored = taking.write(receiving, sent(), facts, when=when)
         expected = running.digest()
         level = self._prove(taking, receiving, stored, expected, moved)
         return Landed(stored, expected, moved, level)
+
+    def _checked(self, giving: Connector, path: str, entry: Entry) -> Iterator[bytes]:
+        """Read a file, keeping the last piece back until it is known that nobody changed it meanwhile."""
+        held: bytes | None = None
+        with giving.read(path) as chunks:
+            for chunk in chunks:
+                if held is not None:
+                    yield held
+                held = chunk
+        now = giving.stat(path)
+        if now is None or now.kind is not entry.kind or fingerprint(now) != fingerprint(entry):
+            raise _error(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed while it was read")
+        self.guard()
+        if held is not None:
+            yield held
 
     def _prove(self, taking: Connector, path: str, stored: Entry, expected: bytes, moved: int) -> int:
         """Prove what was stored at the level asked for, as far as the platform allows; gives the level."""
