@@ -31,6 +31,7 @@ from tallyport.connectors.protocol import (
     Moves,
     Page,
     Pages,
+    Pins,
     Precondition,
     Principals,
     Properties,
@@ -73,8 +74,18 @@ class Layer:
     def _listing(self, path: str) -> Iterator[Entry]:
         return self.inner.children(path)
 
-    def _reading(self, path: str, offset: int, length: int | None) -> AbstractContextManager[Iterator[bytes]]:
-        return self.inner.read(path, offset=offset, length=length)
+    def _reading(
+        self, path: str, offset: int, length: int | None, entry: Entry | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        return self._opening(path, offset, length, entry)
+
+    def _opening(
+        self, path: str, offset: int, length: int | None, entry: Entry | None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Open what is inside: whatever stands there, or the content of that very entry."""
+        if entry is None:
+            return self.inner.read(path, offset=offset, length=length)
+        return cast(Pins, self.inner).read_entry(path, entry, offset=offset, length=length)
 
     def _sent(self, path: str, content: Iterable[bytes]) -> Iterable[bytes]:
         """Look at content on its way to the platform."""
@@ -140,6 +151,13 @@ class _Sweeping(Layer):
 class _Paging(Layer):
     def page(self, path: str, cursor: str | None = None) -> Page:
         return self._call("page", cast(Pages, self.inner).page, path, cursor)
+
+
+class _Pinning(Layer):
+    def read_entry(
+        self, path: str, entry: Entry, *, offset: int = 0, length: int | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        return self._reading(path, offset, length, entry)
 
 
 class _Copying(Layer):
@@ -217,6 +235,7 @@ _ABILITIES: dict[type, type[Layer]] = {
     Syncs: _Syncing,
     Sweeps: _Sweeping,
     Pages: _Paging,
+    Pins: _Pinning,
     Copies: _Copying,
     Uploads: _Uploading,
     Versions: _Versioning,
@@ -336,9 +355,11 @@ class Measured(Layer):
             self._count("children", seconds, errors=errors, entries=given)
 
     @contextmanager
-    def _reading(self, path: str, offset: int, length: int | None) -> Iterator[Iterator[bytes]]:
+    def _reading(
+        self, path: str, offset: int, length: int | None, entry: Entry | None = None
+    ) -> Iterator[Iterator[bytes]]:
         with ExitStack() as stack:
-            opening = self.inner.read(path, offset=offset, length=length)
+            opening = self._opening(path, offset, length, entry)
             yield self._counted_reading(self._call("read", stack.enter_context, opening))
 
     def _counted_reading(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -427,10 +448,12 @@ class Limited(Layer):
             yield entry
 
     @contextmanager
-    def _reading(self, path: str, offset: int, length: int | None) -> Iterator[Iterator[bytes]]:
+    def _reading(
+        self, path: str, offset: int, length: int | None, entry: Entry | None = None
+    ) -> Iterator[Iterator[bytes]]:
         thread = self._enter("read")
         try:
-            with self.inner.read(path, offset=offset, length=length) as chunks:
+            with self._opening(path, offset, length, entry) as chunks:
                 yield chunks
         finally:
             self._leave(thread)
@@ -511,8 +534,10 @@ class Throttled(Layer):
             yield chunk
 
     @contextmanager
-    def _reading(self, path: str, offset: int, length: int | None) -> Iterator[Iterator[bytes]]:
-        with self.inner.read(path, offset=offset, length=length) as chunks:
+    def _reading(
+        self, path: str, offset: int, length: int | None, entry: Entry | None = None
+    ) -> Iterator[Iterator[bytes]]:
+        with self._opening(path, offset, length, entry) as chunks:
             yield self._paced(chunks)
 
     def _sent(self, path: str, content: Iterable[bytes]) -> Iterator[bytes]:
@@ -607,9 +632,11 @@ class Retrying(Layer):
                 attempt += 1
 
     @contextmanager
-    def _reading(self, path: str, offset: int, length: int | None) -> Iterator[Iterator[bytes]]:
+    def _reading(
+        self, path: str, offset: int, length: int | None, entry: Entry | None = None
+    ) -> Iterator[Iterator[bytes]]:
         with ExitStack() as stack:
-            yield self._patiently(lambda: stack.enter_context(self.inner.read(path, offset=offset, length=length)))
+            yield self._patiently(lambda: stack.enter_context(self._opening(path, offset, length, entry)))
 
 
 # -- simulation
@@ -721,11 +748,13 @@ class Faulty(Layer):
         self._fail(fault, "children", path)
 
     @contextmanager
-    def _reading(self, path: str, offset: int, length: int | None) -> Iterator[Iterator[bytes]]:
+    def _reading(
+        self, path: str, offset: int, length: int | None, entry: Entry | None = None
+    ) -> Iterator[Iterator[bytes]]:
         fault = self._due("read", path)
         if fault is not None and fault.after is None:
             self._fail(fault, "read", path)
-        with self.inner.read(path, offset=offset, length=length) as chunks:
+        with self._opening(path, offset, length, entry) as chunks:
             yield chunks if fault is None else self._spoiled(chunks, fault, "read", path)
 
     def _spoiled(self, chunks: Iterable[bytes], fault: Fault, operation: str, path: str) -> Iterator[bytes]:

@@ -130,6 +130,16 @@ class Pages(Protocol):
 
 
 @runtime_checkable
+class Pins(Protocol):
+    """Reads one content to its end, whatever is written meanwhile: nobody has to look again afterwards."""
+
+    def read_entry(
+        self, path: str, entry: Entry, *, offset: int = 0, length: int | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Open the content of that very entry. Another one, or none, is ``CHANGED_DURING_COPY``."""
+
+
+@runtime_checkable
 class Copies(Protocol):
     """Can copy content inside the connection without moving it through us."""
 

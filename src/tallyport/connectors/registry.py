@@ -124,10 +124,11 @@ PLATFORMS: dict[str, Platform] = {
         Platform("fs", "Folder", "tallyport.connectors.local:open_local", aliases=("local", "nfs")),
         Platform("sftp", "SFTP", "tallyport.connectors.sftp:open_sftp", extra="sftp"),
         Platform("memory", "Memory", "tallyport.connectors.memory:Memory"),
+        Platform("s3", "S3", "tallyport.connectors.s3:open_s3", extra="s3"),
     )
 }
 
-LATER = ("smb", "ftp", "webdav", "s3", "azure_blob", "gcs")
+LATER = ("smb", "ftp", "webdav", "azure_blob", "gcs")
 
 
 def platforms() -> dict[str, Platform]:

@@ -70,3 +70,4 @@ class Limits:
     part_max: int | None = None
     parts_max: int | None = None
     lists_at_once: bool = True  # what was written is listed at once
+    containers_implied: bool = False  # there while something is in it; only an empty one has to be made

@@ -16,10 +16,8 @@ server may be shared by all of them.
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
-from typing import ClassVar, TypeVar, cast
+from typing import ClassVar
 
 import pytest
 
@@ -28,23 +26,32 @@ from tallyport.connectors.protocol import (
     Connector,
     Facts,
     Hashes,
-    Links,
     Moves,
     Precondition,
     Stamps,
     Sweeps,
 )
-from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import from_bytes, join
+from tallyport.testing.ability_contract import AbilityContract
+from tallyport.testing.contract_words import (
+    ABSENT,
+    SECOND,
+    able,
+    assert_about,
+    breaking,
+    hard_link,
+    needs,
+    quiet,
+    refused,
+    slices,
+    stat,
+    symlinks,
+    together,
+)
 from tallyport.testing.strategies import is_taken
 from tallyport.testing.worlds import content, read_all
-
-T = TypeVar("T")
-
-SECOND = 1_000_000_000
-ABSENT = Precondition(absent=True)
 
 AWKWARD_NAMES = {
     "leading space": " a",
@@ -104,16 +111,19 @@ MOMENTS = {
 }
 
 
-class ConnectorContract:
+class ConnectorContract(AbilityContract):
     """The contract. Subclass it, give the fixture ``connector``, and correct what is not as usual."""
 
     part_size: ClassVar[int] = 1024 * 1024  # of one request; content of more than two is carried
+    changed_names: ClassVar[frozenset[str]] = frozenset()  # labels of AWKWARD_NAMES that this server alone spoils
     many: ClassVar[int] = 250  # entries of a long listing: more than two pages
     names_are_bytes: ClassVar[bool] = False  # any bytes are a name
     keeps_times: ClassVar[bool] = True  # a time given with a write is kept
     keeps_container_times: ClassVar[bool] = True  # a container can be stamped
     atomic_precondition: ClassVar[bool] = True  # holds when the write becomes visible, not only when it begins
     looks: ClassVar[int] = 1  # listings until a change shows
+    longest_name: ClassVar[int | None] = None  # of this server, where it takes less than the platform
+    above: ClassVar[str] = ""  # what the platform counts to a path besides: the root of the connection, with its slash
 
     @pytest.fixture
     def connector(self) -> Iterator[Connector]:
@@ -479,6 +489,7 @@ class ConnectorContract:
 
     @pytest.mark.parametrize("label", AWKWARD_NAMES)
     def test_an_awkward_name_is_kept_or_refused(self, connector: Connector, place: str, label: str) -> None:
+        needs(label not in self.changed_names, "this server, not the platform, changes that name")
         self.check_name(connector, place, AWKWARD_NAMES[label])
 
     @pytest.mark.parametrize("label", BYTE_NAMES)
@@ -533,6 +544,10 @@ class ConnectorContract:
 
     def test_a_name_of_the_full_length_is_taken(self, connector: Connector, place: str) -> None:
         name = "n" * connector.limits.max_name
+        if self.longest_name is not None:
+            name = name[: self.longest_name]
+        if connector.limits.max_path is not None:  # here, that is: other names are on the way
+            name = name[: connector.limits.max_path - len(place) - len(self.above) - 1]
         self.put(connector, join(place, name))
         assert self.names(connector, place, [name]) == {name}
 
@@ -556,6 +571,7 @@ class ConnectorContract:
     # -- a path that goes through a file
 
     def test_a_file_holds_nothing(self, connector: Connector, place: str) -> None:
+        needs(not connector.limits.containers_implied, "containers are there by what is in them")
         self.put(connector, join(place, "file"))
         through = join(place, "file/inside")
         assert connector.stat(through) is None
@@ -569,6 +585,7 @@ class ConnectorContract:
         assert read_all(connector, join(place, "file")) == b"content"
 
     def test_a_write_into_a_missing_container_is_not_found(self, connector: Connector, place: str) -> None:
+        needs(not connector.limits.containers_implied, "containers are there by what is in them")
         with refused(ErrorKind.NOT_FOUND):
             self.put(connector, join(place, "missing/a"))
         assert connector.stat(join(place, "missing")) is None
@@ -584,6 +601,7 @@ class ConnectorContract:
         assert self.names(connector, place, ["a"]) == {"a"}
 
     def test_a_file_cannot_replace_a_container(self, connector: Connector, place: str) -> None:
+        needs(not connector.limits.containers_implied, "containers are there by what is in them")
         connector.make_container(join(place, "box"), Facts())
         with refused(ErrorKind.ALREADY_EXISTS):
             self.put(connector, join(place, "box"))
@@ -660,6 +678,7 @@ class ConnectorContract:
         assert read_all(connector, join(place, "a")) == b"content"
 
     def test_a_container_in_a_missing_container_is_not_found(self, connector: Connector, place: str) -> None:
+        needs(not connector.limits.containers_implied, "containers are there by what is in them")
         with refused(ErrorKind.NOT_FOUND):
             connector.make_container(join(place, "missing/box"), Facts())
         assert connector.stat(join(place, "missing")) is None
@@ -1074,85 +1093,3 @@ class ConnectorContract:
     def test_closing_twice_is_harmless(self, connector: Connector) -> None:
         connector.close()
         connector.close()
-
-
-# -- what the tests share
-
-
-@contextmanager
-def refused(*kinds: ErrorKind) -> Iterator[None]:
-    """Expect an error of ours, of one of these kinds when any are given, with words for a person."""
-    with pytest.raises(TallyportError) as caught:
-        yield
-    error = caught.value
-    assert not kinds or error.kind in kinds, f"{error.kind.name}: {error.message}"
-    assert error.kind is not ErrorKind.UNEXPECTED, error.message
-    assert len(error.message) > 10
-    assert "\0" not in error.message
-    error.message.encode()  # can be shown: no lone surrogates
-
-
-def needs(claim: bool, why: str) -> None:
-    """Skip the test unless the claim holds."""
-    if not claim:
-        pytest.skip(why)
-
-
-def able(connector: Connector, ability: Callable[..., T]) -> T:
-    """Give the connector as one with an ability, or skip."""
-    if not isinstance(connector, cast(type, ability)):
-        pytest.skip(f"the connector has not the ability {cast(type, ability).__name__}")
-    return cast(T, connector)
-
-
-def symlinks(connector: Connector) -> Links:
-    needs(connector.limits.symlinks, "the platform has no symlinks")
-    return able(connector, Links)
-
-
-def hard_link(connector: Connector, path: str, existing: str) -> Entry:
-    """Make a new hard link, or skip where there are none."""
-    try:
-        return able(connector, Links).make_hard_link(path, existing, when=ABSENT)
-    except TallyportError as error:
-        if error.kind is ErrorKind.UNSUPPORTED:
-            pytest.skip("the platform has no hard links")
-        raise
-
-
-def stat(connector: Connector, path: str) -> Entry:
-    """Give the entry of what must be there, without what a look itself may change."""
-    entry = connector.stat(path)
-    assert entry is not None, f"{path!r} is missing"
-    return entry
-
-
-def quiet(act: Callable[[], T]) -> T | TallyportError | None:
-    """Give the result, or the error; NOT_FOUND is None."""
-    try:
-        return act()
-    except TallyportError as error:
-        return None if error.kind is ErrorKind.NOT_FOUND else error
-
-
-def together(acts: list[Callable[[], T]]) -> list[T]:
-    """Run all at once, each in a thread of its own; the first error is raised."""
-    with ThreadPoolExecutor(len(acts)) as pool:
-        return [future.result(timeout=60) for future in [pool.submit(act) for act in acts]]
-
-
-def slices(data: bytes, length: int) -> Iterator[bytes]:
-    """Give content in chunks of a length."""
-    return (data[start : start + length] for start in range(0, len(data), length))
-
-
-def breaking(parts: int, length: int, error: Exception) -> Iterator[bytes]:
-    """Give some parts of content and then fail."""
-    for _ in range(parts):
-        yield bytes(length)
-    raise error
-
-
-def assert_about(moment: int, wanted: int, limits: Limits) -> None:
-    """A time is kept to the precision that is declared: never further away than one step."""
-    assert abs(moment - wanted) < limits.time_precision, f"{moment} is not {wanted}"

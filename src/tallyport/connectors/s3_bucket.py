@@ -1,0 +1,210 @@
+"""The calls on one bucket: names of metadata, entries of answers, and what every request carries.
+
+What S3 has no place for is metadata of ours: ``mtime`` (seconds with nine decimals, as rclone writes it) and
+``tallyport-xxh3`` (the content hash, known where the content went through memory as a whole).
+"""
+
+import base64
+import json
+import mimetypes
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tallyport.connectors.s3_errors import code_of, refusal, status_of, translate
+from tallyport.domain.entries import Entry, Kind
+from tallyport.domain.errors import ErrorKind
+
+MTIME = "mtime"
+HASH = "tallyport-xxh3"
+PROPERTIES = "tallyport-properties"
+OURS = frozenset({MTIME, HASH, PROPERTIES})
+METADATA_MAX = 2_000  # bytes of names and values that S3 keeps with an object, about
+_SECONDS = re.compile(r"(-?)([0-9]{1,11})(?:\.([0-9]+))?")
+CONFLICTS = 8  # times that a write is made again while others write the same object
+
+
+class Bucket:
+    """One bucket through one client. Keys are whole; ``path`` is for messages."""
+
+    def __init__(self, settings: Any, *, client: Any = None) -> None:
+        self.settings = settings
+        self.name: str = settings.bucket
+        self.client = client or client_of(settings)
+        self._every: dict[str, Any] = {"Bucket": self.name}
+        if settings.requester_pays:
+            self._every["RequestPayer"] = "requester"
+        self._new: dict[str, Any] = {}  # for every object that is made
+        if settings.storage_class:
+            self._new["StorageClass"] = settings.storage_class
+        if settings.encryption:
+            self._new["ServerSideEncryption"] = settings.encryption
+        if settings.encryption_key:
+            self._new["SSEKMSKeyId"] = settings.encryption_key
+
+    def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Make one call as it is; errors are the SDK's."""
+        given = {name: value for name, value in arguments.items() if value is not None}
+        answer: dict[str, Any] = getattr(self.client, operation)(**self._every, **given)
+        return answer
+
+    def making(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Make one call that makes an object."""
+        return self.call(operation, **self._new, **arguments)
+
+    def head(self, key: str, path: str, *, version: str | None = None) -> dict[str, Any] | None:
+        """Look at an object, or give None."""
+        with translate("look at", path):
+            try:
+                return self.call("head_object", Key=key, VersionId=version)
+            except ClientError as error:
+                if status_of(error) == 404 and code_of(error) != "NoSuchBucket":
+                    return None
+                raise
+
+    def page(self, prefix: str, path: str, *, token: str | None, most: int) -> dict[str, Any]:
+        """List one page below a prefix, the rest of the way folded."""
+        with translate("list", path):
+            return self.call(
+                "list_objects_v2", Prefix=prefix, Delimiter="/", ContinuationToken=token or None, MaxKeys=most
+            )
+
+    def holds(self, prefix: str, path: str, *, beside: str | None = None) -> bool:
+        """Tell whether any object lies below a prefix, other than ``beside``."""
+        with translate("look at", path):
+            answer = self.call("list_objects_v2", Prefix=prefix, MaxKeys=2)
+        return any(found["Key"] != beside for found in answer.get("Contents", ()))
+
+    def conditionally(self, operation: str, path: str, **arguments: Any) -> dict[str, Any]:
+        """Make a call that makes an object under a condition; while others write the same one, again."""
+        for attempt in range(CONFLICTS):
+            try:
+                call = self.call if operation.startswith("complete") else self.making
+                return call(operation, **arguments)
+            except ClientError as error:
+                # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html: 409 is "try again"
+                if code_of(error) != "ConditionalRequestConflict" or attempt + 1 == CONFLICTS:
+                    raise
+        raise AssertionError("the last attempt raises")
+
+
+def client_of(settings: Any) -> Any:
+    """Make the SDK's client: our retries stand around it, so it makes each call once."""
+    with translate("open", settings.bucket):
+        session = boto3.session.Session(
+            aws_access_key_id=settings.access_key or None,
+            aws_secret_access_key=settings.secret_key or None,
+            aws_session_token=settings.session_token or None,
+            region_name=settings.region or None,
+            profile_name=settings.profile or None,
+        )
+        region = settings.region or session.region_name or "us-east-1"
+        config = Config(
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            max_pool_connections=64,
+            connect_timeout=settings.timeout,
+            read_timeout=settings.timeout,
+            tcp_keepalive=True,
+            # Servers that are like S3 answer a range with the checksum of the whole object.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": settings.addressing},
+            user_agent_extra="tallyport",
+        )
+        if not settings.access_key and session.get_credentials() is None:
+            why = "no credentials: give access_key and secret_key, or have them where the AWS SDK looks for them"
+            raise refusal(ErrorKind.UNAUTHENTICATED, "open", f"s3://{settings.bucket}", why)
+        return session.client("s3", region_name=region, endpoint_url=settings.endpoint or None, config=config)
+
+
+# -- entries and metadata
+
+
+def entry_of(name: str, answer: Mapping[str, Any], size: int, *, serves_times: bool) -> Entry:
+    """Give the entry of an object from a look at it."""
+    metadata = lowered(answer)
+    told = None if serves_times else time_in(metadata.get(MTIME))
+    modified = told if told is not None else round(answer["LastModified"].timestamp()) * 1_000_000_000
+    return Entry(name, Kind.FILE, size, modified, tag_of(answer), hash=hash_in(metadata))
+
+
+def tag_of(answer: Mapping[str, Any]) -> bytes:
+    return str(answer.get("ETag", "")).strip('"').encode()
+
+
+def etag_of(entry: Entry) -> str:
+    """Give an entry's tag as a condition has it."""
+    return f'"{entry.tag.decode()}"'
+
+
+def lowered(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Give the metadata of an object; some servers change the case of names."""
+    return {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
+
+
+def time_out(moment: int) -> str:
+    """Write a time as seconds with nine decimals."""
+    whole, part = divmod(abs(moment), 1_000_000_000)
+    return f"{'-' if moment < 0 else ''}{whole}.{part:09}"
+
+
+def time_in(text: str | None) -> int | None:
+    """Read seconds with any number of decimals; what is none of them is no time."""
+    found = _SECONDS.fullmatch(text or "")
+    if found is None:
+        return None
+    sign, whole, part = found.groups("")
+    moment = int(whole) * 1_000_000_000 + int(part[:9].ljust(9, "0"))
+    return -moment if sign else moment
+
+
+def hash_in(metadata: Mapping[str, str]) -> bytes | None:
+    text = metadata.get(HASH, "")
+    try:
+        return bytes.fromhex(text) if len(text) == 32 else None
+    except ValueError:
+        return None
+
+
+def type_of(key: str) -> str | None:
+    """Guess the type of content from a name, as a browser would want it."""
+    return mimetypes.guess_type(key.rpartition("/")[2])[0]
+
+
+# -- named values
+
+
+def properties_in(metadata: Mapping[str, str]) -> dict[str, bytes]:
+    """Give the named values of an object: those of its own metadata, and those that it cannot hold as they are."""
+    values = {name: value.encode() for name, value in metadata.items() if name not in OURS}
+    try:
+        coded = json.loads(base64.b64decode(metadata.get(PROPERTIES, ""), validate=True) or b"{}")
+        values |= {str(name): base64.b64decode(value) for name, value in coded.items()}
+    except (ValueError, AttributeError, TypeError):
+        pass  # somebody else's value under our name
+    return values
+
+
+def properties_out(values: Mapping[str, bytes], path: str) -> dict[str, str]:
+    """Write named values as metadata: plain ones as they are, others as base64 of JSON under one name."""
+    plain = {name: value.decode("ascii") for name, value in values.items() if _is_plain(name, value)}
+    coded = {name: base64.b64encode(value).decode() for name, value in values.items() if name not in plain}
+    if coded:
+        plain[PROPERTIES] = base64.b64encode(json.dumps(coded, separators=(",", ":")).encode()).decode()
+    if _length(plain.items()) > METADATA_MAX:
+        why = f"its named values are more than the {METADATA_MAX} bytes that the platform keeps"
+        raise refusal(ErrorKind.UNSUPPORTED, "set the properties of", path, why)
+    return plain
+
+
+def _is_plain(name: str, value: bytes) -> bool:
+    is_token = name.isascii() and name.replace("-", "a").isalnum() and name == name.lower() and name not in OURS
+    return is_token and value.isascii() and value.decode("ascii").isprintable() and value.strip() == value != b""
+
+
+def _length(pairs: Iterable[tuple[str, str]]) -> int:
+    return sum(len(name) + len(value) for name, value in pairs)

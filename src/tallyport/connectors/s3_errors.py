@@ -1,0 +1,156 @@
+"""What goes wrong in S3, as our errors. `Codes <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>`_."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any
+
+from botocore import exceptions as sdk
+from urllib3 import exceptions as http
+
+from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.paths import display
+
+_K = ErrorKind
+
+_CODES: dict[str, tuple[ErrorKind, str]] = {
+    **dict.fromkeys(("NoSuchKey", "NotFound", "NoSuchVersion"), (_K.NOT_FOUND, "there is no such object")),
+    "NoSuchBucket": (_K.NOT_FOUND, "there is no such bucket"),
+    "NoSuchUpload": (_K.NOT_FOUND, "the upload is gone: a rule of the bucket or somebody else ended it"),
+    "PreconditionFailed": (_K.ALREADY_EXISTS, "something else stands there now"),
+    "ConditionalRequestConflict": (_K.ALREADY_EXISTS, "somebody else writes the same object"),
+    "AccessDenied": (_K.PERMISSION_DENIED, "the account may not do that: look at its policy and that of the bucket"),
+    "Forbidden": (_K.PERMISSION_DENIED, "the account may not do that: look at its policy and that of the bucket"),
+    "AllAccessDisabled": (_K.PERMISSION_DENIED, "all access to it is disabled"),
+    **dict.fromkeys(
+        ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "TokenRefreshRequired"),
+        (_K.UNAUTHENTICATED, "the credentials are refused: give valid ones"),
+    ),
+    **dict.fromkeys(
+        ("Unauthorized", "AuthorizationHeaderMalformed", "NotSignedUp", "ExpiredTokenException"),
+        (_K.UNAUTHENTICATED, "the credentials are refused: give valid ones, and the region of the bucket"),
+    ),
+    "RequestTimeTooSkewed": (_K.UNAUTHENTICATED, "the clock of this machine is wrong by more than 15 minutes"),
+    **dict.fromkeys(
+        ("SlowDown", "TooManyRequests", "RequestLimitExceeded", "Throttling", "ThrottlingException", "BandwidthLimit"),
+        (_K.RATE_LIMITED, "the platform asks for a slower pace"),
+    ),
+    **dict.fromkeys(
+        ("InternalError", "ServiceUnavailable", "OperationAborted", "InternalServerError", "BadGateway"),
+        (_K.UNAVAILABLE, "the platform has an error of its own"),
+    ),
+    "RequestTimeout": (_K.TIMEOUT, "the platform waited too long for content"),
+    "EntityTooLarge": (_K.TOO_LARGE, "it is larger than the platform takes"),
+    "KeyTooLongError": (_K.INVALID_NAME, "the key is longer than the platform takes"),
+    **dict.fromkeys(("InvalidURI", "InvalidObjectName"), (_K.INVALID_NAME, "the platform takes no such key")),
+    **dict.fromkeys(
+        ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "ChecksumMismatch"),
+        (_K.CORRUPT, "the content was damaged on its way"),
+    ),
+    **dict.fromkeys(
+        ("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "InsufficientCapacity"),
+        (_K.NO_SPACE, "there is no space left"),
+    ),
+    **dict.fromkeys(("NotImplemented", "MethodNotAllowed"), (_K.UNSUPPORTED, "the platform cannot do that")),
+    "AccessControlListNotSupported": (_K.UNSUPPORTED, "the bucket has access lists switched off"),
+    "InvalidObjectState": (_K.UNSUPPORTED, "it is archived: restore it first"),
+    **dict.fromkeys(("InvalidPart", "InvalidPartOrder"), (_K.CORRUPT, "a part is not what was sent, or is missing")),
+    "MetadataTooLarge": (_K.UNSUPPORTED, "its named values are more than the 2 KB that the platform keeps"),
+}
+
+_STATUS: dict[int, tuple[ErrorKind, str]] = {
+    401: (_K.UNAUTHENTICATED, "the credentials are refused: give valid ones"),
+    403: _CODES["AccessDenied"],
+    404: _CODES["NoSuchKey"],
+    405: _CODES["MethodNotAllowed"],
+    408: _CODES["RequestTimeout"],
+    409: _CODES["ConditionalRequestConflict"],
+    412: _CODES["PreconditionFailed"],
+    413: _CODES["EntityTooLarge"],
+    429: _CODES["SlowDown"],
+    501: _CODES["NotImplemented"],
+    503: _CODES["ServiceUnavailable"],
+    507: _CODES["InsufficientStorage"],
+}
+
+_SDK: tuple[tuple[type[BaseException], ErrorKind, str], ...] = (
+    (sdk.NoCredentialsError, _K.UNAUTHENTICATED, "no credentials were found"),
+    (sdk.PartialCredentialsError, _K.UNAUTHENTICATED, "the credentials are incomplete"),
+    (sdk.CredentialRetrievalError, _K.UNAUTHENTICATED, "the credentials could not be fetched"),
+    (sdk.SSLError, _K.UNAVAILABLE, "the certificate of the server is not trusted"),
+    (sdk.ConnectTimeoutError, _K.TIMEOUT, "the server does not answer"),
+    (sdk.ReadTimeoutError, _K.TIMEOUT, "the server does not answer in time"),
+    (sdk.HTTPClientError, _K.UNAVAILABLE, "the connection broke"),
+    (sdk.ConnectionError, _K.UNAVAILABLE, "the connection broke"),
+    (sdk.IncompleteReadError, _K.UNAVAILABLE, "the content ended before its end"),
+    (sdk.ResponseStreamingError, _K.UNAVAILABLE, "the content ended before its end"),
+    (sdk.FlexibleChecksumError, _K.CORRUPT, "the content was damaged on its way"),
+    (sdk.ChecksumError, _K.CORRUPT, "the content was damaged on its way"),
+    (sdk.ParamValidationError, _K.INVALID_NAME, "the platform takes no such key"),
+    (http.TimeoutError, _K.TIMEOUT, "the server does not answer in time"),
+    (http.HTTPError, _K.UNAVAILABLE, "the connection broke"),
+    (OSError, _K.UNAVAILABLE, "the connection broke"),
+)
+
+
+@contextmanager
+def translate(operation: str, path: str, **instead: ErrorKind) -> Iterator[None]:
+    """Raise the platform's errors as ours; ``instead`` gives another kind for a kind, by its name."""
+    try:
+        yield
+    except TallyportError:
+        raise
+    except sdk.ClientError as error:
+        raise _from_answer(error, operation, path, instead) from error
+    except Exception as error:
+        for type_, kind, why in _SDK:
+            if isinstance(error, type_):
+                raise refusal(kind, operation, path, why) from error
+        why = f"an error nobody foresaw, {type(error).__name__}: {error}"
+        raise refusal(_K.UNEXPECTED, operation, path, why) from error
+
+
+def refusal(
+    kind: ErrorKind, operation: str, path: str, why: str, *, retry_after: float | None = None
+) -> TallyportError:
+    """Make an error of ours: what could not be done, where, and why."""
+    message = f"cannot {operation} {display(path) or '/'!r}: {why}"
+    return TallyportError(kind, message, path=path, operation=operation, retry_after=retry_after)
+
+
+def code_of(error: sdk.ClientError) -> str:
+    """Give the platform's word for what went wrong."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def status_of(error: sdk.ClientError) -> int:
+    """Give the HTTP status of an answer."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _from_answer(error: sdk.ClientError, operation: str, path: str, instead: dict[str, ErrorKind]) -> TallyportError:
+    code, status = code_of(error), status_of(error)
+    kind, why = _CODES.get(code) or _STATUS.get(status) or _by_class(code, status)
+    kind = instead.get(kind.name, kind)
+    headers: dict[str, Any] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return refusal(kind, operation, path, why, retry_after=seconds(headers.get("retry-after")))
+
+
+def _by_class(code: str, status: int) -> tuple[ErrorKind, str]:
+    said = f"the platform says {code or status}"
+    return (_K.UNAVAILABLE, said) if status >= 500 else (_K.UNEXPECTED, said)
+
+
+def seconds(header: str | None) -> float | None:
+    """Read Retry-After: seconds, or a date."""
+    if not header:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time())
+    except (ValueError, TypeError):
+        return None

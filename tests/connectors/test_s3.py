@@ -1,0 +1,304 @@
+"""S3 keeps the contract on two servers, and the traps that S3 alone has."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tallyport.connectors import object_keys, s3_bucket
+from tallyport.connectors.object_keys import Twins
+from tallyport.connectors.protocol import Connector, Facts, Grants, Uploads, Versions
+from tallyport.connectors.registry import platform
+from tallyport.connectors.s3 import S3, Settings, open_s3
+from tallyport.connectors.s3_bucket import client_of
+from tallyport.domain.access import Principal, PrincipalKind
+from tallyport.domain.entries import Kind
+from tallyport.domain.errors import ErrorKind
+from tallyport.domain.paths import check_segment, join
+from tallyport.testing.ability_contract import AbilityContract
+from tallyport.testing.connector_contract import ConnectorContract
+from tallyport.testing.contract_words import able, refused
+from tallyport.testing.object_servers import ACCESS_KEY, BUCKET, SECRET_KEY, SOMEONE, S3Server, program
+from tallyport.testing.servers import free_port
+from tallyport.testing.worlds import read_all
+
+
+def opened(server: S3Server, path: str = "", **more: object) -> S3:
+    settings = platform("s3").read_settings(server.settings(**more))
+    assert isinstance(settings, Settings)
+    return open_s3(settings, path, make=True)
+
+
+@pytest.fixture(scope="session")
+def on_seaweed(seaweed: S3Server) -> Iterator[S3]:
+    with closing(opened(seaweed, f"run-{uuid.uuid4().hex[:8]}")) as connector:
+        connector.page_size = 100
+        yield connector
+
+
+@pytest.fixture(scope="session")
+def on_moto(moto: S3Server) -> Iterator[S3]:
+    with closing(opened(moto, f"run-{uuid.uuid4().hex[:8]}")) as connector:
+        # It joins parts whatever the condition: a probe finds that, and then the name is looked at before.
+        connector.limits = replace(connector.limits, replaces_checked=False)
+        connector.page_size = 100
+        yield connector
+
+
+class S3Contract(ConnectorContract):
+    __test__ = False
+    part_size = 8 * 1024 * 1024
+    keeps_container_times = False
+    above = "run-12345678/"
+    upload_part = 5 * 1024 * 1024
+
+
+class TestOnSeaweed(S3Contract):
+    __test__ = True
+    changed_names = frozenset({"backslash"})  # taken for a slash
+    longest_name = 255
+
+    @pytest.fixture
+    def connector(self, on_seaweed: S3) -> Connector:
+        return on_seaweed
+
+
+class TestOnMoto(S3Contract):
+    __test__ = True
+    changed_names = frozenset({"line feed"})  # no such address
+
+    @pytest.fixture
+    def connector(self, on_moto: S3) -> Connector:
+        return on_moto
+
+    def test_an_abandoned_upload_leaves_nothing_and_cannot_be_finished(self, connector: Connector, place: str) -> None:
+        """This server breaks (500) where S3 says that there is no such upload."""
+        path = join(place, "big")
+        uploads = able(connector, Uploads)
+        handle = uploads.begin_upload(path, Facts(size=1), token="token")
+        receipt = uploads.put_part(path, handle, 0, 0, [b"x"], 1)
+        uploads.abandon_upload(path, handle)
+        with refused():
+            uploads.finish_upload(path, handle, [receipt], Facts(size=1))
+        assert list(connector.children(place)) == []
+
+
+# -- what only some buckets have
+
+
+class Other(NamedTuple):
+    """A bucket of another kind, and a connector on it."""
+
+    client: Any
+    connector: S3
+
+
+@contextmanager
+def bucket_of(server: S3Server, *, has_access: bool = False) -> Iterator[Other]:
+    name = f"other-{uuid.uuid4().hex[:8]}"
+    client = client_of(platform("s3").read_settings(server.settings()))
+    client.create_bucket(Bucket=name)
+    if has_access:
+        rules = [{"ObjectOwnership": "ObjectWriter"}]
+        client.put_bucket_ownership_controls(Bucket=name, OwnershipControls={"Rules": rules})
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    with closing(opened(server, bucket=name)) as connector:
+        yield Other(client, connector)
+
+
+@pytest.fixture(scope="session")
+def versioned(seaweed: S3Server) -> Iterator[Other]:
+    with bucket_of(seaweed) as other:
+        yield other
+
+
+@pytest.fixture(scope="session")
+def listed(seaweed: S3Server) -> Iterator[Other]:
+    """A bucket with access lists."""
+    with bucket_of(seaweed, has_access=True) as other:
+        yield other
+
+
+class TestVersionsOnSeaweed(AbilityContract):
+    upload_part = 5 * 1024 * 1024
+
+    @pytest.fixture
+    def connector(self, versioned: Other) -> Connector:
+        return versioned.connector
+
+    @pytest.fixture
+    def place(self, connector: Connector) -> str:
+        return made_place(connector)
+
+
+class TestGrantsOnSeaweed(AbilityContract):
+    someone = Principal(PrincipalKind.ACCOUNT, id=SOMEONE)
+    upload_part = 5 * 1024 * 1024
+
+    @pytest.fixture
+    def connector(self, listed: Other) -> Connector:
+        return listed.connector
+
+    @pytest.fixture
+    def place(self, connector: Connector) -> str:
+        return made_place(connector)
+
+
+def made_place(connector: Connector) -> str:
+    path = f"contract-{uuid.uuid4().hex[:12]}"
+    connector.make_container(path, Facts())
+    return path
+
+
+def test_a_bucket_without_access_lists_or_versions_has_neither_ability(on_seaweed: S3) -> None:
+    assert not isinstance(on_seaweed, Grants)
+    assert not isinstance(on_seaweed, Versions)
+    assert not on_seaweed.limits.versions
+
+
+def test_a_bucket_with_versions_says_so(versioned: Other, listed: Other) -> None:
+    assert versioned.connector.limits.versions
+    assert isinstance(versioned.connector, Versions)
+    assert isinstance(listed.connector, Grants)
+
+
+# -- keys that are no paths
+
+
+ODD_KEYS = {
+    "a//b": "a/␛%/b",
+    "/leading": "␛%/leading",
+    "dot/./x": "dot/␛%%2E/x",
+    "up/../x": "up/␛%%2E%2E/x",
+    "end/": "end/␛%",  # it has content
+    "␛%2E": "␛%%E2%90%9B%252E",
+    "twin": "twin",
+    "twin/below": "␛=twin/below",
+    "twin-": "twin-",  # between the two
+    "plain/file": "plain/file",
+}
+
+
+def test_every_key_is_shown_and_reached(moto: S3Server) -> None:
+    with bucket_of(moto) as other:
+        for key in ODD_KEYS:
+            other.client.put_object(Bucket=other.connector.location[5:], Key=key, Body=f"of {key}".encode())
+        shown: dict[str, bytes] = {}
+
+        def walk(path: str) -> None:
+            for entry in other.connector.children(path):
+                below = join(path, entry.name)
+                if entry.kind is Kind.CONTAINER:
+                    walk(below)
+                else:
+                    shown[below] = read_all(other.connector, below)
+                    assert other.connector.stat(below) == entry
+
+        walk("")
+        assert shown == {path: f"of {key}".encode() for key, path in ODD_KEYS.items()}
+
+
+@pytest.mark.parametrize("segment", ["", ".", "..", "a", "a b", "a\0b", "␛", "␛%", "␛=", "␛%2E", "caf\u00e9", "100%"])
+def test_the_name_of_a_segment_is_a_name_and_is_read_back(segment: str) -> None:
+    assert check_segment(object_keys.name_of(segment)) is None
+    assert object_keys.segment_of(object_keys.name_of(segment)) == segment
+    assert object_keys.segment_of(object_keys.twin_of(segment)) == segment
+
+
+def test_objects_held_for_twins_stay_few() -> None:
+    twins = Twins()
+    for number in range(10_000):
+        assert not twins.is_twin(f"n{number:05}")
+        assert len(twins.held) <= 2
+
+
+# -- metadata
+
+
+@pytest.mark.parametrize("moment", [0, 1, -1, 1_234_567_890_123_456_789, -1_500_000_000, 10**18])
+def test_a_time_written_as_metadata_is_read_back(moment: int) -> None:
+    assert s3_bucket.time_in(s3_bucket.time_out(moment)) == moment
+
+
+@pytest.mark.parametrize("text", ["", "soon", "1e9", "1.2.3", "-", None, "9" * 30])
+def test_what_is_no_time_is_none(text: str | None) -> None:
+    assert s3_bucket.time_in(text) is None
+
+
+def test_rclone_reads_the_time_that_we_write_and_we_read_its(seaweed: S3Server, on_seaweed: S3, tmp_path: Path) -> None:
+    path = f"{made_place(on_seaweed)}/ours"
+    on_seaweed.write(path, [b"content"], Facts(size=7, modified=1_600_000_000_123_456_789))
+    found = json.loads(rclone(seaweed, "lsjson", f"{on_seaweed.location[5:]}/{path}"))
+    assert found[0]["ModTime"].startswith("2020-09-13T12:26:40.123456789")
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    os.utime(tmp_path / "theirs", ns=(0, 1_500_000_000_987_654_321))
+    folder = path.rpartition("/")[0]
+    rclone(seaweed, "copy", str(tmp_path / "theirs"), f":s3:{on_seaweed.location[5:]}/{folder}")
+    entry = on_seaweed.stat(f"{folder}/theirs")
+    assert entry is not None
+    assert entry.modified == 1_500_000_000_987_654_321
+
+
+def test_times_of_the_server_cost_no_looks(seaweed: S3Server) -> None:
+    place = f"run-{uuid.uuid4().hex[:8]}"
+    with closing(opened(seaweed, place, times="server")) as connector:
+        written = connector.write("a", [b"x"], Facts(size=1, modified=1))
+        assert written.modified > 10**18
+        assert not connector.limits.sets_times
+        (listed,) = connector.children("")
+        assert listed._replace(hash=None) == written._replace(hash=None)
+
+
+# -- opening
+
+
+def test_a_bucket_that_is_missing_is_said(seaweed: S3Server) -> None:
+    with refused(ErrorKind.NOT_FOUND):
+        opened(seaweed, bucket="no-such-bucket")
+
+
+def test_a_prefix_that_is_missing_is_not_found_unless_it_is_to_be_made(seaweed: S3Server) -> None:
+    settings = platform("s3").read_settings(seaweed.settings())
+    with refused(ErrorKind.NOT_FOUND):
+        open_s3(settings, "no/such/prefix")
+    open_s3(settings, "no/such/prefix", make=True).close()
+
+
+def test_wrong_credentials_are_said(seaweed: S3Server) -> None:
+    with refused(ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED):
+        opened(seaweed, secret_key="wrong")
+
+
+def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with refused(ErrorKind.UNAVAILABLE):
+        opened(S3Server(f"http://127.0.0.1:{free_port()}"))
+
+
+def test_no_secret_is_in_what_is_shown(on_seaweed: S3) -> None:
+    secrets = {field.name for field in platform("s3").settings_fields() if field.secret}
+    assert secrets == {"secret_key", "session_token"}
+    assert SECRET_KEY not in on_seaweed.location
+
+
+def rclone(server: S3Server, *arguments: str) -> str:
+    """Run rclone on the server; arguments that begin with the bucket become its."""
+    command = [program("rclone"), "--config", os.devnull, *arguments]
+    command = [f":s3:{one}" if one.startswith(f"{BUCKET}/") else one for one in command]
+    environment = {
+        "RCLONE_S3_PROVIDER": "Other",
+        "RCLONE_S3_ENDPOINT": server.endpoint,
+        "RCLONE_S3_ACCESS_KEY_ID": ACCESS_KEY,
+        "RCLONE_S3_SECRET_ACCESS_KEY": SECRET_KEY,
+    }
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
