@@ -219,6 +219,7 @@ def serve(
         threading.Thread(target=meter.run, args=(ending,), name="meter", daemon=True).start()
         if engine is not None:
             engine.start()
+        _invite(database, host, port)
         print(f"tallyport serves on http://{host}:{port} with data in {folder}", file=sys.stderr, flush=True)
         try:
             server.run()
@@ -227,6 +228,20 @@ def serve(
             if engine is not None:
                 engine.stop()
     return 0
+
+
+def _invite(database: "Database", host: str, port: int) -> None:
+    """Print the way in for the first administrator, while there is none. The token is in no log: it is a fragment."""
+    from tallyport.control.accounts import invite
+
+    if (token := invite(database)) is not None:
+        place = f"http://{f'[{host}]' if ':' in host else host}:{port}/setup#token={token}"
+        print(
+            f"nobody can administer yet. Set it up within a day, once: {place}\n"
+            "or: tallyport users add NAME --role admin --password-stdin",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _server(config: "uvicorn.Config", close: Callable[[], None]) -> "uvicorn.Server":

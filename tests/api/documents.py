@@ -8,11 +8,13 @@ import tempfile
 from typing import Any
 
 from tallyport.api.app import create_api
+from tallyport.control.desk import ROLES
 from tallyport.store.database import Database
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGE = os.path.join(ROOT, "docs", "reference", "api.md")
 OPENAPI = os.path.join(ROOT, "docs", "reference", "openapi.json")
+MATRIX = os.path.join(ROOT, "tests", "api", "rights.csv")
 MADE = "<!-- Made by `python -m tests.api.documents` from the code. Do not edit below. -->\n"
 
 
@@ -46,8 +48,20 @@ def page() -> str:
     return prose + MADE + routes()
 
 
+def matrix() -> str:
+    """Give the table of who may call what: one line for each operation of the document, one column for each role."""
+    lines = [",".join(("operation", *ROLES))]
+    for path, operations in sorted(openapi()["paths"].items()):
+        for method, operation in sorted(operations.items()):
+            right = operation.get("x-right")
+            public = operation["security"] == []
+            cells = ["yes" if public or right in ROLES[role] else "no" for role in ROLES]
+            lines.append(",".join((f"{method.upper()} {path}", *cells)))
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    for path, text in ((PAGE, page()), (OPENAPI, openapi_text())):
+    for path, text in ((PAGE, page()), (OPENAPI, openapi_text()), (MATRIX, matrix())):
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(text)
 

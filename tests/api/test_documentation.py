@@ -15,6 +15,8 @@ def test_the_committed_documents_are_fresh() -> None:
         assert stream.read() == documents.openapi_text(), "run: python -m tests.api.documents"
     with open(documents.PAGE, encoding="utf-8") as stream:
         assert stream.read() == documents.page(), "run: python -m tests.api.documents"
+    with open(documents.MATRIX, encoding="utf-8") as stream:
+        assert stream.read() == documents.matrix(), "run: python -m tests.api.documents, and look at what changed"
 
 
 def test_every_operation_is_named_once_and_declares_its_errors() -> None:

@@ -8,7 +8,8 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from tallyport import __version__
-from tallyport.api import documentation, health, jobs, problems, sign_in
+from tallyport.api import access_tokens, accounts, admin_audit, documentation, health, jobs, problems, sign_in
+from tallyport.api.attempts import Attempts
 from tallyport.api.commvault import paths as cv_paths
 from tallyport.api.commvault import routes as cv_routes
 from tallyport.api.commvault import session as cv_session
@@ -64,6 +65,7 @@ def create_api(
     )
     app.state.desk = Desk(database=database, ids=database.ids(), nudge=nudge, vault=vault or Vault())
     app.state.gauge = Gauge()
+    app.state.attempts = Attempts()
     app.state.hidden_topics = EXTENSIONS if chosen.strict_topics else frozenset()
     app.state.hub = Hub(database, app.state.gauge, hidden=app.state.hidden_topics)
     app.state.meter = Meter(database)
@@ -71,6 +73,9 @@ def create_api(
     for router in (
         health.router,
         sign_in.router,
+        accounts.router,
+        access_tokens.router,
+        admin_audit.router,
         connections.router,
         event_routes.router,
         history.router,  # static names below /v1/jobs stand before {job}

@@ -189,19 +189,20 @@ class Once:
             again = Response(known.body, known.status, {"Idempotency-Replayed": "true"}, kind)
             await again(scope, receive, send)
             return
-        status, kept = 0, bytearray()
+        status, kept, is_secret = 0, bytearray(), False
 
         async def again_receive() -> Message:
             return {"type": "http.request", "body": content, "more_body": False}
 
         async def keeping(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_secret
             if message["type"] == "http.response.start":
                 status = message["status"]
+                is_secret = (b"cache-control", b"no-store") in message.get("headers", ())
             elif message["type"] == "http.response.body":
                 kept.extend(message.get("body", b""))
                 if not message.get("more_body", False):
-                    await run_in_threadpool(self._settle, user, key, status, bytes(kept))
+                    await run_in_threadpool(self._settle, user, key, 500 if is_secret else status, bytes(kept))
             await send(message)
 
         try:
@@ -211,7 +212,10 @@ class Once:
             raise
 
     def _settle(self, user: str, key: str, status: int, body: bytes) -> None:
-        """Keep answers that would be the same again; what failed here, or was refused as a conflict, may be retried."""
+        """Keep answers that would be the same again; what failed here, or was refused as a conflict, may be retried.
+
+        An answer that must not be stored (a new token is in it) counts as failed here.
+        """
         if status >= 500 or status in (401, 403, 409, 429):
             replies.release(self._database, user, key)
         else:

@@ -83,6 +83,13 @@ COMMANDS = (
     Parameter("reset", "soft, hard, stats, permissions or full: acts on the next run."),
 )
 
+RECORD = (
+    Parameter("actor", "Name of who acted."),
+    Parameter("action", "An action, or the beginning of one: user."),
+    Parameter("object", "What was acted on: kind:id."),
+    Parameter("since", "Not before this time: ISO 8601, or seconds since 1970."),
+    Parameter("until", "Before this time."),
+)
 EVENTS = (
     Parameter("topic", "Topics, comma separated."),
     Parameter("after", "Oldest first, after the event with this id; of a stream: what was missed, too.", "integer"),
@@ -136,6 +143,11 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("GET", "/v1/jobs/{job}/history"): (*SLICE, Parameter("execution", "last or current.")),
     ("GET", "/v1/jobs/{job}/history.csv"): (BOM,),
     ("GET", "/v1/jobs/{job}/failed-items"): (Parameter("group_by", "reason."),),
+    ("GET", "/v1/users"): (*SLICE, Parameter("q", "Text in the name or address."), Parameter("role", "Role.")),
+    ("POST", "/v1/users"): (KEY,),
+    ("GET", "/v1/tokens"): (*SLICE, Parameter("user", "Name or id of a user.")),
+    ("GET", "/v1/audit"): (*RECORD, LIMIT, Parameter("cursor", "Go on before the line with this id.", "integer")),
+    ("GET", "/v1/audit.csv"): (*RECORD, BOM),
     ("GET", "/v1/events"): (*EVENTS, *EVENT_PAGE),
     ("GET", "/v1/jobs/{job}/events"): (*EVENTS, *EVENT_PAGE),
     ("POST", "/v1/events/{event}/ack"): (KEY,),
@@ -186,6 +198,27 @@ _JOB: dict[str, Any] = {
 _NOTES = {"info": _NAME, "outcome": {"type": "object"}}
 
 BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("POST", "/v1/setup"): {"token": _NAME, "name": _NAME, "password": _NAME, "email": _NAME},
+    ("POST", "/v1/users"): {"name": _NAME, "role": {"type": "string"}, "password": _NAME, "email": _NAME},
+    ("PATCH", "/v1/users/{user}"): {
+        "email": _NAME,
+        "role": {"type": "string"},
+        "password": _NAME,
+        "disabled": {"type": "boolean"},
+        "locked": {"type": "boolean"},
+    },
+    ("POST", "/v1/users/me/password"): {"old": _NAME, "new": _NAME},
+    ("POST", "/v1/tokens"): {
+        "name": _NAME,
+        "scopes": {"type": "array", "items": {"type": "string"}},
+        "expiresIn": {"type": "integer"},
+        "user": _NAME,
+        "kind": {"type": "string"},
+    },
+    ("PUT", "/v1/connections/{connection}/access"): {
+        "restricted": {"type": "boolean"},
+        "users": {"type": "array", "items": {"type": "string"}},
+    },
     ("POST", "/v1/connections"): {
         "name": _NAME,
         "platform": {"type": "object", "properties": {"id": _NAME}},

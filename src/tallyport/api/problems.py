@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from tallyport.control import refusals, replies
 from tallyport.control.refusals import Problem
-from tallyport.control.users import SignInRefused
+from tallyport.control.users import SignInRefused, TooManyAttempts
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 MEDIA_TYPE = "application/problem+json"
@@ -20,6 +20,7 @@ MEDIA_TYPE = "application/problem+json"
 STATUSES: dict[type[refusals.Refusal], int] = {
     refusals.Invalid: 400,
     refusals.NotSignedIn: 401,
+    TooManyAttempts: 429,
     refusals.NotAllowed: 403,
     refusals.NotFound: 404,
     refusals.Conflict: 409,

@@ -2,7 +2,7 @@
 
 from tallyport.control.desk import Right
 
-R, U, M, A = Right.READ, Right.RUN, Right.MANAGE, Right.ADMIN
+R, U, M, A, L = Right.READ, Right.RUN, Right.MANAGE, Right.ADMIN, Right.AUDIT
 
 PUBLIC = frozenset(
     {
@@ -10,6 +10,8 @@ PUBLIC = frozenset(
         ("GET", "/commandcenter/api"),
         ("POST", "/connect/token"),
         ("POST", "/v1/auth"),
+        ("GET", "/v1/setup"),
+        ("POST", "/v1/setup"),  # asks for the link's token
         ("POST", "/Login"),
         ("POST", "/Logout"),  # answers about the token itself
         ("POST", "/RenewLoginToken"),
@@ -22,6 +24,19 @@ RULES: dict[tuple[str, str], Right] = {
     ("GET", "/metrics"): R,
     ("GET", "/connect/logout"): R,
     ("GET", "/v1/users/me"): R,
+    ("POST", "/v1/users/me/password"): R,  # asks for the old one
+    ("GET", "/v1/users"): L,
+    ("POST", "/v1/users"): A,
+    ("GET", "/v1/users/{user}"): L,
+    ("PATCH", "/v1/users/{user}"): A,
+    ("DELETE", "/v1/users/{user}/sessions"): R,  # one's own; of others: control/accounts.py
+    ("GET", "/v1/tokens"): R,  # one's own; of others: control/tokens.py
+    ("POST", "/v1/tokens"): R,
+    ("POST", "/v1/tokens/{token}/rotate"): R,
+    ("DELETE", "/v1/tokens/{token}"): R,
+    ("GET", "/v1/audit"): L,
+    ("GET", "/v1/audit.csv"): L,
+    ("GET", "/v1/audit/verify"): L,
     # connections
     ("GET", "/v1/connections"): R,
     ("POST", "/v1/connections"): M,
@@ -32,6 +47,8 @@ RULES: dict[tuple[str, str], Right] = {
     ("PATCH", "/v1/connections/{connection}"): M,
     ("DELETE", "/v1/connections/{connection}"): M,
     ("GET", "/v1/connections/{connection}/items"): R,
+    ("GET", "/v1/connections/{connection}/access"): R,
+    ("PUT", "/v1/connections/{connection}/access"): A,
     # jobs
     ("GET", "/v1/jobs"): R,
     ("GET", "/v1/jobs.csv"): R,

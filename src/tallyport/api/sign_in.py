@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tallyport.api.attempts import guarded
 from tallyport.api.times import iso
 from tallyport.api.tokens import token_of
 from tallyport.api.wiring import Called, Desked, Document, Raw, json_response
@@ -22,18 +23,19 @@ NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 @router.post("/connect/token", summary="Sign in by form: grant_type password or refresh_token")
-def connect_token(desk: Desked, body: Raw) -> Response:
+def connect_token(request: Request, desk: Desked, body: Raw) -> Response:
     form = {key: values[0] for key, values in parse_qs(body.decode("utf-8", "replace")).items()}
     grant = form.get("grant_type")
     if grant == "password":
         scopes = form.get("scope", "").split()
         try:
-            session = users.sign_in(
-                desk.database,
-                form.get("username", ""),
-                form.get("password", ""),
-                refreshable="offline_access" in scopes,
-            )
+            with guarded(request):
+                session = users.sign_in(
+                    desk.database,
+                    form.get("username", ""),
+                    form.get("password", ""),
+                    refreshable="offline_access" in scopes,
+                )
         except SignInRefused as error:
             return _oauth_error("invalid_grant", error.message)
     elif grant == "refresh_token":
@@ -62,14 +64,15 @@ def connect_logout(request: Request, desk: Desked) -> Response:
 
 
 @router.post("/v1/auth", summary="Sign in by e-mail and password")
-def auth(desk: Desked, document: Document) -> Response:
+def auth(request: Request, desk: Desked, document: Document) -> Response:
     reader = Reader()
     given = reader.members(document, "", ("email", "password", "clientId", "secret"))
     name = reader.text(given.get("email", given.get("clientId")), "/email")
     password = reader.text(given.get("password", given.get("secret")), "/password")
     if name is None or password is None or reader.problems:
         raise Invalid(reader.problems)
-    session = users.sign_in(desk.database, name, password)
+    with guarded(request):
+        session = users.sign_in(desk.database, name, password)
     answer = {
         "accessToken": session.token,
         "expiresIn": session.seconds,

@@ -1,6 +1,6 @@
 """Connections: make, change, delete, browse."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -8,14 +8,16 @@ import sqlalchemy as sa
 
 from tallyport.connectors import registry
 from tallyport.connectors.opening import open_connection
+from tallyport.control import access
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.documents import merge
 from tallyport.control.refusals import Conflict, Invalid, NotBuilt, NotFound, Problem, Stale, invalid
 from tallyport.domain import paths, secrets
 from tallyport.domain.connections import Connection
+from tallyport.domain.differences import difference
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.store import connections, jobs, rows
+from tallyport.store import admin_audit, connections, jobs, rows, users
 
 
 class Draft(NamedTuple):
@@ -58,6 +60,7 @@ def create(desk: Desk, draft: Draft, by: Caller, *, make: bool = False) -> Conne
     with desk.database.begin() as tx:
         new = replace(new, sealed=desk.vault.seal(new.id, hidden))
         connections.add(tx, new)
+        admin_audit.write(tx, "connection.created", f"connection:{new.id}", new.name, _changes(None, new, hidden))
     return new
 
 
@@ -76,6 +79,7 @@ def change(
     """
     with desk.database.read() as tx:
         old = find(tx, connection_id)
+        access.require(tx, [connection_id], by)
     if version is not None and version != old.version:
         raise Stale(f"the connection is at version {old.version}, not {version}")
     shown = dict(old.settings)
@@ -93,7 +97,16 @@ def change(
             raise Stale("the connection was changed by somebody else meanwhile")
         sealed = old.sealed if hidden == kept else desk.vault.seal(old.id, hidden)
         connections.change(tx, connection_id, name=name or old.name, settings=shown, sealed=sealed)
-        return find(tx, connection_id)
+        new = find(tx, connection_id)
+        changes = _changes(old, new, hidden if sealed != old.sealed else {})
+        admin_audit.write(tx, "connection.changed", f"connection:{old.id}", new.name, changes)
+        return new
+
+
+def _changes(old: Connection | None, new: Connection, hidden: Mapping[str, object]) -> dict[str, list[object]]:
+    before: dict[str, object] = {} if old is None else {"name": old.name, **old.settings}
+    after = {"name": new.name, "platform": new.platform if old is None else None, **new.settings, **hidden}
+    return difference(before, after, hidden)
 
 
 def _kept(desk: Desk, old: Connection) -> Mapping[str, object]:
@@ -111,21 +124,50 @@ def _ask_again(given: Mapping[str, object], kept: Mapping[str, object]) -> None:
         raise Invalid([Problem(f"/auth/{key}", "missing", why) for key in missing])
 
 
-def delete(desk: Desk, connection_id: str) -> Connection:
-    """Hide a connection. One that a job uses stays."""
+def delete(desk: Desk, connection_id: str, by: Caller) -> Connection:
+    """Hide a connection and forget its secrets. One that a job uses stays."""
     with desk.database.begin() as tx:
         old = find(tx, connection_id)
-        users = _jobs_using(tx, connection_id)
-        if users:
-            raise Conflict(f"{len(users)} jobs use the connection, for instance {users[0]!r}: delete them first")
-        connections.change(tx, connection_id, deleted_at=rows.now())
+        access.require(tx, [connection_id], by)
+        using = _jobs_using(tx, connection_id)
+        if using:
+            raise Conflict(f"{len(using)} jobs use the connection, for instance {using[0]!r}: delete them first")
+        connections.change(tx, connection_id, deleted_at=rows.now(), sealed=None)
+        admin_audit.write(tx, "connection.deleted", f"connection:{old.id}", old.name)
         return old
 
 
-def browse(desk: Desk, connection_id: str, path: str, *, limit: int) -> Browsed:
+def restrict(desk: Desk, connection_id: str, names: Sequence[str] | None, by: Caller) -> list[str]:
+    """Open a connection to some people only, by name or id; None opens it to everybody. Gives the names."""
+    with desk.database.begin() as tx:
+        old = find(tx, connection_id)
+        before = [name for _, name in connections.users_of(tx, connection_id)]
+        chosen: dict[str, str] = {}
+        for index, name in enumerate(names or ()):
+            user = users.find(tx, name) or users.named(tx, name)
+            if user is None:
+                raise invalid(f"/users/{index}", f"there is no user {name[:80]!r}", code="not_found")
+            chosen[user.id] = user.name
+        connections.open_to(tx, connection_id, chosen)
+        connections.change(tx, connection_id, restricted=names is not None)
+        after = sorted(chosen.values())
+        changes = {"restricted": [old.restricted, names is not None], "users": [before, after]}
+        admin_audit.write(tx, "connection.access_changed", f"connection:{old.id}", old.name, changes)
+        return after
+
+
+def open_to(desk: Desk, connection_id: str) -> tuple[bool, list[str]]:
+    """Say whether a connection is restricted, and the names of those it is open to."""
+    with desk.database.read() as tx:
+        found = find(tx, connection_id)
+        return found.restricted, [name for _, name in connections.users_of(tx, connection_id)]
+
+
+def browse(desk: Desk, connection_id: str, path: str, by: Caller, *, limit: int) -> Browsed:
     """List one container of a connection, by name."""
     with desk.database.read() as tx:
         connection = find(tx, connection_id)
+        access.require(tx, [connection_id], by)
     try:
         clean = registry.below(path)
         connector = open_connection(connection.platform, desk.vault.settings(connection), "/", read_only=True)

@@ -1,13 +1,13 @@
 """What every verb needs: the store, a source of identifiers, a bell for the engine, and who asks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import sqlalchemy as sa
 
 from tallyport.control.refusals import NotAllowed
-from tallyport.store import audit
+from tallyport.store import admin_audit, audit
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
 from tallyport.store.vault import Vault
@@ -42,6 +42,7 @@ class Caller:
     rights: frozenset[Right]
     token_id: str = ""
     email: str | None = None
+    is_narrowed: bool = False  # by a token with scopes
 
     def may(self, right: Right) -> bool:
         return right in self.rights
@@ -73,7 +74,10 @@ class Desk:
         *,
         execution_id: int | None = None,
         item_ids: Iterable[int | None] = (None,),
+        changes: Mapping[str, object] | None = None,
     ) -> None:
-        """Write an audit line about what a person did."""
+        """Write an audit line about what a person did, for the customer and for the record of the installation."""
         lines = [(audit.LEVELS["info"], event, None, message, item_id) for item_id in item_ids]
         audit.write(tx, self.database, self.ids, job_id, execution_id, lines)
+        known = {"message": message, **(changes or {})}
+        admin_audit.write(tx, event, f"job:{job_id}", None, known)

@@ -5,6 +5,8 @@ import os
 import sqlalchemy as sa
 
 from tallyport.connectors import registry
+from tallyport.control import access
+from tallyport.control.desk import Caller
 from tallyport.control.documents import Draft, End
 from tallyport.control.refusals import Invalid, Problem
 from tallyport.domain.connections import Connection
@@ -14,8 +16,11 @@ from tallyport.store import connections
 _DELETING = (TransferType.SYNC, TransferType.PUBLISH, TransferType.MOVE, TransferType.MIGRATE)
 
 
-def check(tx: sa.Connection, draft: Draft) -> tuple[Connection, Connection]:
-    """Give the connections of both ends, or raise Invalid: unknown, the same place, or one inside the other."""
+def check(tx: sa.Connection, draft: Draft, by: Caller) -> tuple[Connection, Connection]:
+    """Give the connections of both ends, or raise Invalid: unknown, the same place, or one inside the other.
+
+    Raises NotAllowed when the caller may not use one of them.
+    """
     problems = []
     found = []
     for side, end in (("source", draft.source), ("destination", draft.destination)):
@@ -30,6 +35,7 @@ def check(tx: sa.Connection, draft: Draft) -> tuple[Connection, Connection]:
             found.append(connection)
     if problems:
         raise Invalid(problems)
+    access.require(tx, [one.id for one in found], by)
     source, destination = found
     if message := _overlap(draft, source, destination):
         raise Invalid(

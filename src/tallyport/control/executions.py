@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tallyport.control import agents
+from tallyport.control import access, agents
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_execution, find_job, look
 from tallyport.control.refusals import Conflict, Invalid, NotBuilt, Problem
@@ -76,6 +76,7 @@ def begin(desk: Desk, tx: sa.Connection, job: Job, by: Caller) -> None:
     """Start inside a transaction of the caller's; nothing happens when it runs already."""
     if judge(job, Call.START) is not Verdict.YES:
         return
+    access.require_job(tx, job, by)
     if job.closed:
         raise Conflict("the job met its stop policy and never runs again; change stop_policy to reopen it")
     if job.managed:
@@ -90,6 +91,7 @@ def resume(desk: Desk, job_id: str, by: Caller) -> Picture:
     """Let a paused job go on; what is done is not sent again."""
     with desk.database.begin() as tx:
         job = find_job(tx, job_id)
+        access.require_job(tx, job, by)
         if judge(job, Call.RESUME) is Verdict.YES:
             if not job.managed:
                 jobs.change(tx, job_id, state=State.READY.value)
@@ -166,6 +168,7 @@ def retry(
     _check_scope(scope, reasons, item_ids)
     with desk.database.begin() as tx:
         job = find_job(tx, job_id)
+        access.require_job(tx, job, by)
         verdict = judge(job, Call.RETRY, unresolved=_has_unresolved(tx, job))
         active = executions.active(tx, job_id)
         if verdict is Verdict.DUPLICATE:
@@ -197,6 +200,7 @@ def resubmit(desk: Desk, execution_id: int, by: Caller, *, suspended: bool = Fal
     """Make a full new run of the job an ended execution belongs to; gives the new execution's id."""
     with desk.database.begin() as tx:
         job = find_job(tx, find_execution(tx, execution_id).job_id)
+        access.require_job(tx, job, by)
         judge(job, Call.RESUBMIT)
         if failed_only:
             new = queue(tx, job, by, trigger="retry", retry_of=execution_id, scope=json.dumps({"unresolved": True}))

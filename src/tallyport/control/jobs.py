@@ -29,7 +29,7 @@ def create(desk: Desk, document: object, by: Caller, *, extra: Mapping[str, obje
     """Store a job; ``status: start`` or an automatic schedule queues its first execution."""
     draft = documents.read(document)
     with desk.database.begin() as tx:
-        source, destination = endpoints.check(tx, draft)
+        source, destination = endpoints.check(tx, draft, by)
         at = rows.now()
         job = Job(
             id=jobs.new_id(),
@@ -67,7 +67,7 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
             merged["category"] = patch["category"]  # by id or by name: never both
         draft = documents.read(merged)
         _keep_endpoints(old, draft)
-        endpoints.check(tx, draft)
+        endpoints.check(tx, draft, by)
         values = _values(tx, draft, old.extra)
         values["name"] = draft.name or old.name
         values["transfer_type"] = draft.policies.transfer_type.value

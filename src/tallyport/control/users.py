@@ -1,5 +1,8 @@
 """Users, sign-in and tokens."""
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -7,8 +10,8 @@ import argon2
 import sqlalchemy as sa
 
 from tallyport.control.desk import ROLES, Caller, Right
-from tallyport.control.refusals import Conflict, NotFound, NotSignedIn, invalid
-from tallyport.store import rows, users
+from tallyport.control.refusals import Busy, Conflict, NotFound, NotSignedIn, invalid
+from tallyport.store import admin_audit, rows, users
 from tallyport.store.database import Database
 
 SESSION_IDLE = 30 * 60  # seconds
@@ -18,9 +21,14 @@ MAX_FAILURES = 5  # failed sign-ins in a row before the account is locked
 LOCKED_FOR = 15 * 60  # seconds
 REFRESH = "refresh"  # the only scope of a token that does nothing but make new ones
 
+LEAST_PASSWORD, MOST_PASSWORD = 8, 1_024
+MOST_NAME = 200
+
+_HASHERS = threading.BoundedSemaphore(4)
 PASSWORDS = argon2.PasswordHasher()
 
 SECOND = 1_000_000
+NOBODY = "nobody"  # in the record, who has not signed in
 
 
 class Session(NamedTuple):
@@ -45,19 +53,57 @@ class SignInRefused(NotSignedIn):
         self.locked_for = locked_for
 
 
+class TooManyAttempts(SignInRefused):
+    """So many sign-ins from one address failed that it has to wait, whatever it sends."""
+
+    code = "too_many_requests"
+
+
 def add_user(database: Database, name: str, role: str, password: str | None, email: str | None = None) -> users.User:
     """Make a user. A user without a password signs in by token only."""
-    if role not in ROLES:
-        raise invalid("/role", f"{role!r} is not a role", tuple(ROLES))
-    if not name.strip():
-        raise invalid("/name", "a user needs a name")
-    if password is not None and len(password) < 8:
-        raise invalid("/password", "a password needs at least 8 characters")
-    encoded = None if password is None else PASSWORDS.hash(password)
+    hashed = None if password is None else encoded(password)
     with database.begin() as tx:
-        if users.named(tx, name) is not None or (email and users.named(tx, email) is not None):
-            raise Conflict(f"there is a user {name!r} already")
-        return users.add(tx, name, role, encoded, email)
+        user = add(tx, name, role, hashed, email)
+        made = {"role": [None, role], "email": [None, email]}
+        admin_audit.write(tx, "user.created", f"user:{user.id}", name, made)
+        return user
+
+
+def add(tx: sa.Connection, name: str, role: str, hashed: str | None, email: str | None) -> users.User:
+    """Store a user whose name and address nobody has."""
+    if role not in ROLES:
+        raise invalid("/role", f"{role[:80]!r} is not a role", tuple(ROLES))
+    for field, text in (("name", name), ("email", email)):
+        if text is not None and (not text.strip() or len(text) > MOST_NAME or not text.isprintable()):
+            raise invalid(f"/{field}", f"must be printable text of 1 to {MOST_NAME} characters")
+    if users.named(tx, name) is not None or (email and users.named(tx, email) is not None):
+        raise Conflict(f"there is a user {name!r} already")
+    return users.add(tx, name, role, hashed, email)
+
+
+def encoded(password: str) -> str:
+    """Give what is stored of a password, or refuse one that is too easy or too much work."""
+    if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
+        raise invalid("/password", f"a password has {LEAST_PASSWORD} to {MOST_PASSWORD} characters")
+    with _hashing():
+        return PASSWORDS.hash(password)
+
+
+def is_password(encoded: str, password: str) -> bool:
+    """Tell whether a password is the one that was stored."""
+    with _hashing():
+        return _verify(encoded, password)
+
+
+@contextlib.contextmanager
+def _hashing() -> Iterator[None]:
+    """Let a few hash at once: each takes 64 MiB and a third of a second of a core."""
+    if not _HASHERS.acquire(timeout=10):
+        raise Busy("too many sign in at once: try again in a moment")
+    try:
+        yield
+    finally:
+        _HASHERS.release()
 
 
 def create_token(database: Database, user_name: str, scope: str = "", *, name: str | None = None) -> str:
@@ -69,7 +115,10 @@ def create_token(database: Database, user_name: str, scope: str = "", *, name: s
         user = users.named(tx, user_name)
         if user is None:
             raise NotFound(f"there is no user {user_name!r}")
-        return users.issue(tx, user.id, "personal", name=name, scopes=" ".join(scope.split()))
+        text = users.issue(tx, user.id, "personal", name=name, scopes=" ".join(scope.split()))
+        made = {"user": [None, user.name], "scopes": [None, " ".join(scope.split())]}
+        admin_audit.write(tx, "token.created", f"user:{user.id}", name, made)
+        return text
 
 
 def authenticate(database: Database, token: str, now: int) -> Caller | None:
@@ -88,6 +137,7 @@ def authenticate(database: Database, token: str, now: int) -> Caller | None:
         rights=rights,
         token_id=found.token_id,
         email=found.user.email,
+        is_narrowed=bool(found.scopes.split()),
     )
 
 
@@ -101,13 +151,17 @@ def sign_in(database: Database, name: str, password: str, *, refreshable: bool =
     """Check a password and open a session, or raise SignInRefused. Counts failures and locks the account."""
     now = rows.now()
     with database.read() as tx:
-        user = users.named(tx, name)
+        user = users.named(tx, name) if len(name) <= MOST_NAME else None
     if user is not None and user.locked_until is not None and user.locked_until > now:
         raise SignInRefused(locked_for=(user.locked_until - now) // SECOND + 1)
-    right = _verify(user.password if user and user.password else _nobody(), password)
-    if user is None or user.password is None or user.disabled or not right:
+    fits = len(password) <= MOST_PASSWORD
+    right = is_password(user.password if user and user.password else _nobody(), password if fits else "")
+    if user is None or user.password is None or user.disabled or not (right and fits):
         raise SignInRefused(locked_for=0 if user is None else _count_failure(database, user.id, name, now))
     with database.begin() as tx:
+        fresh = users.find(tx, user.id)
+        if fresh is None or fresh.disabled or (fresh.locked_until or 0) > now:
+            raise SignInRefused  # locked by guesses that were made at the same time
         changed: dict[str, object] = {"failures": 0, "locked_until": None}
         if PASSWORDS.check_needs_rehash(user.password):
             changed["password"] = PASSWORDS.hash(password)
@@ -116,6 +170,7 @@ def sign_in(database: Database, name: str, password: str, *, refreshable: bool =
         refresh = None
         if refreshable:
             refresh = users.issue(tx, user.id, "session", scopes=REFRESH, expires_at=now + REFRESH_LENGTH * SECOND)
+        admin_audit.write(tx, "session.opened", f"user:{user.id}", user.name, by=user.name)
     return Session(token, refresh, user, now + SESSION_LENGTH * SECOND, SESSION_LENGTH)
 
 
@@ -145,6 +200,7 @@ def sign_out(database: Database, token: str) -> str | None:
             return None
         if found.kind == "session":
             users.revoke(tx, found.token_id, now)
+            admin_audit.write(tx, "session.ended", f"user:{found.user.id}", found.user.name, by=found.user.name)
         return found.user.name
 
 
@@ -173,6 +229,8 @@ def _count_failure(database: Database, user_id: str, name: str, now: int) -> int
         failures = user.failures + 1
         if failures < MAX_FAILURES:
             users.change(tx, user_id, failures=failures)
+            admin_audit.write(tx, "session.refused", f"user:{user.id}", user.name, by=NOBODY)
             return 0
         users.change(tx, user_id, failures=0, locked_until=now + LOCKED_FOR * SECOND)
+        admin_audit.write(tx, "user.locked", f"user:{user.id}", user.name, by=NOBODY)
         return LOCKED_FOR

@@ -2,13 +2,14 @@
 
 import json
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from tallyport.domain.connections import Connection
 from tallyport.store import rows
-from tallyport.store.tables import connections
+from tallyport.store.tables import connection_users, connections, users
 
 
 def new_id() -> str:
@@ -77,3 +78,29 @@ def sealed(tx: sa.Connection) -> list[tuple[str, str]]:
 def reseal(tx: sa.Connection, connection_id: str, text: str | None) -> None:
     """Put the same secrets, sealed anew; it is no new version of the connection."""
     tx.execute(sa.update(connections).where(connections.c.id == connection_id).values(sealed=text))
+
+
+def users_of(tx: sa.Connection, connection_id: str) -> list[tuple[str, str]]:
+    """Give the id and name of everybody a connection is open to, by name."""
+    query = sa.select(users.c.id, users.c.name).where(
+        users.c.id == connection_users.c.user_id, connection_users.c.connection_id == connection_id
+    )
+    return [(row.id, row.name) for row in tx.execute(query.order_by(users.c.name))]
+
+
+def open_to(tx: sa.Connection, connection_id: str, user_ids: Iterable[str]) -> None:
+    """Put the list of those a connection is open to."""
+    tx.execute(sa.delete(connection_users).where(connection_users.c.connection_id == connection_id))
+    if chosen := [{"connection_id": connection_id, "user_id": one} for one in user_ids]:
+        tx.execute(sa.insert(connection_users), chosen)
+
+
+def closed_to(tx: sa.Connection, connection_ids: Iterable[str], user_id: str) -> list[str]:
+    """Give the names of those among some connections that a user may not use."""
+    mine = sa.select(connection_users.c.connection_id).where(connection_users.c.user_id == user_id)
+    query = sa.select(connections.c.name).where(
+        connections.c.id.in_(list(connection_ids)),
+        connections.c.restricted.is_(True),
+        connections.c.id.notin_(mine),
+    )
+    return [row.name for row in tx.execute(query)]

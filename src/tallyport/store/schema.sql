@@ -1,5 +1,20 @@
 -- Made by tools/schema.py from store/tables.py. Do not edit.
 BEGIN;
+CREATE TABLE admin_audit (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	recorded_at INTEGER NOT NULL,
+	actor TEXT NOT NULL,
+	user_id TEXT,
+	token_id TEXT,
+	address TEXT,
+	request_id TEXT,
+	action TEXT NOT NULL,
+	object TEXT NOT NULL,
+	name TEXT,
+	changes TEXT NOT NULL,
+	digest TEXT NOT NULL
+);
+CREATE INDEX admin_audit_object ON admin_audit (object, id);
 CREATE TABLE audit (
 	id INTEGER NOT NULL,
 	job_id TEXT NOT NULL,
@@ -26,6 +41,7 @@ CREATE TABLE connections (
 	platform TEXT NOT NULL,
 	settings TEXT NOT NULL,
 	sealed TEXT,
+	restricted BOOLEAN DEFAULT 0 NOT NULL,
 	version INTEGER DEFAULT '1' NOT NULL,
 	created_at INTEGER NOT NULL,
 	created_by TEXT,
@@ -63,6 +79,15 @@ CREATE TABLE events (
 	acknowledged_by TEXT
 );
 CREATE INDEX events_job ON events (job_id, id);
+CREATE TABLE invitations (
+	id TEXT NOT NULL,
+	digest TEXT NOT NULL,
+	created_at INTEGER NOT NULL,
+	expires_at INTEGER NOT NULL,
+	used_at INTEGER,
+	PRIMARY KEY (id),
+	UNIQUE (digest)
+);
 CREATE TABLE items (
 	id INTEGER NOT NULL,
 	job INTEGER NOT NULL,
@@ -127,6 +152,13 @@ CREATE TABLE workers (
 	draining BOOLEAN DEFAULT 0 NOT NULL,
 	trouble TEXT,
 	PRIMARY KEY (id)
+);
+CREATE TABLE connection_users (
+	connection_id TEXT NOT NULL,
+	user_id TEXT NOT NULL,
+	PRIMARY KEY (connection_id, user_id),
+	FOREIGN KEY(connection_id) REFERENCES connections (id),
+	FOREIGN KEY(user_id) REFERENCES users (id)
 );
 CREATE TABLE jobs (
 	id TEXT NOT NULL,

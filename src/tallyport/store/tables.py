@@ -95,12 +95,52 @@ connections = Table(
     Column("platform", Text, nullable=False),
     Column("settings", Text, nullable=False),  # JSON without secrets
     Column("sealed", Text),  # secrets, sealed
+    Column("restricted", Boolean, nullable=False, server_default=sa.false()),  # only those in connection_users
     Column("version", Integer, nullable=False, server_default="1"),
     Column("created_at", Big, nullable=False),
     Column("created_by", Text),
     Column("modified_at", Big, nullable=False),
     Column("deleted_at", Big),
 )
+
+# Who may use a restricted connection, besides administrators.
+connection_users = Table(
+    "connection_users",
+    metadata,
+    Column("connection_id", Text, ForeignKey("connections.id"), primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+)
+
+# Links that let somebody in once. Only the hash of what the link holds is kept.
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("created_at", Big, nullable=False),
+    Column("expires_at", Big, nullable=False),
+    Column("used_at", Big),
+)
+
+# What people did to the installation: append-only, each line chained to the one before by its digest.
+admin_audit = Table(
+    "admin_audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("recorded_at", Big, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("user_id", Text),
+    Column("token_id", Text),
+    Column("address", Text),
+    Column("request_id", Text),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),  # kind:id
+    Column("name", Text),  # of the object then
+    Column("changes", Text, nullable=False),  # JSON: field: [before, after]; secrets as ***
+    Column("digest", Text, nullable=False),  # SHA-256 of the line before's and of this line
+    sqlite_autoincrement=True,
+)
+Index("admin_audit_object", admin_audit.c.object, admin_audit.c.id)
 
 categories = Table(
     "categories",

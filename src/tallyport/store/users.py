@@ -33,6 +33,21 @@ class Principal(NamedTuple):
     token_id: str
     kind: str
     scopes: str
+    expires_at: int | None = None
+
+
+class Token(NamedTuple):
+    """A token as it may be shown: everything but itself."""
+
+    id: str
+    user_id: str
+    user: str
+    kind: str
+    name: str | None
+    scopes: str
+    created_at: int
+    used_at: int
+    expires_at: int | None
 
 
 def digest(token: str) -> str:
@@ -57,6 +72,31 @@ def named(tx: sa.Connection, name: str) -> User | None:
 def change(tx: sa.Connection, user_id: str, **values: object) -> bool:
     """Set columns of a user."""
     return tx.execute(sa.update(users).where(users.c.id == user_id).values(**values)).rowcount == 1
+
+
+def find(tx: sa.Connection, user_id: str) -> User | None:
+    """Give a user by id, or None."""
+    row = tx.execute(sa.select(users).where(users.c.id == user_id)).first()
+    return None if row is None else User(*row)
+
+
+def administrators(tx: sa.Connection) -> int:
+    """Count the users who can administer: there is always to be one."""
+    query = sa.select(sa.func.count()).select_from(users)
+    return int(tx.execute(query.where(users.c.role == "admin", users.c.disabled.is_(False))).scalar_one())
+
+
+def page(
+    tx: sa.Connection, *, text: str | None = None, role: str | None = None, offset: int = 0, limit: int = 100
+) -> tuple[list[User], int]:
+    """Give one page by name, and the number of all that match."""
+    query = sa.select(users)
+    if text:
+        query = query.where(sa.or_(*(c.icontains(text, autoescape=True) for c in (users.c.name, users.c.email))))
+    if role is not None:
+        query = query.where(users.c.role == role)
+    total = tx.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+    return [User(*row) for row in tx.execute(query.order_by(users.c.name).offset(offset).limit(limit))], total
 
 
 def everyone(tx: sa.Connection) -> list[User]:
@@ -96,7 +136,7 @@ def issue(
 
 def principal(tx: sa.Connection, token: str, now: int) -> Principal | None:
     """Say who a token speaks for; None when it is unknown, revoked, expired, idle too long or its user disabled."""
-    query = sa.select(users, tokens.c.id, tokens.c.kind, tokens.c.scopes).where(
+    query = sa.select(users, tokens.c.id, tokens.c.kind, tokens.c.scopes, tokens.c.expires_at).where(
         tokens.c.user_id == users.c.id,
         tokens.c.digest == digest(token),
         tokens.c.revoked_at.is_(None),
@@ -107,7 +147,59 @@ def principal(tx: sa.Connection, token: str, now: int) -> Principal | None:
     row = tx.execute(query).first()
     if row is None:
         return None
-    return Principal(User(*row[:9]), row[9], row[10], row[11])
+    return Principal(User(*row[:9]), *row[9:13])
+
+
+def held(
+    tx: sa.Connection,
+    now: int,
+    *,
+    user_id: str | None = None,
+    token_id: str | None = None,
+    offset: int = 0,
+    limit: int = 100,
+) -> tuple[list[Token], int]:
+    """Give one page of the tokens that hold, the newest first, and their number."""
+    query = sa.select(
+        tokens.c.id,
+        tokens.c.user_id,
+        users.c.name.label("user"),
+        tokens.c.kind,
+        tokens.c.name,
+        tokens.c.scopes,
+        tokens.c.created_at,
+        tokens.c.used_at,
+        tokens.c.expires_at,
+    ).where(
+        tokens.c.user_id == users.c.id,
+        tokens.c.revoked_at.is_(None),
+        sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+        sa.or_(tokens.c.idle_seconds.is_(None), tokens.c.used_at + tokens.c.idle_seconds * 1_000_000 > now),
+    )
+    if user_id is not None:
+        query = query.where(tokens.c.user_id == user_id)
+    if token_id is not None:
+        query = query.where(tokens.c.id == token_id)
+    total = tx.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+    found = tx.execute(query.order_by(tokens.c.created_at.desc(), tokens.c.id).offset(offset).limit(limit))
+    return [Token(*row) for row in found], total
+
+
+def revoke_all(tx: sa.Connection, user_id: str, now: int, *, kind: str | None = None, but: str | None = None) -> int:
+    """End the tokens of a user, of one kind, all but one; gives how many."""
+    update = sa.update(tokens).where(tokens.c.user_id == user_id, tokens.c.revoked_at.is_(None))
+    if kind is not None:
+        update = update.where(tokens.c.kind == kind)
+    if but is not None:
+        update = update.where(tokens.c.id != but)
+    return tx.execute(update.values(revoked_at=now)).rowcount
+
+
+def purge(tx: sa.Connection, before: int, limit: int = 1_000) -> int:
+    """Drop tokens that ended before a time; gives how many, at most ``limit``."""
+    over = sa.or_(tokens.c.revoked_at < before, tokens.c.expires_at < before)
+    chosen = sa.select(tokens.c.id).where(over).limit(limit)
+    return tx.execute(sa.delete(tokens).where(tokens.c.id.in_(chosen))).rowcount
 
 
 def touch(tx: sa.Connection, token_id: str, now: int) -> None:

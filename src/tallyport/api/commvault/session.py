@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tallyport.api.attempts import guarded
 from tallyport.api.commvault import xml
 from tallyport.api.tokens import token_of
 from tallyport.api.wiring import Called, Desked, Raw, json_response, read_json
@@ -30,7 +31,8 @@ def login(request: Request, desk: Desked, body: Raw) -> Response:
     document = given if isinstance(given, Mapping) else {}
     name, password = str(document.get("username", "")), _password(document.get("password"))
     try:
-        session = users.sign_in(desk.database, name, password)
+        with guarded(request):
+            session = users.sign_in(desk.database, name, password)
     except SignInRefused as error:
         refused: dict[str, Any] = {
             "errList": [{"errorCode": 1130, "errLogMessage": error.message}],

@@ -102,16 +102,16 @@ def change_connection(request: Request, desk: Desked, caller: Called, connection
 
 
 @router.delete("/{connection}", summary="Delete a connection that no job uses")
-def delete_connection(desk: Desked, connection: str) -> Response:
-    connections.delete(desk, connection)
+def delete_connection(desk: Desked, caller: Called, connection: str) -> Response:
+    connections.delete(desk, connection, caller)
     shown = {"id": connection}
     return json_response({"status": 200, "type": "connection", "connection": shown, "data": {"success": True, **shown}})
 
 
 @router.get("/{connection}/items", summary="List what stands in a container of a connection")
-def browse_connection(request: Request, desk: Desked, connection: str) -> Response:
+def browse_connection(request: Request, desk: Desked, caller: Called, connection: str) -> Response:
     limit = whole(request.query_params, "limit", 1_000, least=1, most=10_000)
-    found = connections.browse(desk, connection, request.query_params.get("path", "/"), limit=limit)
+    found = connections.browse(desk, connection, request.query_params.get("path", "/"), caller, limit=limit)
     shown = [views.entry(one, found.path) for one in found.entries]
     meta = {"offset": 0, "limit": limit, "has_more": found.has_more}
     return json_response({"status": 200, "type": "items", "item": shown, "meta": meta})

@@ -98,7 +98,7 @@ def _wanted(request: Request) -> events.Wanted:
         domain=None if domain == shapes.DOMAIN else domain,
         environment=query.get("environmentId"),
         space=query.get("spaceId"),
-        since=_moment(query["since"]) if "since" in query else None,
+        since=moment(query["since"], "since") if "since" in query else None,
         acknowledged=flag(query, "includeAcknowledged"),
     )
 
@@ -124,15 +124,15 @@ def _last_seen(request: Request) -> int | None:
     return whole(request.query_params, "after", 0, most=MOST_ID) if "after" in request.query_params else None
 
 
-def _moment(text: str) -> int:
-    """Read a time: ISO 8601, or seconds since 1970."""
+def moment(text: str, name: str) -> int:
+    """Read a time of the query: ISO 8601, or seconds since 1970."""
     try:
         if text.isascii() and text.isdigit() and len(text) < 12:
             return int(text) * 1_000_000
         at = datetime.fromisoformat(text)
         return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
     except (ValueError, OverflowError):
-        raise invalid("since", f"{text[:80]!r} is neither an ISO 8601 time nor seconds since 1970") from None
+        raise invalid(name, f"{text[:80]!r} is neither an ISO 8601 time nor seconds since 1970") from None
 
 
 def _number(event: str) -> int:
