@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from tallyport.store.database import Database
 from tallyport.testing import compare, trees
 from tallyport.testing.postgres import PostgresServer, postgres_server
-from tests.acceptance.product import Server, Worker
+from tests.acceptance.product import Server, Worker, tallyport
 
 ROUNDS = int(os.environ.get("TALLYPORT_ROUNDS", "1"))
 ITEMS, BUDGET = 3_000, 60 * trees.MIB
@@ -143,3 +143,30 @@ def test_a_worker_that_is_asked_to_end_gives_its_work_back(fleet: Fleet, source)
     assert fleet.sql("SELECT count(*) FROM workers") == [(0,)]
     fleet.add("--workers", "1")
     check(fleet, job, path, destination, made, fleet.server.wait(job))
+
+
+def test_a_ledger_moves_to_postgresql_with_a_job_under_way(fleet: Fleet, source, place) -> None:
+    path, made = source
+    data = os.path.join(place, "old data")
+    os.makedirs(data)
+    old = Server(data, os.path.join(place, "old.log"))
+    old.start()
+    old.sign_in()
+    destination = os.path.join(place, "moved destination")
+    os.makedirs(destination)
+    job = old.job(path, destination)
+    old.begin(job)
+    time.sleep(1.5)
+    old.kill()
+    database = fleet.postgres.create()
+    moved = tallyport("db", "copy", "--to", database, data=data)
+    assert moved.status == 0, moved.err
+    new = Server(data, os.path.join(place, "new.log"), database=database)
+    new.token = old.token
+    new.start()
+    try:
+        state = new.wait(job)
+    finally:
+        new.stop()
+    fleet.database = database
+    check(fleet, job, path, destination, made, state)

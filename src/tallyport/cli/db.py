@@ -15,7 +15,7 @@ _PAGES = 4_096  # copied at a time: a writer waits at most for so many
 
 @click.group()
 def db() -> None:
-    """Back up the database of a data folder."""
+    """Back up, move and upgrade the ledger."""
 
 
 @db.command()
@@ -35,6 +35,43 @@ def backup(file: str, force: bool, data: str | None) -> None:
             raise Stop(Exit.ERROR, "the ledger is on PostgreSQL: back it up with pg_dump")
         taken = _copy(database.path, file)
     click.echo(f"{line(file)}: {size(taken)}")
+
+
+@db.command(name="copy")
+@click.option("--to", "url", required=True, metavar="URL", help="Empty database: postgresql://USER@HOST/NAME")
+@data_option
+def copy_to(url: str, data: str | None) -> None:
+    """Copy the ledger of a data folder to PostgreSQL, to go on there.
+
+    Nothing may work on the data folder meanwhile. A run that was under way goes on from where it was, once a server
+    or a worker is started with --database. The data folder stays as it is; keep it, or its secret.key, for the key of
+    connection secrets.
+    """
+    from tallyport import app
+    from tallyport.store.database import open_database
+    from tallyport.store.moving import move
+
+    folder = app.data_folder(data)
+    if not (folder / "ledger.db").exists():
+        raise Stop(Exit.NOT_FOUND, f"there is no ledger in {folder}: name its data folder by --data")
+
+    def told(table: str, rows: int) -> None:
+        if rows:
+            click.echo(f"{table:<16} {rows:>12,}", err=True)
+
+    with app.owned(folder), app.open_store(folder) as source, contextlib.closing(open_database(url)) as target:
+        total = move(source, target, told)
+    click.echo(f"{total:,} rows copied. Go on with: TALLYPORT_DATABASE=... tallyport serve")
+
+
+@db.command()
+@data_option
+def migrate(data: str | None) -> None:
+    """Bring the ledger to the schema of this release. Every start does it too; this does nothing else."""
+    from tallyport.store.database import HEAD
+
+    with ledger(data):
+        click.echo(f"the ledger has schema {HEAD}")
 
 
 def _copy(source: str, target: str) -> int:

@@ -20,6 +20,7 @@ from tallyport.cli.options import data_folder, data_option, json_option
 
 WAL_RESET_FIXED = (3, 51, 3)  # before, two writers on one file could lose a commit in a race
 SMALLEST_SQLITE = (3, 35, 0)  # RETURNING
+SMALLEST_POSTGRES = 140_000  # as the server numbers itself
 LEAST_FREE = 256 * 1024 * 1024
 LEAST_FILES = 1024
 PACKAGES = ("sqlalchemy", "click", "msgspec", "xxhash", "fastapi", "uvicorn", "dbos", "httpx2", "cryptography")
@@ -100,6 +101,47 @@ def _folder(data: Path) -> Iterator[Finding]:
         yield Finding("warning", "data", f"others than its owner may look into {data}: chmod 700 {data}")
 
 
+def _shared(_data: Path) -> Iterator[Finding]:
+    """Look at the shared database and the workers on it."""
+    from tallyport import app
+
+    url = app.database_url()
+    if url is None:
+        return
+    from tallyport.domain.errors import TallyportError
+    from tallyport.store import rows, workers
+    from tallyport.store.database import open_database
+
+    try:
+        database = open_database(url)
+    except TallyportError as error:
+        yield Finding("error", "database", error.message)
+        return
+    try:
+        with database.read() as tx:
+            version = int(tx.exec_driver_sql("SHOW server_version_num").scalar_one())
+            apart = (rows.now() - workers.now(tx, database)) / 1e6
+            found = workers.everyone(tx)
+            now = workers.now(tx, database)
+    finally:
+        database.close()
+    level = "ok" if version >= SMALLEST_POSTGRES else "error"
+    yield Finding(level, "database", f"PostgreSQL {version // 10_000}.{version % 10_000}; 14 or newer is needed")
+    if abs(apart) > 5:
+        yield Finding(
+            "note", "clock", f"this machine's clock is {apart:+.0f} s from the database's: times shown differ"
+        )
+    if not found:
+        yield Finding("warning", "workers", "none: nothing is carried until `tallyport worker` runs somewhere")
+    for worker in found:
+        silent = (now - worker.beat_at) / 1e6
+        level = "warning" if silent > 30 or worker.trouble else "ok"
+        words = f"{worker.id}, {worker.width} wide, beat {silent:.0f} s ago"
+        words += f", reaches {worker.labels}" if worker.labels else ""
+        words += f": {worker.trouble}" if worker.trouble else ""
+        yield Finding(level, "workers", words)
+
+
 def _ledger(data: Path) -> Iterator[Finding]:
     file = data / "ledger.db"
     if not file.exists():
@@ -143,7 +185,7 @@ def _encoding(_data: Path) -> Iterator[Finding]:
         yield Finding("ok", "encoding", name)
 
 
-LOOKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (_folder, _ledger, _limits, _encoding)
+LOOKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (_folder, _ledger, _shared, _limits, _encoding)
 
 
 def file_system(place: Path) -> str:
