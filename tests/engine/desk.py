@@ -27,6 +27,7 @@ from tallyport.engine.work import (
     Terms,
     VisitReport,
     VisitWork,
+    results_of,
 )
 
 DONE = (1, 2)
@@ -213,12 +214,13 @@ class Desk:
 
     def take_report(self, report: VisitReport) -> None:
         visit, outcome = self.visits[report.visit_id], self.outcome
-        outcome.largest_report = max(outcome.largest_report, len(report.items))
+        outcome.largest_report = max(outcome.largest_report, len(report.items) + len(report.filled))
+        told = (*report.items, *results_of(report.filled, report.level))
         if self.record:
-            for item in report.items:
+            for item in told:
                 self.take_item(visit, ItemResult._make(item))
         else:
-            outcome.moved += len(report.items)
+            outcome.moved += len(told)
         outcome.unchanged += report.unchanged
         outcome.unchanged_bytes += report.unchanged_bytes
         outcome.s_files += report.s_files

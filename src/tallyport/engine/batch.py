@@ -223,7 +223,7 @@ class Batch:
         if what in ("report", "task"):
             self._recorder.add(value)
             if what == "report":
-                self._rows += len(value.items) + value.unchanged
+                self._rows += len(value.items) + len(value.filled) + value.unchanged
             if value.halted is not None:
                 self._halt(value.halted, value.error[1] if value.error else "")
         elif what == "done":

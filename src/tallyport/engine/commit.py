@@ -2,6 +2,7 @@
 
 import marshal
 from collections import Counter
+from operator import itemgetter
 
 import sqlalchemy as sa
 
@@ -28,13 +29,14 @@ from tallyport.engine.tally import (
     Scene,
     category,
 )
-from tallyport.engine.work import Deferred, ItemResult, TaskReport, VisitReport
+from tallyport.engine.work import Deferred, ItemResult, TaskReport, VisitReport, results_of
 from tallyport.store import audit, executions, failures, frontier, items, rows
 from tallyport.store.database import Database
 from tallyport.store.frontier import TaskRow, VisitRow
 from tallyport.store.ids import Ids
 
 PART_ATTEMPTS = 3
+_S_SIZE, _S_MODIFIED = itemgetter(1), itemgetter(2)  # of an engine.work.Filled
 
 
 class OpenVisit:
@@ -86,6 +88,8 @@ class Commit:
         self.counts: dict[Result, str | None] = {}  # (kind, status, reason): what it counts as
         self.told = {word for word, level in LEVELS.items() if level >= scene.audit_level}
         self.items: list[Result] = []
+        self.filled: list[Result] = []
+        self.filled_level = 0
         self.failures: list[Result] = []
         self.cured: list[int] = []
         self.forgotten: list[int] = []
@@ -105,6 +109,8 @@ class Commit:
             else:
                 self._task(report)
         tx, database = self.tx, self.database
+        scene = self.scene
+        items.add_filled(tx, database, self.filled, scene.job, self.filled_level, scene.execution_id, self.now)
         items.upsert(tx, database, self.items)
         items.delete(tx, self.forgotten)
         items.add_containers(tx, database, self.containers)
@@ -131,6 +137,8 @@ class Commit:
         opened.unchanged_bytes += report.unchanged_bytes
         before = self._settled_before(opened) if row.attempts > 1 and (report.items or report.last) else {}
         self._results(report.items, row.item_id, row.path, before, opened)
+        if report.filled:
+            self._filled(report, opened, before)
         for raw in report.deferred:
             self._defer(Deferred._make(raw), opened, before)
         if report.children:
@@ -214,6 +222,19 @@ class Commit:
             if counted in self.told or (counted == "skipped" and r[REASON] in scene.warned and scene.audit_level <= 4):
                 self._line(r, counted, item_id, folder)
         return given
+
+    def _filled(self, report: VisitReport, opened: OpenVisit, before: dict[bytes, tuple[int, int, str, int]]) -> None:
+        """Gather the rows of what a new container was filled with. The loop that a first run waits for."""
+        filled = report.filled
+        if before or "transferred" in self.told or max(map(_S_MODIFIED, filled)) > rows.LAST_TIME:
+            self._results(results_of(filled, report.level), opened.row.item_id, opened.row.path, before, opened)
+            return
+        parent = opened.row.item_id
+        self.filled.extend([(i, parent, *row) for i, row in zip(self.ids.block(len(filled)), filled, strict=True)])
+        self.filled_level = report.level
+        self.totals["transferred"] += len(filled)
+        self.totals["transferred_bytes"] += sum(map(_S_SIZE, filled))
+        self.totals["writes"] += len(filled)
 
     def _failed(self, r: Result, item_id: int, folder: str) -> None:
         path = paths.to_bytes(paths.join(folder, r[NAME]))
@@ -305,10 +326,7 @@ class Commit:
         """The row of the visited container itself: it belongs to the container above."""
         folder, name = paths.split(row.path)
         settled = (name, result[1], result[2], result[3], row.item_id, *result[5:])
-        parent = self.tx.exec_driver_sql(
-            self.database.sql("SELECT parent_id FROM items WHERE id = ?"), (row.item_id,)
-        ).scalar()
-        self._results((settled,), 0 if parent is None else parent, folder, {}, None)
+        self._results((settled,), row.parent_id, folder, {}, None)
 
     def _settled_before(self, opened: OpenVisit) -> dict[bytes, tuple[int, int, str, int]]:
         """What this execution settled in the container before: (kind, status, reason, bytes) by name."""

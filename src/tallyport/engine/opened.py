@@ -42,6 +42,7 @@ class Opened:
         "crossing",
         "deferred",
         "error",
+        "filled",
         "halted",
         "is_clean",
         "items",
@@ -65,6 +66,7 @@ class Opened:
         self.container: Entry | None = None  # the source's own entry
         self.listing: Listing | None = None
         self.items: list[Row] = []
+        self.filled: list[Row] = []  # what a new container was filled with
         self.children: list[tuple[str, str, bool, int]] = []
         self.deferred: list[Row] = []
         self.unchanged = 0

@@ -437,7 +437,6 @@ class LocalCrossing:
             listed_at=listing.listed_at,
             largest=largest,
             times=True,
-            level=passage.level,
             each=passage.durability is Durability.EACH,
             stopped=stopped,
         )

@@ -55,7 +55,7 @@ class Recorder:
     def add(self, report: VisitReport | TaskReport) -> None:
         """Take a report; it is written at the next commit."""
         self._reports.append(report)
-        self.weight += 1 + (len(report.items) if isinstance(report, VisitReport) else 0)
+        self.weight += 1 + (len(report.items) + len(report.filled) if isinstance(report, VisitReport) else 0)
 
     def outstanding(self) -> int:
         """Count visits and tasks that were claimed and have not ended."""

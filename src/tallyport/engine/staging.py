@@ -8,17 +8,16 @@ rename changes the time of the folder above, which is then given that of its sou
 import errno
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128_digest as digest
 
 from tallyport.connectors import local_calls
 from tallyport.connectors.local_content import RACY, SMALL
 from tallyport.connectors.local_errors import translate
 from tallyport.connectors.local_folders import rename_new, stamp_fd, tag_of, unlink_quietly
 from tallyport.connectors.protocol import Facts
-from tallyport.domain.actions import Reason
-from tallyport.domain.items import Status
+from tallyport.domain import paths
+from tallyport.engine.work import Row
 
 MOST_FILES = 900  # fewer than a report holds: a staged visit reports once
 MOST_BYTES = 64 * 1024 * 1024
@@ -28,12 +27,9 @@ _REGULAR = 0o10  # of the file type bits of a mode
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_SUCCESS, _NEW = int(Status.SUCCESS), str(Reason.NEW_AT_SOURCE)
 
 _TAKEN = frozenset((errno.ENOTEMPTY, errno.EEXIST))
 _leave_no_trace = os.O_NOATIME  # only the owner of a file may ask for it: dropped at the first refusal
-
-Row = tuple[Any, ...]
 
 
 class Stage:
@@ -43,7 +39,7 @@ class Stage:
         self.parent_fd = parent_fd  # not ours to close
         self._name = name
         self._stage_name = stage_name
-        self.rows: list[Row] = []
+        self.rows: list[Row] = []  # engine.work.Filled tuples
         with translate("make the folder", name):
             os.mkdir(stage_name, 0o700, dir_fd=parent_fd)
             self.fd = os.open(stage_name, _FOLDER, dir_fd=parent_fd)
@@ -56,7 +52,6 @@ class Stage:
         listed_at: int,
         largest: int,
         times: bool,
-        level: int,
         each: bool,
         stopped: Callable[[], bool],
     ) -> tuple[list[tuple[str, os.stat_result]], bool]:
@@ -70,7 +65,7 @@ class Stage:
         take, rows = rest.append, self.rows
         add = rows.append
         open_, close, pread, write, fstat, utime = os.open, os.close, os.pread, os.write, os.fstat, os.utime
-        digest, tag, d_fd = xxh3_128_digest, tag_of, self.fd
+        tag, to_bytes, d_fd = tag_of, paths.to_bytes, self.fd
         largest = min(largest, SMALL)
         read_flags = _READ | _leave_no_trace
         settled_before = listed_at - RACY
@@ -133,12 +128,7 @@ class Stage:
                     close(out_fd)
             add(
                 (
-                    name,
-                    1,
-                    _SUCCESS,
-                    _NEW,
-                    0,
-                    0,
+                    to_bytes(name),
                     size,
                     modified,
                     tag(st.st_ino, changed),
@@ -146,12 +136,6 @@ class Stage:
                     there.st_mtime_ns,
                     tag(there.st_ino, there.st_ctime_ns),
                     digest(data),
-                    level,
-                    size,
-                    None,
-                    "",
-                    "",
-                    1,
                 )
             )
         return rest, True

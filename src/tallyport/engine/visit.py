@@ -173,7 +173,7 @@ class Round:
         if isinstance(outcome, TallyportError):
             self._give_up(visit, outcome)
         else:
-            visit.items.extend(outcome)
+            visit.filled = outcome
 
     def _give_up(self, visit: Opened, error: TallyportError) -> None:
         """End a scan at an error of the container itself, or of a connection."""
@@ -236,10 +236,13 @@ class Round:
                 visit.s_bytes,
                 visit.s_files,
                 row,
+                tuple(visit.filled),
+                self._passage.level,
             )
         )
         if not last:
             visit.items = []
+            visit.filled = []
             visit.children = []
             visit.deferred = []
             visit.unchanged = visit.unchanged_bytes = visit.s_bytes = visit.s_files = 0

@@ -4,7 +4,14 @@ Everything here crosses a pipe as plain tuples (``marshal``), a hundred thousand
 builtin values only, converted by ``tuple(x)`` and ``Type._make``.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
+
+from tallyport.domain.actions import Reason
+from tallyport.domain.items import Status
+from tallyport.domain.paths import from_bytes
+
+_SUCCESS, _NEW = int(Status.SUCCESS), str(Reason.NEW_AT_SOURCE)
 
 Row = tuple[Any, ...]
 """An :class:`ItemResult` as it travels."""
@@ -101,6 +108,28 @@ class VisitReport(NamedTuple):
     s_bytes: int = 0  # bytes of source files seen
     s_files: int = 0
     container: tuple[object, ...] | None = None  # ItemResult tuple of the container itself, with last
+    filled: tuple[Row, ...] = ()  # new files that a new container was filled with at once: Filled tuples
+    level: int = 0  # domain.capabilities.VerifyLevel of those
+
+
+class Filled(NamedTuple):
+    """One plain file that came with a new container: all of its result that is not the same for every one."""
+
+    name: bytes
+    s_size: int
+    s_modified: int
+    s_tag: bytes
+    d_size: int
+    d_modified: int
+    d_tag: bytes
+    hash: bytes
+
+
+def results_of(filled: Iterable[Row], level: int) -> tuple[Row, ...]:
+    """Write files that came with a new container as whole item results."""
+    return tuple(
+        (from_bytes(row[0]), 1, _SUCCESS, _NEW, 0, 0, *row[1:], level, row[1], None, "", "", 1) for row in filled
+    )
 
 
 class Terms(NamedTuple):

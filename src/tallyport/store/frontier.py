@@ -26,6 +26,7 @@ class VisitRow(NamedTuple):
     signature: bytes | None
     files: int
     bytes: int
+    parent_id: int = 0  # item of the container above; 0 for a root
 
 
 class TaskRow(NamedTuple):
@@ -89,6 +90,7 @@ _CLAIMED = (
         containers.c.signature,
         containers.c.files,
         containers.c.bytes,
+        containers.c.parent_id,
     )
     .outerjoin(containers, containers.c.item_id == visits.c.item_id)
     .order_by(visits.c.id)
@@ -105,7 +107,9 @@ def claim_visits(tx: sa.Connection, database: Database, execution_id: int, batch
     decode = paths.from_bytes
     found = tx.execute(_CLAIMED.where(visits.c.id.in_(taken)))
     return [
-        VisitRow(*r[0:2], decode(r[2]), decode(r[3]), bool(r[4]), bool(r[5]), *r[6:10], r[10] or 0, r[11] or 0)
+        VisitRow(
+            *r[0:2], decode(r[2]), decode(r[3]), bool(r[4]), bool(r[5]), *r[6:10], r[10] or 0, r[11] or 0, r[12] or 0
+        )
         for r in found
     ]
 

@@ -1,11 +1,11 @@
 """Items: what became of each path, and the containers that hold them."""
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -209,12 +209,27 @@ _UPSERT = (
     " execution_id = excluded.execution_id, settled_at = excluded.settled_at"
 )
 
-_ARRAYS = ", ".join(
-    "%s::" + {"BIGINT": "bigint", "INTEGER": "int", "BYTEA": "bytea", "TEXT": "text"}[kind] + "[]"
-    for kind in (column.type.compile(postgresql.dialect()) for column in items.columns)  # type: ignore[no-untyped-call]
-)
 _VALUES = "(" + ", ".join("?" * len(items.columns)) + ")"
-_UPSERT_ARRAYS = _UPSERT.replace(f"VALUES {_VALUES}", f"SELECT * FROM unnest({_ARRAYS})")
+_FILLED = (
+    "INSERT INTO items (id, parent_id, name, s_size, s_modified, s_tag, d_size, d_modified, d_tag, hash,"
+    " kind, status, reason, attempts, job, level, execution_id, settled_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1, 'new_at_source', 0, {}, {}, {}, {})"
+) + _UPSERT[_UPSERT.index(" ON CONFLICT") :]
+
+
+@functools.cache
+def _upsert_arrays() -> str:
+    """Give the statement that takes a column at a time; its dialect is not loaded where nobody needs it."""
+    from sqlalchemy.dialects import postgresql
+
+    arrays = ", ".join(
+        "%s::" + {"BIGINT": "bigint", "INTEGER": "int", "BYTEA": "bytea", "TEXT": "text"}[kind] + "[]"
+        for kind in (
+            column.type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
+            for column in items.columns
+        )
+    )
+    return _UPSERT.replace(f"VALUES {_VALUES}", f"SELECT * FROM unnest({arrays})")
 
 
 def known(tx: sa.Connection, database: Database, container: int, after: str, limit: int) -> list[tuple[Any, ...]]:
@@ -252,7 +267,30 @@ def upsert(tx: sa.Connection, database: Database, values: Sequence[tuple[Any, ..
     for row in values:
         key = row[1:4]
         kept[key] = (kept[key][0], *row[1:]) if key in kept else row
-    tx.exec_driver_sql(_UPSERT_ARRAYS, tuple(map(list, zip(*kept.values(), strict=True))))
+    tx.exec_driver_sql(_upsert_arrays(), tuple(map(list, zip(*kept.values(), strict=True))))
+
+
+def add_filled(
+    tx: sa.Connection,
+    database: Database,
+    values: Sequence[tuple[Any, ...]],
+    job: int,
+    level: int,
+    execution_id: int,
+    at: int,
+) -> None:
+    """Write rows of new files: (id, parent, name, s_size, ... hash), all else is the same for each."""
+    if not values:
+        return
+    if database.is_sqlite:  # differs because each value that is bound costs, a hundred thousand times a run
+        tx.exec_driver_sql(_FILLED.format(*map(int, (job, level, execution_id, at))), list(values))
+        return
+    none = (None, None, None)
+    upsert(
+        tx,
+        database,
+        [(r[0], job, *r[1:3], 1, 1, "new_at_source", 0, *r[3:10], level, *none, execution_id, at) for r in values],
+    )
 
 
 def delete(tx: sa.Connection, ids: Sequence[int]) -> None:
