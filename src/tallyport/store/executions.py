@@ -40,9 +40,21 @@ def add(tx: sa.Connection, **values: Any) -> Execution:
 
 def find(tx: sa.Connection, execution_id: int, *, lock: bool = False) -> Execution | None:
     """Give an execution, or None. ``lock``: nobody else changes it before this transaction ends."""
-    query = sa.select(executions).where(executions.c.id == execution_id)
-    row = tx.execute(query.with_for_update() if lock else query).mappings().first()
+    row = tx.execute(_FIND.with_for_update() if lock else _FIND, {"wanted": execution_id}).mappings().first()
     return None if row is None else rows.to_value(Execution, row)
+
+
+# Said a hundred times a run: put together once.
+_FIND = sa.select(executions).where(executions.c.id == sa.bindparam("wanted"))
+_TOTALS = (
+    *("files", "bytes", "folders", "transferred", "transferred_bytes", "unchanged", "unchanged_bytes"),
+    *("skipped", "failed", "deleted", "writes", "pending"),
+)
+_COUNT = (
+    sa.update(executions)
+    .where(executions.c.id == sa.bindparam("wanted"))
+    .values({name: executions.c[name] + sa.bindparam(f"more_{name}") for name in _TOTALS})
+)
 
 
 def active(tx: sa.Connection, job_id: str) -> Execution | None:
@@ -119,9 +131,9 @@ def change(tx: sa.Connection, execution_id: int, **values: Any) -> None:
 
 def count(tx: sa.Connection, execution_id: int, totals: dict[str, int]) -> None:
     """Add to the totals."""
-    added = {name: executions.c[name] + n for name, n in totals.items() if n}
-    if added:
-        tx.execute(sa.update(executions).where(executions.c.id == execution_id).values(**added))
+    if any(totals.values()):
+        more = {f"more_{name}": totals.get(name, 0) for name in _TOTALS}
+        tx.execute(_COUNT, {"wanted": execution_id, **more})
 
 
 def newest(tx: sa.Connection, job_ids: Sequence[str], *, each: int = 2) -> dict[str, list[Execution]]:

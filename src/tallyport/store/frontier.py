@@ -93,6 +93,7 @@ _CLAIMED = (
         containers.c.parent_id,
     )
     .outerjoin(containers, containers.c.item_id == visits.c.item_id)
+    .where(visits.c.id.in_(sa.bindparam("taken", expanding=True)))
     .order_by(visits.c.id)
 )
 
@@ -105,7 +106,7 @@ def claim_visits(tx: sa.Connection, database: Database, execution_id: int, batch
         return []
     tx.exec_driver_sql(database.sql(_CLAIM_VISIT), [(batch_id, visit) for visit in taken])
     decode = paths.from_bytes
-    found = tx.execute(_CLAIMED.where(visits.c.id.in_(taken)))
+    found = tx.execute(_CLAIMED, {"taken": taken})
     return [
         VisitRow(
             *r[0:2], decode(r[2]), decode(r[3]), bool(r[4]), bool(r[5]), *r[6:10], r[10] or 0, r[11] or 0, r[12] or 0
@@ -128,13 +129,16 @@ def end_visits(tx: sa.Connection, database: Database, ended: Sequence[tuple[str,
 
 def pending_visits(tx: sa.Connection, execution_id: int, most: int) -> int:
     """Count pending visits, at most ``most``."""
-    inner = (
-        sa.select(visits.c.id)
-        .where(visits.c.execution_id == execution_id, visits.c.state == "pending")
-        .limit(most)
-        .subquery()
-    )
-    return int(tx.execute(sa.select(sa.func.count()).select_from(inner)).scalar_one())
+    return int(tx.execute(_PENDING, {"execution": execution_id, "most": most}).scalar_one())
+
+
+# Said at every look for work: put together once.
+_PENDING = sa.select(sa.func.count()).select_from(
+    sa.select(visits.c.id)
+    .where(visits.c.execution_id == sa.bindparam("execution"), visits.c.state == "pending")
+    .limit(sa.bindparam("most"))
+    .subquery()
+)
 
 
 def unfinished_visits(tx: sa.Connection, execution_id: int) -> list[tuple[int, bytes, bytes, str | None]]:
