@@ -13,7 +13,7 @@ from tallyport.api.attempts import Attempts
 from tallyport.api.commvault import paths as cv_paths
 from tallyport.api.commvault import routes as cv_routes
 from tallyport.api.commvault import session as cv_session
-from tallyport.api.dryviq import connections, history, items
+from tallyport.api.dryviq import connections, error_categories, history, items
 from tallyport.api.events import routes as event_routes
 from tallyport.api.events.hub import Hub
 from tallyport.api.flatfile import routes as flatfile_routes
@@ -81,6 +81,7 @@ def create_api(
         history.router,  # static names below /v1/jobs stand before {job}
         flatfile_routes.router,
         jobs.router,
+        error_categories.router,  # before {job}
         items.router,
         cv_session.router,
         cv_routes.router,

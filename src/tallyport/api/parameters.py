@@ -236,6 +236,11 @@ BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     },
     ("POST", "/v1/jobs/{job}/clone"): _JOB,
     ("POST", "/v1/jobs/categories"): {"name": _NAME},
+    ("POST", "/v1/transfers/categories"): {
+        **dict.fromkeys(("name", "description", "action", "level", "job"), _NAME),
+        **{name: {"type": "integer"} for name in ("max_retry", "priority")},
+        "filter": {"type": "object"},
+    },
     ("POST", "/v1/jobs/{job}/ack"): {"info": _NAME, "progress": {"type": "integer"}, "estimatedCompletionAt": _NAME},
     ("POST", "/v1/jobs/{job}/complete"): _NOTES,
     ("POST", "/v1/jobs/{job}/fail"): _NOTES,

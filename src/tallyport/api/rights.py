@@ -55,6 +55,9 @@ RULES: dict[tuple[str, str], Right] = {
     ("POST", "/v1/jobs"): M,
     ("PATCH", "/v1/jobs"): U,  # commands only
     ("GET", "/v1/jobs/history"): R,
+    ("GET", "/v1/transfers/categories"): R,
+    ("POST", "/v1/transfers/categories"): M,
+    ("DELETE", "/v1/transfers/categories/{category}"): M,
     ("GET", "/v1/jobs/categories"): R,
     ("POST", "/v1/jobs/categories"): M,
     ("POST", "/v1/jobs/preview-mutation"): R,

@@ -78,6 +78,9 @@ def begin(desk: Desk, tx: sa.Connection, job: Job, by: Caller) -> None:
         return
     access.require_job(tx, job, by)
     if job.closed:
+        last = None if job.execution_id is None else executions.find(tx, job.execution_id)
+        if last is not None and last.halted_by is not None:
+            raise Conflict(f"the error category {last.halted_by!r} halted the job; reset it to let it run again")
         raise Conflict("the job met its stop policy and never runs again; change stop_policy to reopen it")
     if job.managed:
         _go(tx, job, by)

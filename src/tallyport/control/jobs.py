@@ -121,10 +121,16 @@ def reset(desk: Desk, job_id: str, which: str, by: Caller) -> Done:
     if kind not in RESETS:
         raise invalid("reset", f"{which!r} is not a reset", (*RESETS, *LATER_RESETS))
     with desk.database.begin() as tx:
-        find_job(tx, job_id)
-        jobs.change(tx, job_id, reset=kind)
+        job = find_job(tx, job_id)
+        jobs.change(tx, job_id, reset=kind, **_reopened(tx, job))
         desk.note(tx, job_id, "job.reset", f"{kind} reset before the next execution, by {by.name}")
         return Done(look(tx, find_job(tx, job_id)))
+
+
+def _reopened(tx: sa.Connection, job: Job) -> dict[str, bool]:
+    """Open a job again that an error category closed; one that met its stop policy stays closed."""
+    last = None if job.execution_id is None else runs.find(tx, job.execution_id)
+    return {"closed": False} if last is not None and last.halted_by is not None else {}
 
 
 def annotate(desk: Desk, job_id: str, notes: Mapping[str, object], by: Caller) -> Done:

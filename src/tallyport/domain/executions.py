@@ -27,6 +27,7 @@ class Execution:
     wait_reason: str | None = None  # brake, or the error kind a connection recovers from
     approved_deletes: int = 0  # a person let the delete brake go up to this many
     revision: int = 0
+    halted_by: str | None = None  # an error category stopped it
     files: int = 0
     bytes: int = 0
     folders: int = 0

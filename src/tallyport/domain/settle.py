@@ -22,6 +22,7 @@ from tallyport.domain.actions import (
     Stamp,
     Transfer,
 )
+from tallyport.domain.categories import CategoryAction, Verdict
 from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy
 from tallyport.domain.items import DONE, Status
 
@@ -91,6 +92,18 @@ def failed(attempts: int, error: ErrorKind, *, max_attempts: int = 3, gave_up: b
         return Settled(Status.PENDING, attempts)
     used = attempts + 1
     return Settled(Status.FLAGGED if used >= max_attempts else Status.RETRY, used)
+
+
+def settled_by(verdict: Verdict, status: Status, attempts: int) -> Status:
+    """Give the status of a failed item once its error category has spoken.
+
+    An item that was flagged without a try is no matter of tries: it stays flagged.
+    """
+    if verdict.action is not CategoryAction.RETRY:
+        return Status.FLAGGED
+    if attempts == 0:
+        return status
+    return Status.FLAGGED if attempts >= verdict.max_retry else Status.RETRY
 
 
 def retried() -> Settled:

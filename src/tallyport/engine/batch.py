@@ -271,7 +271,7 @@ class Batch:
             self._pace(execution)
         if execution is None or execution.state != "executing":
             self._halt("stopped")
-        elif self._orders.halts and execution.failed:
+        elif execution.halted_by is not None or (self._orders.halts and execution.failed):
             self._halt("failed")
 
     def _pace(self, execution: Execution) -> None:

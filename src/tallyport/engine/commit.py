@@ -8,8 +8,10 @@ import sqlalchemy as sa
 
 from tallyport.domain import paths
 from tallyport.domain.actions import Reason
+from tallyport.domain.categories import CategoryAction, Failure
 from tallyport.domain.entries import Kind
 from tallyport.domain.items import DONE, FAILED, Status
+from tallyport.domain.settle import settled_by
 from tallyport.engine.tally import (
     ATTEMPTS,
     D_NAME,
@@ -100,6 +102,7 @@ class Commit:
         self.ended: list[tuple[str, int]] = []
         self.tasks: list[Result] = []
         self.stamped: set[int] = set()
+        self.halted_by: str | None = None  # an error category
 
     def write(self, reports: list[VisitReport | TaskReport]) -> bool:
         """Write the rows of these reports; tells whether work was queued that others may take."""
@@ -122,6 +125,8 @@ class Commit:
         frontier.add_tasks(tx, database, self.tasks)
         audit.write(tx, database, self.ids, self.scene.job_id, self.scene.execution_id, self.audit)
         executions.count(tx, self.scene.execution_id, self.totals)
+        if self.halted_by is not None:
+            executions.change(tx, self.scene.execution_id, halted_by=self.halted_by)
         return bool(self.visits or self.tasks)
 
     # -- visits ------------------------------------------------------------------------------------------------
@@ -173,6 +178,8 @@ class Commit:
             if r[REASON] == Reason.DELETED_BOTH:  # its outcome was told when it was deleted
                 self.forgotten.append(item_id)
                 continue
+            if r[STATUS] in FAILED:
+                r = self._judged(r, folder)
             name, status = encode(r[NAME]), r[STATUS]
             if opened is not None:
                 if r[KIND] == 2:
@@ -235,6 +242,15 @@ class Commit:
         self.totals["transferred"] += len(filled)
         self.totals["transferred_bytes"] += sum(map(_S_SIZE, filled))
         self.totals["writes"] += len(filled)
+
+    def _judged(self, r: Result, folder: str) -> Result:
+        """Let the error categories say whether a failed item is tried again, and what else follows."""
+        failure = Failure(r[REASON], r[MESSAGE] or "", paths.join(folder, r[NAME]))
+        verdict = self.scene.judge.judge(failure)
+        if verdict.action is CategoryAction.HALT:
+            self.halted_by = self.halted_by or verdict.category
+        status = settled_by(verdict, Status(r[STATUS]), r[ATTEMPTS])
+        return r if status == r[STATUS] or self.scene.simulation else (*r[:STATUS], int(status), *r[STATUS + 1 :])
 
     def _failed(self, r: Result, item_id: int, folder: str) -> None:
         path = paths.to_bytes(paths.join(folder, r[NAME]))

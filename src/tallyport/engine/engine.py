@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from tallyport.connectors.opening import open_connection
 from tallyport.domain import stops
+from tallyport.domain.categories import Judge as Failures
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import HALTS, REMEDIES, ErrorKind, Remedy, TallyportError
@@ -33,7 +34,7 @@ from tallyport.engine.roster import Roster, task_id
 from tallyport.engine.schedule import plan_next, start_due
 from tallyport.engine.tally import Scene
 from tallyport.engine.work import Terms
-from tallyport.store import audit, connections, executions, frontier, jobs
+from tallyport.store import audit, connections, error_categories, executions, frontier, jobs
 from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import BatchRow
 from tallyport.store.vault import Vault
@@ -335,7 +336,8 @@ class Engine:
     def _run(self, execution_id: int, task: TaskRef) -> Ending:
         execution, job = self._database.outlast(lambda: self._found(execution_id), stopped=self._stopping.is_set)
         policies = policies_from_json(execution.policies)
-        terms = self._terms(job, execution)
+        judge = self._judge_of(job, policies)
+        terms = self._terms(job, execution)._replace(tries=judge.most_tries)
         crew = self._crews.local if {terms.source[0], terms.destination[0]} <= LOCAL else self._crews.other
         scene = Scene(
             execution_id=execution.id,
@@ -346,6 +348,7 @@ class Engine:
             audit_level=audit.LEVELS[policies.audit_level],
             simulation=execution.simulation,
             removes_source=policies.transfer_type in (TransferType.MOVE, TransferType.MIGRATE),
+            judge=judge,
             warned=warned_reasons(policies),
             verify=int(policies.verify),
         )
@@ -383,6 +386,10 @@ class Engine:
             job = jobs.find(tx, execution.job_id, deleted=True)
             assert job is not None, "an execution is of a job"
         return execution, job
+
+    def _judge_of(self, job: Job, policies: Policies) -> Failures:
+        with self._database.read() as tx:
+            return Failures(error_categories.of_job(tx, job.id), max_attempts=policies.max_attempts)
 
     def _take_slot(self, execution_id: int, crew: Crew) -> int:
         with self._lock:

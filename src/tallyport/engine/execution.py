@@ -97,7 +97,7 @@ def advance(
     if state != "executing":
         return Step()
     policies = policies_from_json(execution.policies)
-    if stops.halts(policies, execution.failed):
+    if execution.halted_by is not None or stops.halts(policies, execution.failed):
         return Step(ended=_halted(tx, database, ids, execution)) if not out else Step()
     phase = execution.phase
     at = next((n for n, (name, _, _) in enumerate(PHASES) if name == phase), 0)
@@ -184,7 +184,11 @@ def _stopped(tx: sa.Connection, database: Database, ids: Ids, execution: Executi
 
 def _halted(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> bool:
     info = f"stopped by the failure policy: {execution.failed} failed"
+    if execution.halted_by is not None:
+        info = f"stopped by the error category {execution.halted_by!r}: the job does not run again until it is reset"
     fail(tx, database, ids, execution, "failed", info)
+    if execution.halted_by is not None:
+        jobs.change(tx, execution.job_id, closed=True)
     return True
 
 

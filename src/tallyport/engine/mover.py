@@ -28,6 +28,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tallyport.connectors.hashing import digest
@@ -102,6 +103,7 @@ class Bench:
             started=terms.started,
             first_run=terms.first_run,
         )
+        rules = replace(rules, max_attempts=max(rules.max_attempts, terms.tries))
         self._orders = Orders(
             policies,
             rules,

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from tallyport.domain.actions import Reason
+from tallyport.domain.categories import Judge
 from tallyport.domain.entries import Kind
 from tallyport.domain.items import FAILED, Status
 
@@ -29,6 +30,7 @@ class Scene(NamedTuple):
     audit_level: int
     simulation: bool
     removes_source: bool = False
+    judge: Judge = Judge((), max_attempts=3)  # of failures
     warned: frozenset[str] = frozenset()  # reasons of skipped items that are told as warnings
     verify: int = 0  # level at which a copy must be proved before its source goes
 

@@ -145,6 +145,7 @@ class Terms(NamedTuple):
     revision: int  # grows when limits of a running job change
     quarantine: str | None = None
     first_run: bool = False  # no execution of this job that was not a simulation ended before
+    tries: int = 0  # the most that any error category allows; fewer than the job's own count as those
     places: str = ""  # both ends without their secrets: what marks of them are made of
 
     def __repr__(self) -> str:

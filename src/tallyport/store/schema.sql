@@ -224,6 +224,21 @@ CREATE TABLE tokens (
 	FOREIGN KEY(user_id) REFERENCES users (id),
 	UNIQUE (digest)
 );
+CREATE TABLE error_categories (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	job_id TEXT,
+	name TEXT NOT NULL,
+	description TEXT DEFAULT '' NOT NULL,
+	rules TEXT NOT NULL,
+	action TEXT NOT NULL,
+	max_retry INTEGER NOT NULL,
+	level TEXT NOT NULL,
+	priority INTEGER NOT NULL,
+	created_at INTEGER NOT NULL,
+	CONSTRAINT action_word CHECK (action IN ('retry', 'ignore', 'halt')),
+	FOREIGN KEY(job_id) REFERENCES jobs (id)
+);
+CREATE INDEX error_categories_job ON error_categories (job_id);
 CREATE TABLE executions (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	job_id TEXT NOT NULL,
@@ -243,6 +258,7 @@ CREATE TABLE executions (
 	wait_reason TEXT,
 	approved_deletes INTEGER DEFAULT '0' NOT NULL,
 	revision INTEGER DEFAULT '0' NOT NULL,
+	halted_by TEXT,
 	files INTEGER DEFAULT '0' NOT NULL,
 	bytes INTEGER DEFAULT '0' NOT NULL,
 	folders INTEGER DEFAULT '0' NOT NULL,

@@ -214,6 +214,7 @@ executions = Table(
     Column("wait_reason", Text),
     Column("approved_deletes", Integer, nullable=False, server_default="0"),
     Column("revision", Integer, nullable=False, server_default="0"),
+    Column("halted_by", Text),  # name of the error category whose action is halt
     # -- totals, kept by the recorder in the transaction of the rows they count
     Column("files", Big, nullable=False, server_default="0"),  # source files seen
     Column("bytes", Big, nullable=False, server_default="0"),  # their sizes
@@ -423,6 +424,25 @@ failures = Table(
     Column("failed_at", Big, nullable=False),
 )
 Index("failures_path", failures.c.execution_id, failures.c.path, failures.c.item_id)
+
+# What failures are alike, beside the built-in ones; without a job, for all jobs.
+error_categories = Table(
+    "error_categories",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id")),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("rules", Text, nullable=False),  # JSON list
+    Column("action", Text, nullable=False),
+    Column("max_retry", Integer, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("created_at", Big, nullable=False),
+    _one_of("action", ("retry", "ignore", "halt")),
+    sqlite_autoincrement=True,
+)
+Index("error_categories_job", error_categories.c.job_id)
 
 audit = Table(
     "audit",
