@@ -123,12 +123,13 @@ PLATFORMS: dict[str, Platform] = {
     for platform in (
         Platform("fs", "Folder", "tallyport.connectors.local:open_local", aliases=("local", "nfs")),
         Platform("sftp", "SFTP", "tallyport.connectors.sftp:open_sftp", extra="sftp"),
+        Platform("smb", "Windows share (SMB)", "tallyport.connectors.smb:open_smb", extra="smb"),
         Platform("memory", "Memory", "tallyport.connectors.memory:Memory"),
         Platform("s3", "S3", "tallyport.connectors.s3:open_s3", extra="s3"),
     )
 }
 
-LATER = ("smb", "ftp", "webdav", "azure_blob", "gcs")
+LATER = ("ftp", "webdav", "azure_blob", "gcs")
 
 
 def platforms() -> dict[str, Platform]:

@@ -121,6 +121,7 @@ class ConnectorContract(AbilityContract):
     keeps_times: ClassVar[bool] = True  # a time given with a write is kept
     keeps_container_times: ClassVar[bool] = True  # a container can be stamped
     atomic_precondition: ClassVar[bool] = True  # holds when the write becomes visible, not only when it begins
+    locks_open_files: ClassVar[bool] = False  # what somebody reads cannot be replaced meanwhile
     looks: ClassVar[int] = 1  # listings until a change shows
     longest_name: ClassVar[int | None] = None  # of this server, where it takes less than the platform
     above: ClassVar[str] = ""  # what the platform counts to a path besides: the root of the connection, with its slash
@@ -1053,7 +1054,11 @@ class ConnectorContract(AbilityContract):
         def replace() -> None:
             try:
                 for turn in range(40):
-                    self.put(connector, join(place, "a"), contents[turn % 2])
+                    outcome = quiet(partial(self.put, connector, join(place, "a"), contents[turn % 2]))
+                    if not isinstance(outcome, Entry):
+                        assert outcome is not None, "the container vanished"
+                        assert self.locks_open_files, outcome.message
+                        assert outcome.kind is ErrorKind.LOCKED, outcome.message
             finally:
                 is_over.set()
 

@@ -1,4 +1,4 @@
-"""Servers of files for tests: OpenSSH, and the SSH server of asyncssh in this process."""
+"""Servers of files for tests: OpenSSH, the SSH server of asyncssh in this process, and Samba."""
 
 import os
 import shutil
@@ -104,3 +104,86 @@ def asyncssh_server(
             yield SshServer(acceptor.get_port(), "somebody", user_key, fingerprint, files)
         finally:
             event_loop.run(close(acceptor))
+
+
+class SmbServer(NamedTuple):
+    """A Samba server with two shares of one folder: ``files`` with Windows access lists, ``posix`` with POSIX ones."""
+
+    port: int
+    username: str
+    password: str
+    folder: str
+
+    def settings(self, share: str = "files", path: str = "") -> dict[str, object]:
+        """Give a connection's settings for it."""
+        return {
+            "host": HOST,
+            "port": self.port,
+            "share": share,
+            "path": path,
+            "username": self.username,
+            "password": self.password,
+        }
+
+
+_SAMBA = """
+[global]
+  server role = standalone server
+  workgroup = TEST
+  disable netbios = yes
+  smb ports = {port}
+  interfaces = 127.0.0.1/8
+  bind interfaces only = yes
+  private dir = {folder}/private
+  lock directory = {folder}/lock
+  state directory = {folder}/state
+  cache directory = {folder}/cache
+  pid directory = {folder}/run
+  ncalrpc dir = {folder}/run/ncalrpc
+  passdb backend = tdbsam:{folder}/private/passdb.tdb
+  log file = {folder}/log.%m
+  map to guest = Never
+  load printers = no
+  disable spoolss = yes
+  server min protocol = SMB2_10
+  ea support = yes
+  store dos attributes = yes
+[files]
+  path = {folder}/share
+  read only = no
+  vfs objects = shadow_copy2 acl_xattr streams_xattr
+  shadow:snapdir = {folder}/share/.snapshots
+  shadow:basedir = {folder}/share
+  shadow:mountpoint = {folder}/share
+  shadow:format = @GMT-%Y.%m.%d-%H.%M.%S
+  acl_xattr:ignore system acls = yes
+  inherit acls = yes
+[posix]
+  path = {folder}/share
+  read only = no
+"""
+
+
+@contextmanager
+def samba() -> Iterator[SmbServer]:
+    """Run Samba. Its one account is that of whoever runs the tests, with a password of its own."""
+    program = shutil.which("smbd")
+    assert program is not None
+    with scratch("samba") as folder:
+        for name in ("private", "lock", "state", "cache", "run", "run/ncalrpc", "share", "share/.snapshots"):
+            os.makedirs(os.path.join(folder, name), exist_ok=True)
+        port = free_port()
+        config = os.path.join(folder, "smb.conf")
+        with open(config, "w", encoding="utf-8") as stream:
+            stream.write(_SAMBA.format(port=port, folder=folder))
+        user = subprocess.run(["id", "-un"], check=True, capture_output=True, text=True).stdout.strip()
+        password = "a b'c"
+        subprocess.run(
+            ["smbpasswd", "-c", config, "-s", "-a", user],
+            input=f"{password}\n{password}\n".encode(),
+            check=True,
+            capture_output=True,
+        )
+        command = [program, "--foreground", "--no-process-group", "--debug-stdout", "-s", config]
+        with running(command, port, folder):
+            yield SmbServer(port, user, password, os.path.join(folder, "share"))
