@@ -227,6 +227,9 @@ class Smb:
             modified = source.standing.modified if facts.modified is None else facts.modified
             for message in self._last_steps(facts._replace(modified=modified), made.handle):
                 self._session.exchange("copy", to, message)
+            named = self._properties(path)
+            if named:
+                self.set_properties(temporary, dict(named))
             now = self._open(path, _LOOK, operation="copy")
             self._close(now.handle)
             if (now.number, now.standing) != (source.number, source.standing):
@@ -409,7 +412,12 @@ class Smb:
         self, path: str, access: int, *, operation: str, options: int = 0, snapshot: int | None = None
     ) -> smb.Opened:
         message = smb.create(self._name(path), access, options=options, snapshot=snapshot)
-        return smb.created(self._session.exchange(operation, path, message)[0])
+        try:
+            return smb.created(self._session.exchange(operation, path, message)[0])
+        except SmbError as error:
+            if error.status == IS_DIRECTORY:
+                raise refusal(ErrorKind.UNSUPPORTED, operation, path, "it is a container, not a file") from error
+            raise
 
     def _close(self, handle: bytes) -> None:
         try:
@@ -474,12 +482,7 @@ class Smb:
 
     @contextmanager
     def _reading(self, path: str, offset: int, length: int | None, snapshot: int | None) -> Iterator[Iterator[bytes]]:
-        try:
-            opened = self._open(path, smb.READ_DATA | _LOOK, operation="read", options=smb.NO_FOLDER, snapshot=snapshot)
-        except SmbError as error:
-            if error.status == IS_DIRECTORY:
-                raise refusal(ErrorKind.UNSUPPORTED, "read", path, "it is a container, not a file") from error
-            raise
+        opened = self._open(path, smb.READ_DATA | _LOOK, operation="read", options=smb.NO_FOLDER, snapshot=snapshot)
         try:
             yield self._chunks(path, opened, offset, length, is_past=snapshot is not None)
         finally:
