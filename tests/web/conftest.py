@@ -36,7 +36,8 @@ def _console(tmp_path_factory) -> Iterator[Console]:
     with pytest.MonkeyPatch.context() as patch:
         world = worlds.make(str(tmp_path_factory.mktemp("console")), patch)
         api = world.client.app
-        made = create_console(api.state.desk, gauge=api.state.gauge, meter=api.state.meter)
+        shared = api.state
+        made = create_console(shared.desk, gauge=shared.gauge, meter=shared.meter, breakdowns=shared.breakdowns)
         client = TestClient(Doorway(api, made), follow_redirects=False)
         client.__enter__()
         yield Console(world, client)

@@ -8,7 +8,18 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from tallyport import __version__
-from tallyport.api import access_tokens, accounts, admin_audit, documentation, health, jobs, problems, sign_in
+from tallyport.api import (
+    access_tokens,
+    accounts,
+    admin_audit,
+    documentation,
+    health,
+    jobs,
+    overview,
+    problems,
+    reports,
+    sign_in,
+)
 from tallyport.api.attempts import Attempts
 from tallyport.api.commvault import paths as cv_paths
 from tallyport.api.commvault import routes as cv_routes
@@ -19,6 +30,7 @@ from tallyport.api.events.hub import Hub
 from tallyport.api.flatfile import routes as flatfile_routes
 from tallyport.api.middleware import Bounded, Identified, Once, Rewritten, SignedIn
 from tallyport.api.wiring import authorise
+from tallyport.control.breakdowns import Breakdowns
 from tallyport.control.desk import Desk
 from tallyport.control.progress import Gauge
 from tallyport.control.throughput import Meter
@@ -69,6 +81,7 @@ def create_api(
     app.state.hidden_topics = EXTENSIONS if chosen.strict_topics else frozenset()
     app.state.hub = Hub(database, app.state.gauge, hidden=app.state.hidden_topics)
     app.state.meter = Meter(database)
+    app.state.breakdowns = Breakdowns()
     problems.install(app)
     for router in (
         health.router,
@@ -76,6 +89,8 @@ def create_api(
         accounts.router,
         access_tokens.router,
         admin_audit.router,
+        overview.router,
+        reports.router,
         connections.router,
         event_routes.router,
         history.router,  # static names below /v1/jobs stand before {job}

@@ -1,5 +1,6 @@
 """The routes that the dialects of ``/v1/jobs`` share."""
 
+import json
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -18,7 +19,7 @@ from tallyport.control.desk import Caller, Desk, Right
 from tallyport.control.jobs import Done
 from tallyport.control.pictures import Picture
 from tallyport.control.refusals import Conflict, NotBuilt, NotFound, Problem, Refusal, invalid
-from tallyport.domain import paths
+from tallyport.domain import block_schema, paths, transfer_block
 from tallyport.domain.states import State
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -51,6 +52,22 @@ def create_job(request: Request, desk: Desked, caller: Called, document: Documen
         done = jobs.create(desk, document, caller)
     headers = {"Location": f"/v1/jobs/{done.picture.job.id}"}
     return envelopes.job(request, done.picture, profile, status=201, warnings=done.warnings, headers=headers)
+
+
+@router.post("/check", summary="Say what a job's document means; stores nothing")
+def check_job(desk: Desked, document: Document) -> Response:
+    draft = jobs.check(desk, document)
+    shown = {
+        "warnings": list(draft.warnings),
+        "schedule_mode": draft.mode,
+        "policies": json.loads(transfer_block.policies_to_json(draft.policies)),
+    }
+    return json_response({"status": 200, "type": "job_check", "job_check": shown, "data": shown})
+
+
+@router.get("/schema", summary="JSON schema of the transfer block")
+def show_schema() -> Response:
+    return json_response(block_schema.block_schema(), kind="application/schema+json")
 
 
 @router.patch("", summary="Start, pause, resume, cancel or reset many jobs")

@@ -61,6 +61,12 @@ SETTLE = (
     Parameter("ignore", "Accept as it is.", "boolean"),
 )
 BOM = Parameter("bom", "1: begin with a byte order mark.", "boolean")
+REPORT = (
+    Parameter("job", "Ids of jobs, comma separated; none is all."),
+    Parameter("category", "Id of a category.", "integer"),
+    Parameter("simulation", "1: only simulations; 0: without them.", "boolean"),
+    Parameter("days", "How far back what was carried is shown: 30.", "integer"),
+)
 AUDIT = (
     Parameter("job", "Id of a job."),
     Parameter("execution", "Id of an execution, last or current."),
@@ -116,6 +122,14 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ),
     ("POST", "/v1/connections"): (Parameter("create", "1: make the folder when it is missing.", "boolean"), KEY),
     ("GET", "/v1/connections/{connection}"): (IF_NONE_MATCH,),
+    ("POST", "/v1/connections/{connection}/test"): (
+        Parameter("write", "1: also write a small file, read it back and remove it; asks for more rights.", "boolean"),
+    ),
+    ("GET", "/v1/reports/summary"): REPORT,
+    ("GET", "/v1/reports/summary.csv"): (*REPORT, BOM),
+    ("GET", "/v1/reports/summary.xlsx"): REPORT,
+    ("GET", "/v1/jobs/{job}/report.xlsx"): (Parameter("items", "1: also a sheet with every item.", "boolean"),),
+    ("GET", "/v1/throughput"): (Parameter("after", "Only samples after this moment, in microseconds.", "integer"),),
     ("PATCH", "/v1/connections/{connection}"): (IF_MATCH,),
     ("GET", "/v1/connections/{connection}/items"): (Parameter("path", "Container to list."), LIMIT),
     ("GET", "/v1/jobs"): (
@@ -140,6 +154,7 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
         KEY,
     ),
     ("GET", "/v1/jobs/history"): (*SLICE, Parameter("job", "Id of a job."), Parameter("execution", "last or current.")),
+    ("GET", "/v1/jobs/{job}/deletes"): (LIMIT, Parameter("cursor", "Go on after this one.", "integer")),
     ("GET", "/v1/jobs/{job}/history"): (*SLICE, Parameter("execution", "last or current.")),
     ("GET", "/v1/jobs/{job}/history.csv"): (BOM,),
     ("GET", "/v1/jobs/{job}/failed-items"): (Parameter("group_by", "reason."),),
@@ -224,8 +239,10 @@ BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "platform": {"type": "object", "properties": {"id": _NAME}},
         "auth": {"type": "object"},
     },
+    ("POST", "/v1/connections/{connection}/items"): {"path": _NAME},
     ("PATCH", "/v1/connections/{connection}"): {"name": _NAME, "auth": {"type": "object"}},
     ("POST", "/v1/jobs"): _JOB,
+    ("POST", "/v1/jobs/check"): _JOB,
     ("PATCH", "/v1/jobs/{job}"): {
         **_JOB,
         "status": _NAME,

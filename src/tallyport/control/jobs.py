@@ -53,6 +53,14 @@ def create(desk: Desk, document: object, by: Caller, *, extra: Mapping[str, obje
     return Done(picture, draft.warnings)
 
 
+def check(desk: Desk, document: object) -> documents.Draft:
+    """Say what a job's document means without storing anything; raises what :func:`create` would raise."""
+    draft = documents.read(document)
+    with desk.database.read() as tx:
+        endpoints.check(tx, draft)
+    return draft
+
+
 def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int | None = None) -> Done:
     """Merge a patch into the job's document and check the whole again.
 

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -156,3 +156,43 @@ def current(tx: sa.Connection, job_ids: Sequence[str]) -> list[Execution]:
     newest_ids = sa.select(jobs.c.execution_id).where(jobs.c.id.in_(list(job_ids)), jobs.c.execution_id.isnot(None))
     query = sa.select(executions).where(executions.c.id.in_(newest_ids))
     return [rows.to_value(Execution, row) for row in tx.execute(query).mappings()]
+
+
+class Carried(NamedTuple):
+    """What some executions did in all."""
+
+    executions: int
+    transferred: int
+    transferred_bytes: int
+    failed: int
+    deleted: int
+
+
+def carried_since(tx: sa.Connection, at: int) -> Carried:
+    """Add up executions that ended since a moment, simulations aside."""
+    columns = ("transferred", "transferred_bytes", "failed", "deleted")
+    query = sa.select(
+        sa.func.count(), *[sa.func.coalesce(sa.func.sum(executions.c[name]), 0) for name in columns]
+    ).where(executions.c.ended_at >= at, executions.c.simulation.is_(False))
+    return Carried(*[int(value) for value in tx.execute(query).one()])
+
+
+class Day(NamedTuple):
+    """What was carried within one day."""
+
+    day: int  # since 1970, UTC
+    transferred: int
+    transferred_bytes: int
+    failed: int
+
+
+def carried_per_day(tx: sa.Connection, since: int, job_ids: Sequence[str] | None = None) -> list[Day]:
+    """Add up executions by the day they ended, oldest first, simulations aside."""
+    day = sa.cast(executions.c.ended_at / 86_400_000_000, sa.BigInteger)
+    query = sa.select(
+        day,
+        *[sa.func.sum(executions.c[name]) for name in ("transferred", "transferred_bytes", "failed")],
+    ).where(executions.c.ended_at >= since, executions.c.simulation.is_(False))
+    if job_ids is not None:
+        query = query.where(executions.c.job_id.in_(list(job_ids)))
+    return [Day(*[int(value) for value in row]) for row in tx.execute(query.group_by(day).order_by(day))]

@@ -11,7 +11,7 @@ from tallyport.domain import paths
 from tallyport.domain.items import FAILED, Status
 from tallyport.store import items, rows
 from tallyport.store.database import Database
-from tallyport.store.tables import failures
+from tallyport.store.tables import executions, failures
 from tallyport.store.tables import items as item_rows
 
 
@@ -196,3 +196,15 @@ def count_by_reason(tx: sa.Connection, job: int) -> list[ReasonCount]:
     )
     found = [ReasonCount(reason, int(n), int(size), int(flagged)) for reason, n, size, flagged in tx.execute(query)]
     return sorted(found, key=lambda one: (-one.number, one.reason))
+
+
+def by_reason_since(tx: sa.Connection, at: int) -> list[tuple[str, int]]:
+    """Count the failures of executions that ended since a moment by reason, most first."""
+    recent = sa.select(executions.c.id).where(executions.c.ended_at >= at, executions.c.simulation.is_(False))
+    query = (
+        sa.select(failures.c.reason, sa.func.count())
+        .where(failures.c.execution_id.in_(recent))
+        .group_by(failures.c.reason)
+        .order_by(sa.func.count().desc(), failures.c.reason)
+    )
+    return [(reason, int(count)) for reason, count in tx.execute(query)]

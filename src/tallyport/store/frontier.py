@@ -275,6 +275,25 @@ def count_tasks(tx: sa.Connection, execution_id: int, kinds: Sequence[str]) -> i
     return int(tx.execute(query).scalar_one())
 
 
+class PlannedDelete(NamedTuple):
+    """A delete that an execution found and has not made yet."""
+
+    id: int
+    path: str  # as shown: the item's path on the side it would go from
+
+
+def planned_deletes(tx: sa.Connection, execution_id: int, *, after: int = 0, limit: int = 100) -> list[PlannedDelete]:
+    """Give up to ``limit`` deletes at the destination that an execution would make, by id."""
+    query = (
+        sa.select(tasks.c.id, tasks.c.d_path)
+        .where(tasks.c.execution_id == execution_id, tasks.c.task == "delete_destination")
+        .where(tasks.c.state.not_in(("done", "failed")), tasks.c.id > after)
+        .order_by(tasks.c.id)
+        .limit(limit)
+    )
+    return [PlannedDelete(row.id, paths.from_bytes(bytes(row.d_path))) for row in tx.execute(query)]
+
+
 def task_exists(tx: sa.Connection, execution_id: int, task: str, item_id: int) -> bool:
     """Say whether an item has an open task of this kind."""
     query = sa.select(tasks.c.id).where(

@@ -142,3 +142,21 @@ def category_named(tx: sa.Connection, name: str) -> int:
 def category_names(tx: sa.Connection) -> dict[int, str]:
     """Give every category by id."""
     return {-1: "Default"} | {row.id: row.name for row in tx.execute(sa.select(categories).order_by(categories.c.id))}
+
+
+def count_by_state(tx: sa.Connection) -> dict[str, int]:
+    """Count jobs by state; a state without jobs is left out."""
+    query = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.deleted_at.is_(None)).group_by(jobs.c.state)
+    return {state: int(count) for state, count in tx.execute(query)}
+
+
+def scheduled(tx: sa.Connection, *, limit: int = 100, offset: int = 0) -> list[Job]:
+    """Give jobs that will run by themselves, the next one first; held ones among them."""
+    query = (
+        sa.select(jobs)
+        .where(jobs.c.next_run_at.isnot(None), jobs.c.deleted_at.is_(None), jobs.c.closed.is_(False))
+        .order_by(jobs.c.next_run_at, jobs.c.id)
+        .offset(offset)
+        .limit(limit)
+    )
+    return [rows.to_value(Job, row) for row in tx.execute(query).mappings()]

@@ -1,5 +1,6 @@
 """The console as an application: routes, static files, sign-in before everything else."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from starlette.types import Scope
 
 from tallyport import __version__
 from tallyport.control import refusals, users
+from tallyport.control.breakdowns import Breakdowns
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.progress import Gauge
 from tallyport.control.throughput import Meter
@@ -27,6 +29,7 @@ from tallyport.web.doorway import PREFIX
 from tallyport.web.page import HEADERS, STATIC, Page, Route
 from tallyport.web.pages import ROUTES
 
+_log = logging.getLogger("tallyport.web")
 _TOUCHED_EVERY = 60.0  # seconds between two notes that a session is in use
 _STATUSES: Mapping[type[Exception], int] = {
     refusals.NotFound: 404,
@@ -72,7 +75,7 @@ class Kept(StaticFiles):
         return response
 
 
-def create_console(desk: Desk, *, gauge: Gauge, meter: Meter) -> Starlette:
+def create_console(desk: Desk, *, gauge: Gauge, meter: Meter, breakdowns: Breakdowns) -> Starlette:
     """Make the application over a desk. ``gauge`` is the API's own, so that both show the same progress."""
     guard = Guard(desk)
     static = GZipMiddleware(Kept(directory=STATIC), minimum_size=1_000, compresslevel=6)
@@ -82,10 +85,12 @@ def create_console(desk: Desk, *, gauge: Gauge, meter: Meter) -> Starlette:
             StarletteRoute("/favicon.ico", _icon),
             *[StarletteRoute(one.path, _endpoint(one, guard), methods=[one.method]) for one in ROUTES],
         ],
-        exception_handlers={HTTPException: _missing(guard)},
+        exception_handlers={HTTPException: _missing(guard), Exception: _broken},
     )
+    app.state.desk = desk
     app.state.gauge = gauge
     app.state.meter = meter
+    app.state.breakdowns = breakdowns
     return app
 
 
@@ -145,6 +150,14 @@ def _missing(guard: Guard) -> Callable[[Request, Exception], Response]:
         return page.render("error.html", error.status_code, title="There is no such page", said=request.url.path)
 
     return missing
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    """Say that the fault is here; the log has what it was."""
+    _log.error("a page failed: %s %s", request.method, request.url.path, exc_info=error)
+    said = "Something went wrong here. The server's log has what it was."
+    page = Page(request=request, desk=request.app.state.desk, someone=None, form={})
+    return page.render("error.html", 500, title="A fault of ours", said=said)
 
 
 def _icon(_request: Request) -> Response:

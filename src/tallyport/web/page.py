@@ -59,7 +59,17 @@ class Section(NamedTuple):
     links: Sequence[Link]
 
 
-SECTIONS: Sequence[Section] = ()
+SECTIONS: Sequence[Section] = (
+    Section(
+        "",
+        (
+            Link("/approvals", "Approvals", "checklist"),
+            Link("/connections", "Connections", "plug"),
+            Link("/schedules", "Schedules", "calendar"),
+            Link("/reports", "Reports", "chart-bar"),
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +150,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.do"],
     )
+    made.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": True}
     made.filters |= {
         "size": shown.size,
         "number": shown.number,

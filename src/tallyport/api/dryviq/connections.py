@@ -10,8 +10,10 @@ from tallyport.api.dryviq import views
 from tallyport.api.etags import expected_version, is_known
 from tallyport.api.wiring import Called, Desked, Document, flag, json_response, text, whole
 from tallyport.connectors import registry
-from tallyport.control import connections
+from tallyport.control import connections, probing
+from tallyport.control.desk import Right
 from tallyport.control.refusals import Invalid, NotFound
+from tallyport.domain import paths
 from tallyport.domain.connections import Connection
 from tallyport.domain.documents import Reader
 from tallyport.domain.errors import TallyportError
@@ -115,6 +117,38 @@ def browse_connection(request: Request, desk: Desked, caller: Called, connection
     shown = [views.entry(one, found.path) for one in found.entries]
     meta = {"offset": 0, "limit": limit, "has_more": found.has_more}
     return json_response({"status": 200, "type": "items", "item": shown, "meta": meta})
+
+
+@router.post("/{connection}/items", status_code=201, summary="Make a container in a connection")
+def make_container(desk: Desked, caller: Called, connection: str, document: Document) -> Response:
+    reader = Reader()
+    given = reader.members(document, "", ("path",))
+    path = reader.text(given["path"], "/path") if "path" in given else None
+    if path is None and not reader.problems:
+        reader.wrong("/path", "missing", "names the container to make, from the connection's root")
+    if path is None or reader.problems:
+        raise Invalid(reader.problems)
+    made = probing.make_container(desk, connection, path, caller)
+    shown = {"path": f"/{paths.display(made)}"}
+    return json_response({"status": 201, "type": "item", "item": shown, "data": shown}, 201)
+
+
+@router.post("/{connection}/test", summary="Try a connection, step by step")
+def test_connection(request: Request, desk: Desked, caller: Called, connection: str) -> Response:
+    write = flag(request.query_params, "write")
+    if write:
+        caller.require(Right.MANAGE)
+    found = probing.run(desk, connection, write=write)
+    shown = {
+        "success": found.is_good,
+        "location": found.location,
+        "steps": [
+            {"name": step.name, "success": step.is_good, "message": step.said, "milliseconds": step.milliseconds}
+            for step in found.steps
+        ],
+        "limits": found.limits,
+    }
+    return json_response({"status": 200, "type": "connection_test", "connection_test": shown, "data": shown})
 
 
 def _answer(value: Connection, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -1,6 +1,16 @@
 """Every page, by its address."""
 
 from tallyport.web.page import Route
-from tallyport.web.pages import failed, items, job, jobs, signing
+from tallyport.web.pages import connections, dashboard, failed, items, job, jobs, reports, signing, wizard
 
-ROUTES: tuple[Route, ...] = (*signing.ROUTES, *jobs.ROUTES, *job.ROUTES, *items.ROUTES, *failed.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *signing.ROUTES,
+    *dashboard.ROUTES,
+    *jobs.ROUTES,
+    *wizard.ROUTES,
+    *reports.ROUTES,
+    *job.ROUTES,
+    *items.ROUTES,
+    *failed.ROUTES,
+    *connections.ROUTES,
+)

@@ -12,6 +12,7 @@ from tallyport.control.refusals import NotFound
 from tallyport.domain import schedules, transfer_block
 from tallyport.domain.block_warnings import LATER
 from tallyport.domain.block_words import KEY_WORDS
+from tallyport.domain.events import Topic
 from tallyport.domain.items import FAILED
 from tallyport.domain.words import ADVICE, REASONS
 from tallyport.store import rows
@@ -33,6 +34,7 @@ TABS = (
     ("report", "Report", "report"),
 )
 _SIZE = 100
+TOPICS = " ".join(["progress", *Topic])
 
 
 def to_overview(page: Page) -> Response:
@@ -49,7 +51,7 @@ def overview(page: Page) -> Response:
     seen = _job(page)
     runs, total = reading.history(page.desk, job_id=seen.picture.job.id, ended=None, offset=0, limit=10)
     reasons = failed.by_reason(page.desk, seen.picture.job.id) if seen.picture.unresolved else []
-    return _tab(page, "overview", seen, runs=runs, run_count=total, reasons=reasons, REASONS=REASONS)
+    return _tab(page, "overview", seen, runs=runs, run_count=total, reasons=reasons, REASONS=REASONS, topics=TOPICS)
 
 
 def job_items(page: Page) -> Response:

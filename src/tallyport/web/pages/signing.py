@@ -3,7 +3,6 @@
 from starlette.responses import RedirectResponse, Response
 
 from tallyport.control import users
-from tallyport.control.desk import Right
 from tallyport.control.users import SignInRefused
 from tallyport.web import session
 from tallyport.web.doorway import PREFIX
@@ -46,13 +45,7 @@ def _there(to: str) -> str:
     return to if is_ours and not to.startswith(f"{PREFIX}/sign") else f"{PREFIX}/"
 
 
-def home(page: Page) -> Response:
-    """The first page."""
-    return RedirectResponse(f"{PREFIX}/jobs", 303, HEADERS)
-
-
 ROUTES = (
-    Route(f"{PREFIX}/", home, Right.READ),
     Route(f"{PREFIX}/sign-in", ask, None),
     Route(f"{PREFIX}/sign-in", sign_in, None, "POST"),
     Route(f"{PREFIX}/sign-out", sign_out, None, "POST"),

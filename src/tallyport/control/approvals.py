@@ -1,0 +1,42 @@
+"""Runs that wait for a person before they delete, and what they would delete."""
+
+from typing import NamedTuple
+
+from tallyport.control.desk import Desk
+from tallyport.control.pictures import Picture, find_job, look_many
+from tallyport.domain.states import State, Wait
+from tallyport.store import executions, frontier, jobs
+from tallyport.store.frontier import PlannedDelete
+
+
+class Deletes(NamedTuple):
+    """One page of what a run would delete."""
+
+    rows: list[PlannedDelete]
+    cursor: int | None
+    total: int
+
+
+def awaits_person(picture: Picture) -> bool:
+    """Tell whether a run waits because it would delete more than its limits allow."""
+    run = picture.active
+    return run is not None and run.state == State.WAITING and run.wait_reason == Wait.BRAKE
+
+
+def awaiting(desk: Desk) -> list[Picture]:
+    """Give every job whose run waits for a person."""
+    with desk.database.read() as tx:
+        found = jobs.page(tx, states=[State.WAITING.value], limit=1_000)[0]
+        return [one for one in look_many(tx, found) if awaits_person(one)]
+
+
+def deletes(desk: Desk, job_id: str, *, after: int, limit: int) -> Deletes:
+    """Give a page of what the job's run under way would still delete at the destination."""
+    with desk.database.read() as tx:
+        active = executions.active(tx, find_job(tx, job_id).id)
+        if active is None:
+            return Deletes([], None, 0)
+        found = frontier.planned_deletes(tx, active.id, after=after, limit=limit + 1)
+        total = frontier.count_tasks(tx, active.id, ("delete_destination",))
+    rows = found[:limit]
+    return Deletes(rows, rows[-1].id if len(found) > limit else None, total)

@@ -1,0 +1,164 @@
+"""The keys of the transfer block as a form and a JSON schema have them: kind of value, words, default, meaning."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tallyport.domain.block_warnings import LATER
+from tallyport.domain.block_words import KEY_WORDS
+from tallyport.domain.policies import TransferType
+from tallyport.domain.transfer_block import KEYS, defaults_for, policies_to_json
+
+# Which step of describing a job asks for a key. What is not named here is a behaviour.
+POLICIES = (
+    "conflict_resolution",
+    "delete_propagation",
+    "item_overwrite",
+    "duplicate_names",
+    "empty_containers",
+    "large_item",
+    "restricted_content",
+    "symlinks",
+    "failure_policy",
+    "timestamps",
+    "preserve_owners",
+    "permissions.policy",
+    "permissions.links",
+    "permissions.failures",
+    "versioning.preserve",
+    "versioning.select",
+    "versioning.from_source.max",
+    "versioning.from_destination.max",
+    "lock_propagation",
+)
+APART = ("transfer_type", "simulation_mode", "filter.source", "filter.destination")  # asked for in a way of their own
+_NUMBERS = {int: "integer", float: "number"}
+
+
+class BlockField(NamedTuple):
+    """One key."""
+
+    key: str
+    kind: str  # word flag integer number text object
+    allowed: tuple[str, ...]
+    default: object  # of a job that says nothing but its type; plain JSON
+    words: str
+    later: str | None  # what holds until the key acts; absent when it does
+    is_policy: bool
+
+    @property
+    def label(self) -> str:
+        """Give the key as people read it."""
+        return self.key.replace(".", ", ").replace("_", " ").capitalize()
+
+
+def block_fields(transfer_type: TransferType = TransferType.SYNC) -> Sequence[BlockField]:
+    """Give every key, policies first."""
+    defaults = json.loads(policies_to_json(defaults_for(transfer_type)))
+    ordered = [key for key in POLICIES if key in KEYS] + [key for key in KEYS if key not in POLICIES]
+    return [
+        BlockField(
+            key,
+            _kind(key, defaults[KEYS[key].policy]),
+            KEYS[key].allowed,
+            defaults[KEYS[key].policy],
+            KEY_WORDS.get(key, "").replace("; see the tables below", ""),
+            LATER.get(key),
+            key in POLICIES,
+        )
+        for key in ordered
+    ]
+
+
+def block_schema() -> Mapping[str, Any]:
+    """Give the JSON schema of a transfer block."""
+    root: dict[str, Any] = {"type": "object", "properties": {}}
+    for field in block_fields():
+        *outer, last = field.key.split(".")
+        place = root
+        for name in outer:
+            place = place["properties"].setdefault(name, {"type": "object", "title": name, "properties": {}})
+        place["properties"][last] = _property(field)
+    for side in ("source", "destination"):
+        root["properties"][side] = _END
+    return root
+
+
+def _kind(key: str, default: object) -> str:
+    known = KEYS[key]
+    if known.allowed == ("true", "false"):
+        return "flag"
+    if known.allowed:
+        return "word"
+    if type(default) in _NUMBERS:
+        return _NUMBERS[type(default)]
+    if key.endswith(".max"):
+        return "integer"
+    return "text" if key == "quarantine" else "object"
+
+
+def _property(field: BlockField) -> dict[str, Any]:
+    kinds = {"word": "string", "flag": "boolean", "text": "string"}
+    made: dict[str, Any] = {"type": kinds.get(field.kind, field.kind), "title": field.label, "description": field.words}
+    if field.kind == "word":
+        made["enum"] = list(field.allowed)
+    if field.kind == "flag":
+        made["format"] = "checkbox"
+    if field.key.startswith("filter."):
+        made |= FILTER_SCHEMA
+    if field.default is not None and field.kind != "object":
+        made["default"] = field.default
+    return made
+
+
+_END = {
+    "type": "object",
+    "properties": {
+        "connection": {"type": "object", "properties": {"id": {"type": "string"}}},
+        "target": {"type": "object", "properties": {"path": {"type": "string"}}},
+    },
+}
+_TEXTS = {"type": "array", "format": "table", "items": {"type": "string"}, "minItems": 1}
+
+
+def _rule(name: str, title: str, **properties: Any) -> dict[str, Any]:
+    fixed = {"type": {"type": "string", "enum": [f"filter_{name}"], "default": f"filter_{name}", "title": "Kind"}}
+    needed = ["type", *(key for key, value in properties.items() if value.get("minItems") or value.get("minLength"))]
+    made = {"type": "object", "title": title, "properties": fixed | properties, "required": needed}
+    return made | {"additionalProperties": False}
+
+
+_RULES = [
+    _rule("extension", "Extensions", extensions=_TEXTS | {"title": "Extensions, for instance tmp"}),
+    _rule("pattern", "Names like", text={"type": "string", "minLength": 1, "title": "Pattern, for instance ~$*"}),
+    _rule(
+        "size",
+        "Size",
+        min={"type": "integer", "minimum": 0, "title": "At least, bytes"},
+        max={"type": "integer", "minimum": 0, "title": "At most, bytes"},
+    ),
+    _rule("path", "Paths", paths=_TEXTS | {"title": "Paths from the source, with a leading /"}),
+    _rule("hidden", "Hidden items"),
+    _rule("shared", "Shared with the account by others"),
+]
+FILTER_SCHEMA: dict[str, Any] = {
+    "type": "array",
+    "title": "Blocks",
+    "format": "tabs-top",
+    "items": {
+        "type": "object",
+        "title": "Block",
+        "properties": {
+            "action": {"type": "string", "enum": ["exclude", "include"], "default": "exclude", "title": "Action"},
+            "rules": {
+                "type": "array",
+                "title": "Rules",
+                "minItems": 1,
+                "items": {"title": "Rule", "oneOf": _RULES},
+            },
+        },
+        "required": ["action", "rules"],
+        "additionalProperties": False,
+    },
+}
+"""The common rules of a filter as a form has them; a date or a predefined group is given as raw JSON."""

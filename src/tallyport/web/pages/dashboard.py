@@ -1,0 +1,43 @@
+"""The first page: what runs, what failed, what comes next; and the approvals that wait for a person."""
+
+from starlette.responses import Response
+
+from tallyport.control import approvals as waiting_for
+from tallyport.control import connections, dashboard
+from tallyport.domain.words import REASONS
+from tallyport.store import rows
+from tallyport.web.doorway import PREFIX
+from tallyport.web.page import Page, pages
+from tallyport.web.work import look
+
+
+def first(page: Page) -> Response:
+    """Show the server as a whole."""
+    found = dashboard.overview(page.desk)
+    _, connected = connections.page(page.desk, platform=None, text=None, offset=0, limit=1)
+    return page.render(
+        "dashboard.html",
+        found=found,
+        running=[look(page, one) for one in found.running],
+        recent=[look(page, one) for one in found.recent],
+        connected=connected,
+        jobs=sum(found.by_state.values()),
+        REASONS=REASONS,
+        hour_ago=rows.now() - 3600 * 1_000_000,
+    )
+
+
+def approvals(page: Page) -> Response:
+    """Show every run that waits for a person, with what it would do."""
+    return page.render("approvals.html", waiting=[look(page, one) for one in waiting_for.awaiting(page.desk)])
+
+
+def deletes(page: Page) -> Response:
+    """Show what one run would delete."""
+    found = waiting_for.deletes(page.desk, page.part("job"), after=page.whole("cursor", 0), limit=100)
+    return page.render("approval_deletes.html", found=found, job=page.part("job"))
+
+
+ROUTES = pages(
+    (f"{PREFIX}/", first), (f"{PREFIX}/approvals", approvals), (f"{PREFIX}/approvals/{{job}}/deletes", deletes)
+)

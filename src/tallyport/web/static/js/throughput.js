@@ -1,0 +1,44 @@
+// The live chart: bytes and items a second, one request every two seconds, none while nobody looks.
+import { call } from "./api.js";
+
+const units = ["B/s", "KiB/s", "MiB/s", "GiB/s", "TiB/s"];
+function rate(value) {
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) { value /= 1024; unit += 1; }
+  return `${value < 10 && unit ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function draw(place) {
+  const data = [[], [], []];
+  let last = 0, chart = null;
+  function make() {
+    chart?.destroy();
+    const axis = { stroke: colour("--tblr-secondary"), grid: { stroke: "rgba(128, 140, 155, .22)", width: 1 }, ticks: { show: false } };
+    chart = new uPlot({
+      width: place.clientWidth, height: place.clientHeight - 34, cursor: { y: false },
+      scales: { x: { range: (u, min, max) => [Math.min(min ?? 0, (max ?? 0) - 120), max ?? 0] }, bytes: { range: (u, min, max) => [0, Math.max(max, 1024)] }, items: { range: (u, min, max) => [0, Math.max(max, 1)] } },
+      axes: [axis, { ...axis, scale: "bytes", size: 76, values: (u, all) => all.map(rate) }, { ...axis, scale: "items", side: 1, size: 56, grid: { show: false }, values: (u, all) => all.map((one) => `${Math.round(one)}/s`) }],
+      series: [{}, { label: "bytes", scale: "bytes", stroke: "#2f7fd6", width: 2, fill: "rgba(47, 127, 214, .14)", value: (u, v) => v == null ? "–" : rate(v) },
+        { label: "items", scale: "items", stroke: "#2a9d5c", width: 1.5, value: (u, v) => v == null ? "–" : `${v.toFixed(1)}/s` }],
+    }, data, place);
+  }
+  async function more() {
+    if (document.hidden) return;
+    try {
+      const { samples } = await call("GET", `/v1/throughput?after=${last}`);
+      for (const one of samples) {
+        last = one.at;
+        data[0].push(one.at / 1e6); data[1].push(one.bytes_per_second); data[2].push(one.items_per_second);
+      }
+      for (const row of data) row.splice(0, Math.max(0, row.length - 1800));
+      if (samples.length) chart.setData(data);
+    } catch { /* the next one may be better */ }
+  }
+  make();
+  more();
+  setInterval(more, 2000);
+  new ResizeObserver(() => chart.setSize({ width: place.clientWidth, height: place.clientHeight - 34 })).observe(place);
+  document.addEventListener("theme", make);
+}
+for (const place of document.querySelectorAll("[data-throughput]")) draw(place);

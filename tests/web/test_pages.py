@@ -1,0 +1,95 @@
+"""Every page answers, for every role that may see it, with nothing there and with much there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tallyport.control.desk import ROLES, Right
+from tallyport.domain.items import Status
+from tallyport.web.doorway import PREFIX
+from tallyport.web.pages import ROUTES
+from tests.web.conftest import Console
+
+TABS = ("overview", "items", "failed", "audit", "policies", "schedule", "runs", "validation", "report")
+
+
+def furnish(console: Console) -> dict[str, str]:
+    """Give every part of an address something to name."""
+    world = console.world
+    connection = world.connection("kept")
+    job = world.job(category={"name": "Wave 1"})
+    world.run(job, "executing", files=3, bytes=900, transferred=1, transferred_bytes=300)
+    world.item(job, "a/good.txt")
+    bad = world.item(job, "a/bad.txt", Status.FLAGGED, reason="permission_denied", message="cannot read a/bad.txt")
+    world.run(job, "complete", result="errors", failed=1)
+    return {"job": job, "connection": connection, "item": str(bad), "tab": "nowhere"}
+
+
+def addresses(parts: dict[str, str]) -> list[tuple[str, Right | None]]:
+    """Give every page with its parts filled in, and the right it asks for."""
+    found = []
+    for route in ROUTES:
+        if route.method == "GET" and not route.path.endswith("{tab}"):
+            names = re.findall(r"{(\w+)}", route.path)
+            if all(name in parts for name in names):
+                found.append((route.path.removeprefix(PREFIX).format(**parts), route.right))
+    return found
+
+
+def test_every_page_answers_with_nothing_there(console: Console) -> None:
+    console.sign_in()
+    for path, _ in addresses({}):
+        if path != "/sign-in":
+            assert console.client.get(f"{PREFIX}{path}").status_code in (200, 303), path
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_every_page_answers_each_role_as_its_rights_say(console: Console, role: str) -> None:
+    parts = furnish(console)
+    console.sign_in(role)
+    for path, right in addresses(parts):
+        allowed = right is None or right in ROLES[role]
+        expected = (200, 303) if allowed else (403,)
+        assert console.client.get(f"{PREFIX}{path}").status_code in expected, path
+
+
+def test_every_page_but_the_sign_in_asks_who_is_there(console: Console) -> None:
+    for path, right in addresses(furnish(console)):
+        answer = console.client.get(f"{PREFIX}{path}")
+        assert answer.status_code == (303 if right is not None else 200), path
+        assert "sign-in" in (answer.headers.get("location") or path), path
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_a_job_that_never_ran_has_every_tab(console: Console, tab: str) -> None:
+    job = console.world.job()
+    console.sign_in()
+    console.page(f"/jobs/{job}/{tab}")
+
+
+def test_every_page_forbids_scripts_that_are_not_ours(console: Console) -> None:
+    console.sign_in()
+    for path, _ in addresses(furnish(console)):
+        policy = console.client.get(f"{PREFIX}{path}").headers.get("content-security-policy", "")
+        assert "script-src 'self';" in policy, path
+        assert "frame-ancestors 'none'" in policy, path
+
+
+def test_what_does_not_exist_is_a_page_that_says_so(console: Console) -> None:
+    console.sign_in()
+    assert "there is no job" in console.page("/jobs/0123456789abcdef0123456789abcdef/overview", status=404)
+    assert "there is no item" in console.page("/items/99", status=404)
+    assert "There is no such page" in console.page("/nothing/here", status=404)
+    console.page(f"/jobs/{console.world.job()}/nowhere", status=404)
+
+
+def test_every_number_of_a_run_leads_to_the_items_behind_it(console: Console) -> None:
+    parts = furnish(console)
+    console.sign_in()
+    page = console.page(f"/jobs/{parts['job']}/overview")
+    links = re.findall(r'<a class="value" href="([^"]+)"', page)
+    assert len(links) >= 6
+    for link in links:
+        assert console.client.get(link.replace("&amp;", "&")).status_code == 200, link
