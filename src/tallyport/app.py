@@ -206,10 +206,7 @@ def serve(
         api = create_api(database, nudge=nudge, settings=settings, vault=vault)
         meter: Meter = api.state.meter
         config = uvicorn.Config(
-            Doorway(
-                api,
-                create_console(api.state.desk, gauge=api.state.gauge, meter=meter, breakdowns=api.state.breakdowns),
-            ),
+            Doorway(api, create_console(api.state)),
             host=host,
             port=port,
             http="h11",

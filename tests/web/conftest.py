@@ -36,9 +36,7 @@ def _console(tmp_path_factory) -> Iterator[Console]:
     with pytest.MonkeyPatch.context() as patch:
         world = worlds.make(str(tmp_path_factory.mktemp("console")), patch)
         api = world.client.app
-        shared = api.state
-        made = create_console(shared.desk, gauge=shared.gauge, meter=shared.meter, breakdowns=shared.breakdowns)
-        client = TestClient(Doorway(api, made), follow_redirects=False)
+        client = TestClient(Doorway(api, create_console(api.state)), follow_redirects=False)
         client.__enter__()
         yield Console(world, client)
         client.__exit__(None, None, None)

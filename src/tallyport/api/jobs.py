@@ -55,8 +55,8 @@ def create_job(request: Request, desk: Desked, caller: Called, document: Documen
 
 
 @router.post("/check", summary="Say what a job's document means; stores nothing")
-def check_job(desk: Desked, document: Document) -> Response:
-    draft = jobs.check(desk, document)
+def check_job(desk: Desked, caller: Called, document: Document) -> Response:
+    draft = jobs.check(desk, document, caller)
     shown = {
         "warnings": list(draft.warnings),
         "schedule_mode": draft.mode,

@@ -53,11 +53,11 @@ def create(desk: Desk, document: object, by: Caller, *, extra: Mapping[str, obje
     return Done(picture, draft.warnings)
 
 
-def check(desk: Desk, document: object) -> documents.Draft:
+def check(desk: Desk, document: object, by: Caller) -> documents.Draft:
     """Say what a job's document means without storing anything; raises what :func:`create` would raise."""
     draft = documents.read(document)
     with desk.database.read() as tx:
-        endpoints.check(tx, draft)
+        endpoints.check(tx, draft, by)
     return draft
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector, Facts
+from tallyport.control import access
 from tallyport.control.connections import find
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.refusals import invalid
@@ -42,10 +43,11 @@ class Probe(NamedTuple):
         return all(step.is_good for step in self.steps)
 
 
-def run(desk: Desk, connection_id: str, *, write: bool = False) -> Probe:
+def run(desk: Desk, connection_id: str, by: Caller, *, write: bool = False) -> Probe:
     """Open, list the root, and with ``write`` write a small file, read it back and remove it. Stops at a failure."""
     with desk.database.read() as tx:
         connection = find(tx, connection_id)
+        access.require(tx, [connection_id], by)
     steps: list[Step] = []
     found: list[Connector] = []
 
@@ -72,6 +74,7 @@ def make_container(desk: Desk, connection_id: str, path: str, by: Caller) -> str
 
     with desk.database.read() as tx:
         connection = find(tx, connection_id)
+        access.require(tx, [connection_id], by)
     try:
         clean = registry.below(path)
         if not clean:

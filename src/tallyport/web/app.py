@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -18,12 +19,10 @@ from starlette.types import Scope
 
 from tallyport import __version__
 from tallyport.control import refusals, users
-from tallyport.control.breakdowns import Breakdowns
 from tallyport.control.desk import Caller, Desk
-from tallyport.control.progress import Gauge
-from tallyport.control.throughput import Meter
 from tallyport.domain.errors import TallyportError
 from tallyport.store import rows
+from tallyport.store.acting import Actor, acting
 from tallyport.web import session
 from tallyport.web.doorway import PREFIX
 from tallyport.web.page import HEADERS, STATIC, Page, Route
@@ -75,9 +74,9 @@ class Kept(StaticFiles):
         return response
 
 
-def create_console(desk: Desk, *, gauge: Gauge, meter: Meter, breakdowns: Breakdowns) -> Starlette:
-    """Make the application over a desk. ``gauge`` is the API's own, so that both show the same progress."""
-    guard = Guard(desk)
+def create_console(shared: State) -> Starlette:
+    """Make the application over what it shares with the API: the desk, and what watches over all requests."""
+    guard = Guard(shared.desk)
     static = GZipMiddleware(Kept(directory=STATIC), minimum_size=1_000, compresslevel=6)
     app = Starlette(
         routes=[
@@ -87,10 +86,7 @@ def create_console(desk: Desk, *, gauge: Gauge, meter: Meter, breakdowns: Breakd
         ],
         exception_handlers={HTTPException: _missing(guard), Exception: _broken},
     )
-    app.state.desk = desk
-    app.state.gauge = gauge
-    app.state.meter = meter
-    app.state.breakdowns = breakdowns
+    app.state = shared
     return app
 
 
@@ -109,7 +105,8 @@ def _endpoint(route: Route, guard: Guard) -> Callable[[Request], object]:
         try:
             if route.right is not None:
                 page.caller.require(route.right)
-            return route.draw(page)
+            with acting(_actor(request.scope, someone)):
+                return route.draw(page)
         except (refusals.Refusal, TallyportError) as error:
             return _refused(page, error)
 
@@ -126,6 +123,13 @@ def _endpoint(route: Route, guard: Guard) -> Callable[[Request], object]:
         return await run_in_threadpool(draw, request, values)
 
     return post
+
+
+def _actor(scope: Scope, someone: Caller | None) -> Actor:
+    address = scope["client"][0] if scope.get("client") else None
+    if someone is None:
+        return Actor("nobody", None, None, address, None)
+    return Actor(someone.name, someone.user_id, someone.token_id or None, address, None)
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -25,7 +25,7 @@ class Doorway:
             await self._api(scope, receive, send)
             return
         path = scope["path"]
-        if path == PREFIX or path.startswith(f"{PREFIX}/") or path in ("/docs", "/favicon.ico"):
+        if path == PREFIX or path.startswith(f"{PREFIX}/") or path in ("/docs", "/setup", "/favicon.ico"):
             await self._console(scope, receive, send)
         elif path == "/" and scope["method"] in ("GET", "HEAD"):
             await RedirectResponse(f"{PREFIX}/", 302)(scope, receive, send)

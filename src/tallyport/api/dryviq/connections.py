@@ -138,7 +138,7 @@ def test_connection(request: Request, desk: Desked, caller: Called, connection: 
     write = flag(request.query_params, "write")
     if write:
         caller.require(Right.MANAGE)
-    found = probing.run(desk, connection, write=write)
+    found = probing.run(desk, connection, caller, write=write)
     shown = {
         "success": found.is_good,
         "location": found.location,

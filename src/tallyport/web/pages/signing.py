@@ -2,8 +2,9 @@
 
 from starlette.responses import RedirectResponse, Response
 
-from tallyport.control import users
-from tallyport.control.users import SignInRefused
+from tallyport.control import accounts, users
+from tallyport.control.refusals import Refusal
+from tallyport.control.users import SignInRefused, TooManyAttempts
 from tallyport.web import session
 from tallyport.web.doorway import PREFIX
 from tallyport.web.page import HEADERS, Page, Route
@@ -13,7 +14,8 @@ def ask(page: Page) -> Response:
     """Ask for name and password."""
     if page.someone is not None:
         return RedirectResponse(_there(page.query.get("to", "")), 303, HEADERS)
-    return page.render("sign_in.html", to=_there(page.query.get("to", "")), wrong=None, name="")
+    there = _there(page.query.get("to", ""))
+    return page.render("sign_in.html", to=there, wrong=None, name="")
 
 
 def sign_in(page: Page) -> Response:
@@ -21,12 +23,38 @@ def sign_in(page: Page) -> Response:
     there = _there(page.form.get("to", ""))
     name = page.form.get("name", "")
     try:
-        opened = users.sign_in(page.desk.database, name, page.form.get("password", ""))
-    except SignInRefused as error:
+        with page.request.app.state.attempts.guarded(_address(page)):
+            opened = users.sign_in(page.desk.database, name, page.form.get("password", ""))
+    except (SignInRefused, TooManyAttempts) as error:
         return page.render("sign_in.html", 401, to=there, wrong=error.message, name=name)
     response = RedirectResponse(there, 303, HEADERS)
     session.keep(response, page.request.scope, opened.token, opened.seconds)
     return response
+
+
+def set_up(page: Page) -> Response:
+    """Ask for the first administrator: whoever has the link that the server printed makes it."""
+    needed = accounts.needs_setup(page.desk.database)
+    return page.render("setup.html", needed=needed, wrong=None, name="", email="", token="")
+
+
+def finish_setup(page: Page) -> Response:
+    """Make the first administrator and sign them in."""
+    form = page.form
+    token, name, email = form.get("token", ""), form.get("name", ""), form.get("email", "")
+    try:
+        with page.request.app.state.attempts.guarded(_address(page)):
+            opened = accounts.set_up(page.desk.database, token, name, form.get("password", ""), email or None)
+    except Refusal as error:
+        needed = accounts.needs_setup(page.desk.database)
+        return page.render("setup.html", 400, needed=needed, wrong=error.message, name=name, email=email, token=token)
+    response = RedirectResponse(f"{PREFIX}/", 303, HEADERS)
+    session.keep(response, page.request.scope, opened.token, opened.seconds)
+    return response
+
+
+def _address(page: Page) -> str:
+    return page.request.client.host if page.request.client is not None else ""
 
 
 def sign_out(page: Page) -> Response:
@@ -48,5 +76,7 @@ def _there(to: str) -> str:
 ROUTES = (
     Route(f"{PREFIX}/sign-in", ask, None),
     Route(f"{PREFIX}/sign-in", sign_in, None, "POST"),
+    Route("/setup", set_up, None),
+    Route("/setup", finish_setup, None, "POST"),
     Route(f"{PREFIX}/sign-out", sign_out, None, "POST"),
 )
