@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from tallyport.domain.policies_json import policies_to_json
 from tallyport.engine.mover import Work
 from tallyport.engine.mover_pool import Crew
 from tallyport.engine.work import (
+    AS_IT_WAS,
     Deferred,
     DeleteWork,
     FinishWork,
@@ -49,6 +51,7 @@ class Outcome:
     visits: int = 0
     signed: int = 0
     asked: int = 0  # times known rows were asked for
+    asked_of: set[str] = field(default_factory=set)  # names they were asked for
     lost: list[str] = field(default_factory=list)
     deletes: list[tuple[str, str]] = field(default_factory=list)
     largest_report: int = 0
@@ -205,10 +208,13 @@ class Desk:
             group = self.crew.submit(terms, works, known=self.known, reports=self.reports, slot=self.slot)
             self.open[group] = {number_of(work): work for work in works}
 
-    def known(self, visit_id: int, after: str, limit: int) -> list[tuple[Any, ...]]:
+    def known(self, visit_id: int, after: str, limit: int, names: Sequence[str] = ()) -> list[tuple[Any, ...]]:
         self.outcome.asked += 1
         visit = self.visits[visit_id]
         rows = self.rows.get(visit.item_id, {})
+        if names:
+            self.outcome.asked_of.update(names)
+            return [tuple(rows[name]) for name in map(to_bytes, names) if name in rows]
         start = to_bytes(after)
         return [tuple(rows[name]) for name in sorted(rows) if name > start][:limit]
 
@@ -255,7 +261,8 @@ class Desk:
                 return
             if report.signature is not None:
                 outcome.signed += 1
-            self.signatures[visit.item_id] = report.signature
+            if report.signature != AS_IT_WAS:
+                self.signatures[visit.item_id] = report.signature
             if report.container is not None and self.record:
                 own = ItemResult._make(report.container)
                 outcome.items[visit.path] = own

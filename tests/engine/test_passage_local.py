@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import stat
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tallyport.domain.capabilities import Durability, VerifyLevel
-from tallyport.domain.policies import Policies, TransferType
+from tallyport.domain.policies import DeletePropagation, Policies, TransferType
 from tallyport.engine import listing_local, passage, passage_local, seen, staging
 from tallyport.engine.mover_pool import ThreadCrew
 from tallyport.testing import trees
@@ -203,6 +204,51 @@ def test_changes_are_carried_and_nothing_else_is_touched(place) -> None:
         "folder-0001/file-0000021.dat",
         "folder-0002/new.dat",
     }
+
+
+def test_a_change_costs_the_rows_of_what_changed_alone(place) -> None:
+    one = place()
+    for number in range(40):
+        one.write(f"a/{number:02}.txt", b"old")
+    one.write("a/sub/x.txt")
+    os.mkfifo(os.path.join(one.source, "a", "pipe"))
+    one.run()
+    assert one.run().asked_of == set()
+    one.write("a/03.txt", b"newer")
+    one.write("a/new.txt")
+    os.unlink(os.path.join(one.source, "a", "05.txt"))
+    outcome = one.run()
+    assert outcome.asked_of == {"03.txt", "new.txt", "05.txt", "pipe"}
+    assert (outcome.unchanged, outcome.s_files) == (38 + 1, 38 + 1 + 2)
+    files = {path: reason for path, reason in outcome.reasons().items() if "." in path or "pipe" in path}
+    assert files == {
+        "a/03.txt": "changed_at_source", "a/new.txt": "new_at_source",
+        "a/05.txt": "deleted_at_source", "a/pipe": "ignored_item_type",
+    }  # fmt: skip
+
+
+def test_a_deleted_file_is_missed_by_a_mirror_though_few_rows_are_asked_for(place) -> None:
+    one = place(delete_propagation=DeletePropagation.MIRROR)
+    for number in range(20):
+        one.write(f"a/{number:02}.txt")
+    one.run()
+    os.unlink(os.path.join(one.source, "a", "05.txt"))
+    outcome = one.run()
+    assert outcome.asked_of == {"05.txt"}
+    assert outcome.deletes == [("destination", "a/05.txt")]
+    one.equal()
+
+
+def test_other_policies_look_at_every_row_again(place) -> None:
+    one = place()
+    for number in range(20):
+        one.write(f"a/{number:02}.txt")
+    one.run()
+    one.write("a/03.txt", b"newer")
+    one.desk.policies = dataclasses.replace(one.desk.policies, max_attempts=9)
+    outcome = one.run()
+    assert (outcome.asked_of, outcome.unchanged, outcome.wrote) == (set(), 19, 1)
+    assert outcome.asked > 0
 
 
 def test_a_full_look_sees_what_changed_at_the_destination_alone(place) -> None:

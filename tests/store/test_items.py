@@ -95,7 +95,7 @@ def test_names_that_are_not_utf8_come_back_as_they_were(database: Database, job:
         found = items.at_path(tx, job.number, f"sub/{name}")
         assert found is not None
         assert paths.to_bytes(found.path) == b"sub/caf\xe9\n"
-        assert items.known(tx, database, 2, "", 10)[0][0] == name
+        assert items.known(database, 2, "", 10)[0][0] == name
 
 
 def test_an_item_is_one_row_however_often_it_is_settled(database: Database, job: Job, execution: Execution) -> None:
@@ -160,6 +160,20 @@ def taken(tx: sa.Connection, database: Database) -> int:
     return pages * tx.exec_driver_sql("PRAGMA page_size").scalar_one()
 
 
+def test_rows_of_some_names_are_found_however_many_are_asked_for(
+    database: Database, job: Job, execution: Execution
+) -> None:
+    fill(database, job, execution, count=0)
+    with database.begin() as tx:
+        items.upsert(tx, database, [row(100 + n, job.number, 2, f"n{n:04}") for n in range(1_200)])
+    for wanted in (["n0007"], ["n0001", "gone", "n1199"], [f"n{n:04}" for n in range(1_100)]):
+        found = items.known_of(database, 2, wanted)
+        assert sorted(known[0] for known in found) == sorted(set(wanted) - {"gone"})
+        assert (
+            found[0][1:] == next(known for known in items.known(database, 2, "", 2_000) if known[0] == found[0][0])[1:]
+        )
+
+
 def test_a_time_beyond_2262_and_one_before_1970_come_back(database: Database, job: Job, execution: Execution) -> None:
     fill(database, job, execution, count=0)
     times = [13_000_000_000_000_000_000, -2_000_000_000_000_000_000, 0, (1 << 63) - 1]
@@ -169,5 +183,5 @@ def test_a_time_beyond_2262_and_one_before_1970_come_back(database: Database, jo
         with database.begin() as tx:
             items.upsert(tx, database, [tuple(kept)])
     with database.read() as tx:
-        assert [known[6] for known in items.known(tx, database, 2, "", 10)] == times
+        assert [known[6] for known in items.known(database, 2, "", 10)] == times
         assert [item.s_modified for item in items.page(tx, job.number, after=39)] == times

@@ -195,12 +195,13 @@ class Batch:
         error = (ErrorKind.UNEXPECTED.value, message)
         self._recorder.add(VisitReport(row.id, (), (), (), 0, 0, True, error=error))
 
-    def _known(self, visit_id: int, after: str, limit: int) -> Sequence[tuple[Any, ...]]:
+    def _known(self, visit_id: int, after: str, limit: int, names: Sequence[str]) -> Sequence[tuple[Any, ...]]:
         row = self._claimed[visit_id]
 
         def look() -> Sequence[tuple[Any, ...]]:
-            with self._database.read() as tx:
-                return items.known(tx, self._database, row.item_id, after, limit)
+            if names:
+                return items.known_of(self._database, row.item_id, names)
+            return items.known(self._database, row.item_id, after, limit)
 
         return self._database.outlast(look, stopped=self._given_up)
 

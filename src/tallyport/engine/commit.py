@@ -31,7 +31,7 @@ from tallyport.engine.tally import (
     Scene,
     category,
 )
-from tallyport.engine.work import Deferred, ItemResult, TaskReport, VisitReport, results_of
+from tallyport.engine.work import AS_IT_WAS, Deferred, ItemResult, TaskReport, VisitReport, results_of
 from tallyport.store import audit, executions, failures, frontier, items, rows
 from tallyport.store.database import Database
 from tallyport.store.frontier import TaskRow, VisitRow
@@ -318,8 +318,10 @@ class Commit:
         self.totals["folders"] += 1
         row = opened.row
         if row.names is None:
-            clean = None if opened.deferred else report.signature
-            self.closed.append((clean, opened.files, opened.bytes, self.scene.execution_id, row.item_id))
+            signature = row.signature if report.signature == AS_IT_WAS else report.signature
+            ends = (None if opened.deferred else signature, opened.files, opened.bytes)
+            if ends != (row.signature, row.files, row.bytes):
+                self.closed.append((*ends, self.scene.execution_id, row.item_id))
         else:
             self.closed.append((None, row.files, row.bytes, self.scene.execution_id, row.item_id))
         if opened.lands_later and not self.scene.simulation:

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
 from time import time_ns
+from typing import Any
 
 import xxhash
 
@@ -33,6 +34,7 @@ class LocalListing:
         self._rows: list[tuple[str, os.stat_result]] = []
         self._names: list[str] | None = None
         self._digest: bytes | None = None
+        self._seen: list[tuple[Any, ...]] | None = None
         self._totals: tuple[int, int, int] | None = None
         self._held: list[str] | None = None  # names of containers
         self.count = 0
@@ -89,7 +91,7 @@ class LocalListing:
                         page.append((name, os.stat(name, dir_fd=self._fd, follow_symlinks=False)))
                     except FileNotFoundError:
                         continue
-            running.update(_seen(page))
+            running.update(marshal.dumps(_seen(page), 2))
             more = _sums(page)
             others, files, size = others + more[0], files + more[1], size + more[2]
             containers.extend(_containers(page))
@@ -107,8 +109,16 @@ class LocalListing:
         if self._names is not None:
             self._go_through()
         if self._digest is None:
-            self._digest = xxhash.xxh3_128_digest(_seen(self._rows))
+            self._digest = xxhash.xxh3_128_digest(marshal.dumps(self.seen(), 2))
         return self._digest
+
+    def seen(self) -> list[tuple[Any, ...]]:
+        if self._seen is None:
+            self._seen = _seen(self._rows)
+        return self._seen
+
+    def some(self, positions: list[int]) -> list[Entry]:
+        return self.entries([self._rows[position] for position in positions])
 
     def pages(self) -> Iterator[list[Entry]]:
         if self.count == 0:
@@ -154,17 +164,14 @@ class LocalListing:
         return self._totals or (0, 0, 0)
 
 
-def _seen(page: list[tuple[str, os.stat_result]]) -> bytes:
-    """Write down all of a page that a decision looks at; of a container only that it is there."""
-    return marshal.dumps(
-        [
-            (name, st.st_mode, st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns)
-            if st.st_mode >> 12 != _DIRECTORY
-            else (name, _DIRECTORY)
-            for name, st in page
-        ],
-        2,
-    )
+def _seen(page: list[tuple[str, os.stat_result]]) -> list[tuple[Any, ...]]:
+    """Give all of a page that a decision looks at; of a container only that it is there."""
+    return [
+        (name, st.st_mode, st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns)
+        if st.st_mode >> 12 != _DIRECTORY
+        else (name, _DIRECTORY)
+        for name, st in page
+    ]
 
 
 def _containers(page: list[tuple[str, os.stat_result]]) -> list[str]:

@@ -9,7 +9,7 @@ to the mover
 ``group``           (group id, execution id, slot, [(code, work)]): see :data:`CODES`
 ``rows``            (rows or None, message): the answer to ``known``
 from the mover
-``known``           (group id, visit id, after name, limit): asks for rows, waits for ``rows``
+``known``           (group id, visit id, after name, limit, names): asks for rows, waits for ``rows``
 ``report``          (group id, VisitReport)
 ``task``            (group id, TaskReport)
 ``done``            (group id,)
@@ -262,8 +262,8 @@ class Mover:
         def stopped() -> bool:
             return flags[slot] != 0 or self._ending or getppid() != parent
 
-        def known(visit: VisitWork, after: str, limit: int) -> list[tuple[Any, ...]]:
-            write(("known", group, visit.visit_id, after, limit))
+        def known(visit: VisitWork, after: str, limit: int, names: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+            write(("known", group, visit.visit_id, after, limit, tuple(names)))
             return self._rows()
 
         try:

@@ -25,7 +25,9 @@ from tallyport.engine.mover import SHARED, SLOTS, Bench, Work, frame, pack
 from tallyport.engine.throttle import SIZE, Accounts, Rates
 from tallyport.engine.work import TaskReport, Terms, VisitReport, VisitWork
 
-KnownCallback = Callable[[int, str, int], Sequence[tuple[Any, ...]]]  # visit id, after this name, at most so many
+KnownCallback = Callable[[int, str, int, Sequence[str]], Sequence[tuple[Any, ...]]]
+"""Takes a visit, gives its rows: after a name, at most so many; with names, the rows of these alone."""
+
 Event = tuple[Any, ...]
 """``("report", VisitReport)``, ``("task", TaskReport)``, then ``("done", group id)`` or ``("lost", group id, why)``."""
 
@@ -164,9 +166,9 @@ class _Mover:
         self.outbox.put(None)
         self.pool._gone(self)
 
-    def _answer(self, group: _Group, visit_id: int, after: str, limit: int) -> None:
+    def _answer(self, group: _Group, visit_id: int, after: str, limit: int, names: Sequence[str]) -> None:
         try:
-            rows = [tuple(row) for row in group.known(visit_id, after, limit)]
+            rows = [tuple(row) for row in group.known(visit_id, after, limit, names)]
             self.outbox.put(frame(("rows", rows, "")))
         except Exception as error:  # whatever the store raises ends this group, not the reader
             self.outbox.put(frame(("rows", None, f"{type(error).__name__}: {error}")))
@@ -426,8 +428,8 @@ class ThreadCrew:
                 benches.pop(next(iter(benches))).close()
             bench = benches[terms.execution_id] = Bench(terms, self._accounts, guard=self._guard)
 
-        def known(visit: VisitWork, after: str, limit: int) -> Sequence[tuple[Any, ...]]:
-            return group.known(visit.visit_id, after, limit)
+        def known(visit: VisitWork, after: str, limit: int, names: Sequence[str] = ()) -> Sequence[tuple[Any, ...]]:
+            return group.known(visit.visit_id, after, limit, names)
 
         bench.work(
             group.works,

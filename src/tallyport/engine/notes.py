@@ -46,6 +46,8 @@ class Notes:
         kind = int(entry.kind) if entry is not None else row.kind if row is not None else _FILE
         if kind == _CONTAINER or (status not in _DONE and status not in (_SKIPPED, _IGNORED)):
             visit.is_clean = False  # a signature stands for containers that are entered, all of them
+        if status in (_SKIPPED, _IGNORED):
+            visit.left.add(name)
         if self.is_dry and status == _FLAGGED:
             status, attempts = _RETRY, attempts_of(row)  # a person may put it right before the real run
         facts = row[5:12] if row is not None else _NOTHING_KNOWN

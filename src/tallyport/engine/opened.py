@@ -46,6 +46,7 @@ class Opened:
         "halted",
         "is_clean",
         "items",
+        "left",
         "listing",
         "s_bytes",
         "s_files",
@@ -67,6 +68,7 @@ class Opened:
         self.listing: Listing | None = None
         self.items: list[Row] = []
         self.filled: list[Row] = []  # what a new container was filled with
+        self.left: set[str] = set()  # names that the rules leave out
         self.children: list[tuple[str, str, bool, int]] = []
         self.deferred: list[Row] = []
         self.unchanged = 0

@@ -56,6 +56,12 @@ class Listing(Protocol):
     def digest(self) -> bytes:
         """Give a hash of all that a decision could see of the entries; equal listings give equal digests."""
 
+    def seen(self) -> list[tuple[Any, ...]]:
+        """Give what the digest is of, an entry each that begins with its name; of a listing of one page."""
+
+    def some(self, positions: list[int]) -> list[Entry]:
+        """Give the entries at these positions of ``seen`` that are still there; of a listing of one page."""
+
     def pages(self) -> Iterator[list[Entry]]:
         """Give every entry that is still there once, in order of the bytes of their names, in pages."""
 

@@ -14,7 +14,7 @@ from tallyport.engine.orders import Orders
 from tallyport.engine.passage import Listing
 from tallyport.engine.seen import KnownRows, Nothing, Rows, Unseen, see_destination
 from tallyport.engine.shortcuts import fits_all, plain_size, rests
-from tallyport.engine.signature import is_as_signed
+from tallyport.engine.signature import changes_since, is_as_signed
 from tallyport.engine.work import Known, Row, VisitWork
 
 _FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
@@ -67,6 +67,8 @@ class Scan:
         is_trusted = self._rules.trusts_baseline and not (work.full or work.resumed or work.gone)
         if is_trusted and work.signature is not None and is_as_signed(visit, listing, work.signature, self._salt):
             return
+        if is_trusted and work.signature is not None and self._scan_changes(visit, listing, work.signature):
+            return
         rows = Rows(_no_rows if work.blank else self._known, work)
         is_new = work.d_fresh and self._plain >= 0 and not self._hand.must_pace and rows.is_empty()
         if is_new and self._fill(visit, listing):
@@ -86,6 +88,26 @@ class Scan:
         self._scan_page(visit, page or [], rows.through(None), destination)
         for entry in destination.rest():
             self._look_at_extra(visit, entry)
+
+    def _scan_changes(self, visit: Opened, listing: Listing, signature: bytes) -> bool:
+        """Look at what changed since the last clean visit alone, where that is known and less than most."""
+        if not self._rests or self._key is not None:
+            return False
+        changes = changes_since(listing, signature, self._salt)
+        if changes is None or 2 * (len(changes.positions) + len(changes.gone)) > listing.count:
+            return False
+        entries = listing.some(changes.positions)
+        changed = {entry.name for entry in entries}
+        names = (*changed, *changes.gone)
+        found = self._known(visit.work, "", 0, names) if names else ()
+        rows = {row.name: row for row in map(Known._make, found)}
+        visit.children = [(name, name, False, 0) for name in listing.containers() if name not in changed]
+        others, files, size = listing.totals()
+        visit.s_files = files - sum(entry.kind == _FILE for entry in entries)
+        visit.s_bytes = visit.unchanged_bytes = size - sum(entry.size for entry in entries if entry.kind == _FILE)
+        visit.unchanged = others - sum(entry.kind != _CONTAINER for entry in entries)
+        self._scan_page(visit, entries, rows, Unseen())
+        return True
 
     def _fill(self, visit: Opened, listing: Listing) -> bool:
         """Carry a new container at once, where the passage has a way; False where it has none."""
@@ -272,5 +294,5 @@ def _is_named(row: Known | None) -> bool:
     return row is not None and (row.d_name is not None or row.d_size is not None)
 
 
-def _no_rows(work: VisitWork, after: str, limit: int) -> Sequence[Row]:
+def _no_rows(work: VisitWork, after: str, limit: int, names: Sequence[str] = ()) -> Sequence[Row]:
     return ()

@@ -1,15 +1,24 @@
 """What a visit sees besides the source's listing: the rows it knows and the destination, in step with the pages."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from tallyport.domain.entries import Entry, Side
 from tallyport.domain.paths import to_bytes
 from tallyport.engine.passage import PAGE, Crossing
 from tallyport.engine.work import Known, VisitWork
 
-KnownRows = Callable[[VisitWork, str, int], Sequence[tuple[Any, ...]]]
-"""Gives at most so many rows of a container whose names come after a name, in order of the names' bytes."""
+
+class KnownRows(Protocol):
+    """Asks for the rows of a container."""
+
+    def __call__(
+        self, work: VisitWork, after: str, limit: int, names: Sequence[str] = (), /
+    ) -> Sequence[tuple[Any, ...]]:
+        """Give at most so many rows whose names come after a name, in order of the names' bytes.
+
+        With ``names``, the rows of these alone, in any order.
+        """
 
 
 class Rows:

@@ -1,32 +1,78 @@
-"""The signature of a container: one hash over what stands on both sides, equal as long as nothing changed."""
+"""The signature of a container: what stood on both sides at the end of its last clean visit.
 
+First a hash over all of it, equal as long as nothing changed. Behind it the listing itself, of a container that is
+not huge: where the hash differs, it tells which entries are still as they were, so that a change costs the rows
+of what changed.
+"""
+
+import marshal
 import struct
+from collections.abc import Collection
+from typing import NamedTuple
 
 from tallyport.connectors.hashing import digest
 from tallyport.engine.opened import Opened
 from tallyport.engine.passage import Listing
 
-_TOTALS = struct.Struct("<IIQ")  # ends a signature: items that are no containers, files, bytes of files
+MOST = 2_000  # entries of a container whose listing is kept
+
+_HASH = 16
+_TOTALS = struct.Struct("<IIQ")  # items that are no containers, files, bytes of files
+_SALT = 8
+_RECORD = _HASH + _TOTALS.size + _SALT  # where the listing begins
+
+
+class Changes(NamedTuple):
+    """What is other than it was, by the listing that a signature holds."""
+
+    positions: list[int]  # in the listing: entries that are new or changed
+    gone: list[str]  # names that were there
 
 
 def sign(visit: Opened, salt: bytes) -> bytes:
-    """Sign what stands on both sides now: 16 bytes, and the totals that need not be counted again."""
+    """Sign what stands on both sides now, with the totals that need not be counted again."""
     listing = visit.listing
     if listing is None:
         raise AssertionError("signed after listing")
     others, files, size = listing.totals()
-    return _seen(visit, listing, salt) + _TOTALS.pack(others & 0xFFFFFFFF, files & 0xFFFFFFFF, size)
+    signed = _seen(visit, listing, salt) + _TOTALS.pack(others & 0xFFFFFFFF, files & 0xFFFFFFFF, size)
+    if not 0 < listing.count <= MOST:
+        return signed
+    return signed + digest(salt)[:_SALT] + _record(listing, visit.left)
 
 
 def is_as_signed(visit: Opened, listing: Listing, signature: bytes, salt: bytes) -> bool:
     """Report a container as unchanged when it is as the last clean visit left it."""
-    if len(signature) != 16 + _TOTALS.size or signature[:16] != _seen(visit, listing, salt):
+    if len(signature) < _HASH + _TOTALS.size or signature[:_HASH] != _seen(visit, listing, salt):
         return False
-    visit.unchanged, visit.s_files, visit.s_bytes = _TOTALS.unpack_from(signature, 16)
+    visit.unchanged, visit.s_files, visit.s_bytes = _TOTALS.unpack_from(signature, _HASH)
     visit.unchanged_bytes = visit.s_bytes
     visit.children = [(name, name, False, 0) for name in listing.containers()]
     visit.signature = signature
     return True
+
+
+def changes_since(listing: Listing, signature: bytes, salt: bytes) -> Changes | None:
+    """Say what changed in a listing since it was signed under the same rules; None where that is not known.
+
+    What is not said to be changed was settled on both sides at the end of that visit, and its row says so.
+    """
+    is_known = len(signature) > _RECORD and signature[_RECORD - _SALT : _RECORD] == digest(salt)[:_SALT]
+    if not is_known or listing.count > MOST:
+        return None
+    before = set(marshal.loads(signature[_RECORD:]))
+    seen = listing.seen()
+    names = {entry[0] for entry in seen}
+    positions = [position for position, entry in enumerate(seen) if entry not in before]
+    return Changes(positions, [entry[0] for entry in before if entry[0] not in names])
+
+
+def _record(listing: Listing, left: Collection[str]) -> bytes:
+    """Write a listing down, but for what was left out by the rules: that is decided on each time."""
+    seen = listing.seen()
+    if left:
+        seen = [entry for entry in seen if entry[0] not in left]
+    return marshal.dumps(seen, 2)
 
 
 def _seen(visit: Opened, listing: Listing, salt: bytes) -> bytes:

@@ -435,13 +435,18 @@ class StreamListing:
         self.count = len(entries)
 
     def digest(self) -> bytes:
-        seen = [
+        return digest(marshal.dumps(self.seen(), 2))
+
+    def seen(self) -> list[tuple[Any, ...]]:
+        return [
             (entry.name, int(entry.kind), entry.size, entry.modified, entry.tag, entry.mode, entry.target)
             if entry.kind is not Kind.CONTAINER
             else (entry.name, int(entry.kind))
             for entry in self._entries
         ]
-        return digest(marshal.dumps(seen, 2))
+
+    def some(self, positions: list[int]) -> list[Entry]:
+        return [self._entries[position] for position in positions]
 
     def pages(self) -> Iterator[list[Entry]]:
         for start in range(0, self.count, PAGE):

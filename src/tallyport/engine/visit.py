@@ -21,7 +21,7 @@ from tallyport.engine.passage import Passage
 from tallyport.engine.scan import Scan
 from tallyport.engine.seen import KnownRows
 from tallyport.engine.signature import sign
-from tallyport.engine.work import Row, VisitReport, VisitWork
+from tallyport.engine.work import AS_IT_WAS, Row, VisitReport, VisitWork
 
 REPORT = 1_000  # items of one report, about
 OPEN = 64  # visits that wait for one settlement, each with its descriptors
@@ -216,7 +216,7 @@ class Round:
 
     def _report(self, visit: Opened, container: Entry | None = None, *, last: bool = False) -> None:
         """Say what is known by now; with ``last`` also what became of the container itself."""
-        row, signature = None, visit.signature
+        row, signature = None, None if visit.signature is None else AS_IT_WAS
         if last and visit.error is None and visit.halted is None and signature is None:
             row = self._notes.container_row(visit, container)
             if container is not None and self._may_sign(visit):

@@ -17,6 +17,9 @@ Row = tuple[Any, ...]
 """An :class:`ItemResult` as it travels."""
 
 
+AS_IT_WAS = b""  # in place of a signature that is known already, and may be long
+
+
 class Known(NamedTuple):
     """One item row as a visit needs it: what the ledger remembers of a name in the visited container."""
 
@@ -102,7 +105,7 @@ class VisitReport(NamedTuple):
     unchanged: int  # files found unchanged and therefore not in items
     unchanged_bytes: int
     last: bool
-    signature: bytes | None = None  # of a clean visit: nothing failed, nothing deferred
+    signature: bytes | None = None  # of a clean visit: nothing failed, nothing deferred; AS_IT_WAS when nothing changed
     error: tuple[str, str] | None = None  # (ErrorKind, message): the container could not be visited
     halted: str | None = None  # "stopped" or an ErrorKind of connection scope: unfinished, visit again later
     s_bytes: int = 0  # bytes of source files seen

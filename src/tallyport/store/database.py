@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool, StaticPool
@@ -56,6 +56,8 @@ class Database:
             sa.event.listen(self._readers, "connect", _prepare_reader)
             sa.event.listen(self._readers, "begin", _begin_deferred)
             self.path: str | None = path
+            self._own = threading.local()  # each thread's plain reader
+            self._raw: list[sqlite3.Connection] = []
         else:
             url = _with_driver(url)
             self._writer = sa.create_engine(
@@ -92,6 +94,23 @@ class Database:
         """Open a reading transaction: one consistent picture, never waits for the writer."""
         with self._readers.connect() as connection, connection.begin():
             yield connection
+
+    def rows(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Give the rows of one SELECT written with ``?``, in a picture of its own: asked once a container.
+
+        Differs because a transaction through SQLAlchemy costs SQLite ten times what the statement does.
+        """
+        if not self.is_sqlite:
+            with self.read() as tx:
+                return [tuple(row) for row in tx.exec_driver_sql(self.sql(statement), values)]
+        raw = getattr(self._own, "reader", None)
+        if raw is None:
+            raw = sqlite3.connect(self.path or "", check_same_thread=False)
+            _prepare_reader(raw, None)
+            self._own.reader = raw
+            with self._lock:
+                self._raw.append(raw)
+        return raw.execute(statement, values).fetchall()
 
     def sql(self, statement: str) -> str:
         """Give driver SQL for a statement written with ``?`` (differs because psycopg takes ``%s``)."""
@@ -179,6 +198,8 @@ class Database:
         if self.is_sqlite:
             with contextlib.suppress(sqlite3.Error), self._lock, self._writer.connect() as tx:
                 _driver(tx).execute("PRAGMA optimize")
+                for raw in self._raw:
+                    raw.close()
         self._readers.dispose()
         self._writer.dispose()
 

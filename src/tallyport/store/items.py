@@ -192,6 +192,8 @@ def forget(tx: sa.Connection, job: int) -> None:
 
 # -- hot path: what visits know and what they found --------------------------------------------------------------
 
+_AT_ONCE = 500  # names of one statement
+
 KNOWN = (
     "SELECT name, id, kind, status, attempts, s_size, s_modified, s_tag, d_size, d_modified, d_tag, hash, d_name,"
     " level FROM items WHERE parent_id = ? AND name > ? ORDER BY name LIMIT ?"
@@ -232,9 +234,24 @@ def _upsert_arrays() -> str:
     return _UPSERT.replace(f"VALUES {_VALUES}", f"SELECT * FROM unnest({arrays})")
 
 
-def known(tx: sa.Connection, database: Database, container: int, after: str, limit: int) -> list[tuple[Any, ...]]:
+def known(database: Database, container: int, after: str, limit: int) -> list[tuple[Any, ...]]:
     """Give rows of a container by name, as ``engine.work.Known`` tuples, names above ``after``."""
-    found = tx.exec_driver_sql(database.sql(KNOWN), (container, paths.to_bytes(after), limit))
+    return _known(database.rows(KNOWN, (container, paths.to_bytes(after), limit)))
+
+
+def known_of(database: Database, container: int, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Give the rows of some names in a container, as ``engine.work.Known`` tuples, in any order."""
+    found: list[tuple[Any, ...]] = []
+    for start in range(0, len(names), _AT_ONCE):
+        wanted = [paths.to_bytes(name) for name in names[start : start + _AT_ONCE]]
+        # One statement for any number of names: the last is said again.
+        most = 8 if len(wanted) <= 8 else _AT_ONCE
+        statement = f"{KNOWN[: KNOWN.index('name >')]}name IN ({', '.join('?' * most)})"
+        found += _known(database.rows(statement, (container, *wanted, *wanted[-1:] * (most - len(wanted)))))
+    return found
+
+
+def _known(found: Iterable[Any]) -> list[tuple[Any, ...]]:
     decode = paths.from_bytes
     time_out = rows.time_out
     return [
