@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tallyport.control import agents
+from tallyport.domain import agent_runs as agents
 from tallyport.store import jobs, rows
 from tests.api.world import World
 
@@ -140,8 +140,3 @@ def test_a_wrong_body_makes_no_job(world: World, change: dict[str, Any]) -> None
     assert world.post("/v1/jobs", json=BODY | change).status_code == 400
     with world.database.read() as tx:
         assert jobs.page(tx)[1] == 0
-
-
-def test_parts_and_predecessors_say_that_they_are_not_in_this_version(world: World) -> None:
-    assert world.post("/v1/jobs", json=BODY | {"predecessorIds": ["x"]}).status_code == 501
-    assert world.post("/v1/jobs", json=BODY | {"parentId": "x"}).status_code == 501

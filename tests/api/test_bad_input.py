@@ -213,13 +213,7 @@ def test_what_is_unknown_is_404(world: World, method: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/v1/jobs/preview-mutation"),
-        ("POST", "/v1/jobs/{}/split"),
-        ("PUT", "/v1/jobs/{}/plan"),
-        ("PATCH", "/v1/jobs/{}/plan"),
         ("PATCH", "/v1/jobs/{}?reset=inspect_all"),
-        ("POST", "/v1/jobs/{}/retry?scope=pending"),
-        ("POST", "/v1/jobs/{}/failed-items/import"),
         ("GET", "/Events"),
         ("GET", "/Job/1/TaskDetails"),
         ("POST", "/Jobs/MultiJobOperation"),

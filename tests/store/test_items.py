@@ -110,8 +110,16 @@ def test_an_item_is_one_row_however_often_it_is_settled(database: Database, job:
 
 def test_failures_group_by_reason_without_names_and_numbers(database: Database, job: Job, execution: Execution) -> None:
     fill(database, job, execution)
+    with database.begin() as tx:
+        told = "cannot read sub/f{}: permission denied"
+        gone = [
+            (execution.id, 10 + n, b"sub/f%d" % n, 1, 3, "permission_denied", told.format(n), 3, 1, 1, 1)
+            for n in (0, 5)
+        ]
+        failures.write(tx, database, gone)
+        failures.write(tx, database, [(execution.id, 11, b"sub/f1", 1, 3, "locked", "cured since", 3, 1, 1, 1)])
     with database.read() as tx:
-        groups = failures.groups(failures.unresolved(tx, job.number), sample=1)
+        groups = failures.groups(failures.unresolved(tx, job.id), sample=1)
     assert [(group.reason, group.count, group.bytes, len(group.sample)) for group in groups] == [
         ("permission_denied", 2, 6, 1)
     ]

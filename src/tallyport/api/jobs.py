@@ -46,10 +46,12 @@ def jobs_csv(request: Request, desk: Desked) -> Response:
 @router.post("", status_code=201, summary="Create a job")
 def create_job(request: Request, desk: Desked, caller: Called, document: Document) -> Response:
     profile = envelopes.profile_of(request, document)
-    if envelopes.is_agent_job(document):
-        done = creating.create(desk, document, caller)
-    else:
-        done = jobs.create(desk, document, caller)
+    plan = flag(request.query_params, "plan")
+    with creating.spoken(document) as canonical:
+        if envelopes.is_agent_job(document):
+            done = creating.create(desk, canonical, caller, plan=plan)
+        else:
+            done = jobs.create(desk, canonical, caller, plan=plan)
     headers = {"Location": f"/v1/jobs/{done.picture.job.id}"}
     return envelopes.job(request, done.picture, profile, status=201, warnings=done.warnings, headers=headers)
 
@@ -101,6 +103,11 @@ def show_job(request: Request, desk: Desked, job: str) -> Response:
 
 @router.patch("/{job}", summary="Change a job, or start, pause, resume, cancel or reset it")
 def change_job(request: Request, desk: Desked, caller: Called, job: str, document: Document) -> Response:
+    with creating.spoken(document) as canonical:
+        return _changed_job(request, desk, caller, job, canonical)
+
+
+def _changed_job(request: Request, desk: Desk, caller: Caller, job: str, document: Any) -> Response:
     asked = patches.read(document)
     has_command = any(name in request.query_params for name in COMMANDS)
     if asked.is_empty and not has_command:

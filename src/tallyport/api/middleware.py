@@ -22,6 +22,7 @@ from tallyport.store.database import Database
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TOUCHED_EVERY = 60.0  # seconds between two notes that a token is in use
+_KEPT = ("content-type", "location", "etag", "x-total-count")  # of an answer that is given again
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "private, no-cache"}
 
 
@@ -184,25 +185,26 @@ class Once:
         digest = hashlib.sha256(asked).hexdigest()
         known = await run_in_threadpool(replies.claim, self._database, user, key, digest)
         if known is not None:
-            kind = problems.MEDIA_TYPE if known.status >= 400 else "application/json"
-            kind = "application/xml" if known.body.startswith(b"<") else kind
-            again = Response(known.body, known.status, {"Idempotency-Replayed": "true"}, kind)
+            again = Response(known.body, known.status, {**known.headers, "Idempotency-Replayed": "true"})
             await again(scope, receive, send)
             return
-        status, kept, is_secret = 0, bytearray(), False
+        status, kept, headers = 0, bytearray(), dict[str, str]()
 
         async def again_receive() -> Message:
             return {"type": "http.request", "body": content, "more_body": False}
 
         async def keeping(message: Message) -> None:
-            nonlocal status, is_secret
+            nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                is_secret = (b"cache-control", b"no-store") in message.get("headers", ())
+                given = MutableHeaders(scope=message)
+                if given.get("cache-control") == "no-store":
+                    status = 500  # a new token is in it: not to be stored
+                headers.update({name: given[name] for name in _KEPT if name in given})
             elif message["type"] == "http.response.body":
                 kept.extend(message.get("body", b""))
                 if not message.get("more_body", False):
-                    await run_in_threadpool(self._settle, user, key, 500 if is_secret else status, bytes(kept))
+                    await run_in_threadpool(self._settle, user, key, replies.Answer(status, bytes(kept), headers))
             await send(message)
 
         try:
@@ -211,12 +213,12 @@ class Once:
             await run_in_threadpool(replies.release, self._database, user, key)
             raise
 
-    def _settle(self, user: str, key: str, status: int, body: bytes) -> None:
+    def _settle(self, user: str, key: str, answer: replies.Answer) -> None:
         """Keep answers that would be the same again; what failed here, or was refused as a conflict, may be retried.
 
         An answer that must not be stored (a new token is in it) counts as failed here.
         """
-        if status >= 500 or status in (401, 403, 409, 429):
+        if answer.status >= 500 or answer.status in (401, 403, 409, 429):
             replies.release(self._database, user, key)
         else:
-            replies.keep(self._database, user, key, replies.Answer(status, body))
+            replies.keep(self._database, user, key, answer)

@@ -81,6 +81,7 @@ FAILED = (
     Parameter("offset", "Items to pass over; also as a header.", "integer"),
     Parameter("bom", "1: CSV begins with a byte order mark.", "boolean"),
 )
+FORCE = Parameter("force", "true: end a run of our own workers; administrators only.", "boolean")
 COMMANDS = (
     Parameter("start", "Queue a run.", "boolean"),
     Parameter("pause", "Stop at the next safe point.", "boolean"),
@@ -142,17 +143,25 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
         *PROFILE,
     ),
     ("GET", "/v1/jobs.csv"): (*JOB_FILTERS, BOM),
-    ("POST", "/v1/jobs"): (*PROFILE, FIELDS, KEY),
+    ("POST", "/v1/jobs"): (*PROFILE, FIELDS, Parameter("plan", "true: plan the first run, and wait.", "boolean"), KEY),
     ("PATCH", "/v1/jobs"): (*COMMANDS, *JOB_FILTERS, Parameter("all", "1: every job.", "boolean")),
     ("GET", "/v1/jobs/{job}"): (*PROFILE, FIELDS, IF_NONE_MATCH),
     ("PATCH", "/v1/jobs/{job}"): (*COMMANDS, *PROFILE, FIELDS, IF_MATCH),
     ("DELETE", "/v1/jobs/{job}"): (*PROFILE, IF_MATCH),
     ("POST", "/v1/jobs/{job}/clone"): (*PROFILE, KEY),
     ("POST", "/v1/jobs/{job}/retry"): (
-        Parameter("scope", "unresolved (default) or all."),
-        Parameter("reason", "Only items that failed for these reasons, comma separated."),
+        Parameter("scope", "unresolved (default), failed, pending or all."),
+        Parameter("reason", "Only items that failed for these reasons, comma separated; or a group's message."),
         KEY,
     ),
+    ("GET", "/v1/jobs/{job}/plan"): (Parameter("anew", "1: look at the source again.", "boolean"),),
+    ("POST", "/v1/jobs/{job}/complete"): (FORCE, KEY),
+    ("POST", "/v1/jobs/{job}/fail"): (FORCE, KEY),
+    ("POST", "/v1/jobs/{job}/execute"): (KEY,),
+    ("POST", "/v1/jobs/{job}/ack"): (KEY,),
+    ("POST", "/v1/jobs/{job}/cancel"): (KEY,),
+    ("POST", "/v1/jobs/{job}/split"): (KEY,),
+    ("POST", "/v1/jobs/{job}/failed-items/import"): (KEY,),
     ("GET", "/v1/jobs/history"): (*SLICE, Parameter("job", "Id of a job."), Parameter("execution", "last or current.")),
     ("GET", "/v1/jobs/{job}/deletes"): (LIMIT, Parameter("cursor", "Go on after this one.", "integer")),
     ("GET", "/v1/jobs/{job}/history"): (*SLICE, Parameter("execution", "last or current.")),
@@ -209,6 +218,17 @@ _JOB: dict[str, Any] = {
     "category": {"type": "object", "properties": {"id": {"type": "integer"}, "name": _NAME}},
     "priority": {"type": "integer"},
     "status": {"type": "string", "enum": ["start", "paused"]},
+    "predecessor_ids": {"type": "array", "items": _NAME},
+    "on_predecessor_failure": {"type": "string", "enum": ["hold", "fail", "run"]},
+}
+_PLAN: dict[str, Any] = {
+    **{
+        key: {"type": "array", "items": {"type": "object"}}
+        for key in ("fieldMapping", "unmappedSourceFields", "unmappedDestinationFields")
+    },
+    "fileId": _NAME,
+    "jobId": _NAME,
+    "programId": _NAME,
 }
 _NOTES = {"info": _NAME, "outcome": {"type": "object"}}
 
@@ -262,6 +282,21 @@ BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("POST", "/v1/jobs/{job}/complete"): _NOTES,
     ("POST", "/v1/jobs/{job}/fail"): _NOTES,
     ("POST", "/v1/jobs/{job}/cancel"): {"info": _NAME},
+    ("PUT", "/v1/jobs/{job}/plan"): _PLAN,
+    ("PATCH", "/v1/jobs/{job}/plan"): _PLAN,
+    ("POST", "/v1/jobs/{job}/split"): {
+        "parts": {"oneOf": [{"type": "integer", "minimum": 2, "maximum": 1000}, {"type": "array"}]},
+        "runInParallel": {"type": "boolean"},
+    },
+    ("POST", "/v1/jobs/preview-mutation"): {
+        "sheetId": _NAME,
+        "mutateRecord": {"type": "string", "description": "An expression; see docs/reference/expressions.md."},
+        "filter": {"type": "string", "enum": ["valid", "error", "all", "none"]},
+        "searchField": _NAME,
+        "searchValue": _NAME,
+        "q": _NAME,
+        "ids": {"type": "array", "items": _NAME},
+    },
     ("POST", "/v1/jobs/{job}/retry"): {"items": {"type": "array", "items": _NAME}},
     ("PATCH", "/v1/transfers/items"): {"note": _NAME},
     ("PATCH", "/v1/transfers/items/{item}"): {"note": _NAME},

@@ -7,7 +7,8 @@ from typing import Any
 from tallyport.api.flatfile.words import STATUSES, SYNONYMS
 from tallyport.control.refusals import Invalid, Problem, invalid
 
-DEFINITION = ("name", "description", "transfer", "schedule", "stop_policy", "category", "priority")
+DEFINITION: tuple[str, ...] = ("name", "description", "transfer", "schedule", "stop_policy", "category", "priority")
+DEFINITION += ("predecessor_ids", "on_predecessor_failure")
 LATER = ("scheduler", "retention", "discriminator", "disabled")
 NOTES = ("info", "metadata", "input")
 VERBS = {"resume": "resume", "pause": "pause", "stop": "cancel", "cancel": "cancel"}

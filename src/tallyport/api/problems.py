@@ -100,6 +100,8 @@ def of_refusal(scope: Scope, error: refusals.Refusal) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if isinstance(error, refusals.Busy):
         headers["Retry-After"] = "5"
+    if isinstance(error, replies.AtWork):
+        headers["Retry-After"] = "1"
     if isinstance(error, SignInRefused) and error.locked_for:
         headers["Retry-After"] = str(error.locked_for)
     return response(scope, status, error.code, error.message, error.problems, headers)

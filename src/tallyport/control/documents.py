@@ -1,9 +1,10 @@
 """The document that describes a job: reading it, and writing it back so that a patch can be merged into it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tallyport.control import predecessors
 from tallyport.control.refusals import Invalid, NotBuilt
 from tallyport.domain import schedules, transfer_block
 from tallyport.domain.documents import BlockErrors, Reader
@@ -14,7 +15,8 @@ COMMANDS = ("start", "paused")  # of a new job
 OTHER_KINDS = ("folder_mapping", "user_account_mapping", "network_home_drive_mapping")
 LIMITS = ("on_success", "on_failure", "on_execute")
 LATER = ("scheduler", "retention", "discriminator", "disabled")  # accepted, kept, without effect yet
-KEYS = ("name", "kind", "description", "transfer", "schedule", "stop_policy", "category", "priority", "status")
+KEYS: tuple[str, ...] = ("name", "kind", "description", "transfer", "schedule", "stop_policy", "category", "priority")
+KEYS += ("status", "predecessor_ids", "on_predecessor_failure")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,8 @@ class Draft:
     category: Mapping[str, Any] = field(default_factory=dict)
     priority: int = 0
     command: str | None = None
+    predecessors: tuple[str, ...] = ()
+    on_predecessor_failure: str = "hold"
     kept: Mapping[str, Any] = field(default_factory=dict)  # accepted, not acted on
     warnings: tuple[str, ...] = ()
 
@@ -61,6 +65,12 @@ def read(document: object) -> Draft:
         category=_category(reader, given),
         priority=reader.whole(given.get("priority", 0), "/priority", least=-1_000_000, most=1_000_000) or 0,
         command=reader.choice(given["status"], "/status", list(COMMANDS)) if "status" in given else None,
+        predecessors=predecessors.read(reader, given["predecessor_ids"]) if "predecessor_ids" in given else (),
+        on_predecessor_failure=(
+            predecessors.read_policy(reader, given["on_predecessor_failure"])
+            if "on_predecessor_failure" in given
+            else "hold"
+        ),
         kept={key: given[key] for key in LATER if key in given},
         warnings=tuple(f"/{key}: has no effect in this version" for key in LATER if key in given),
     )
@@ -76,7 +86,7 @@ def read(document: object) -> Draft:
     return draft
 
 
-def write(job: Job, category: str) -> dict[str, Any]:
+def write(job: Job, category: str, waits_for: Sequence[str] = ()) -> dict[str, Any]:
     """Give the document of a stored job: what :func:`read` takes, defaults left out."""
     document: dict[str, Any] = {"name": job.name, "kind": job.kind, "transfer": dict(job.transfer)}
     if job.description is not None:
@@ -88,6 +98,10 @@ def write(job: Job, category: str) -> dict[str, Any]:
     if job.priority:
         document["priority"] = job.priority
     document["category"] = {"name": category}
+    if waits_for:
+        document["predecessor_ids"] = list(waits_for)
+    if job.on_predecessor_failure != "hold":
+        document["on_predecessor_failure"] = job.on_predecessor_failure
     kept = job.extra.get("kept")
     return document | (dict(kept) if isinstance(kept, Mapping) else {})
 

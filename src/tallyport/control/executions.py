@@ -1,33 +1,33 @@
 """Runs of a job: start, pause, resume, cancel, retry; which of them is valid when is ``domain.states``."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from tallyport.control import access, agents
+from tallyport.control import access, agents, parts
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_execution, find_job, look
-from tallyport.control.refusals import Conflict, Invalid, NotBuilt, Problem
-from tallyport.domain import schedules, stops, transfer_block
+from tallyport.control.refusals import Conflict, Invalid, Problem, invalid
+from tallyport.domain import agent_runs, stops, transfer_block
 from tallyport.domain.actions import Reason
-from tallyport.domain.executions import Execution
+from tallyport.domain.executions import SPLIT, Execution
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies
 from tallyport.domain.revising import revised
 from tallyport.domain.states import FINAL, Call, State, Verdict, Wait, after, allowed
-from tallyport.store import executions, failures, frontier, items, jobs, rows
+from tallyport.store import beginnings, endings, executions, failures, frontier, items, jobs, plans, rows
 
-RETRY_SCOPES = ("unresolved", "all")
-LATER_RETRY_SCOPES = ("failed", "pending")
+RETRY_SCOPES = ("unresolved", "all", "failed", "pending")  # failed: not what was never tried; pending: only that
 SAME_RETRY = 60_000_000  # microseconds: a retry by the same caller within this time is the same retry
 MOST_ITEMS = 10_000  # named in one retry
+MOST_LISTED = 200_000  # of one list, or with one message
 
 
 def judge(job: Job, call: Call, **facts: bool) -> Verdict:
     """Say whether a call is valid for a job now, or refuse with its state."""
-    verdict = allowed(call, State(job.state), managed=job.managed, **facts)
+    verdict = allowed(call, State(agent_runs.current(job, rows.now()).state), managed=job.managed, **facts)
     if verdict is Verdict.NO:
         raise conflict(job, call)
     return verdict
@@ -39,28 +39,25 @@ def conflict(job: Job, call: Call) -> Conflict:
     return Conflict(message, [Problem("status", "conflict", message)])
 
 
-def next_due(tx: sa.Connection, job: Job, now: int) -> int | None:
-    """Say when an automatic job runs next; the answer may lie in the past."""
-    ended, _ = executions.page(tx, job_id=job.id, ended=True, limit=1)
-    schedule = schedules.read_schedule(dict(job.schedule))
-    return schedules.next_due(schedule, ended[0].ended_at if ended else None, now)
-
-
 def queue(tx: sa.Connection, job: Job, by: Caller | None, *, trigger: str, **values: Any) -> Execution:
     """Store a new execution with its policies frozen. The job must have no active one."""
     if executions.active(tx, job.id) is not None:
         raise Conflict("the job has an execution that has not ended", [Problem("status", "conflict", job.state)])
-    policies = transfer_block.read_transfer_block(job.transfer).policies
-    values.setdefault("state", State.READY.value)
-    return executions.add(
-        tx,
-        job_id=job.id,
-        trigger=trigger,
-        policies=transfer_block.policies_to_json(policies),
-        simulation=policies.simulation,
-        created_by=None if by is None else by.name,
-        **values,
-    )
+    return beginnings.queue(tx, job, trigger=trigger, by=None if by is None else by.name, **values)
+
+
+def find_active(tx: sa.Connection, job: Job) -> Execution | None:
+    """Give the execution of a job that has not ended."""
+    return executions.active(tx, job.id)
+
+
+def freeze_anew(desk: Desk, job_id: str, execution_id: int) -> None:
+    """Give an execution that did not begin yet the job's policies as they are now."""
+    with desk.database.begin() as tx:
+        job, run = find_job(tx, job_id), find_execution(tx, execution_id)
+        if run.started_at is None and not run.has_ended:
+            policies = transfer_block.read_transfer_block(dict(job.transfer)).policies
+            executions.change(tx, run.id, policies=transfer_block.policies_to_json(policies))
 
 
 def start(desk: Desk, job_id: str, by: Caller) -> Picture:
@@ -85,7 +82,7 @@ def begin(desk: Desk, tx: sa.Connection, job: Job, by: Caller) -> None:
     if job.managed:
         _go(tx, job, by)
     else:
-        agents.begin(tx, job)
+        agents.make_ready(tx, job)
     jobs.change(tx, job.id, held=False)
     desk.note(tx, job.id, "job.started", f"started by {by.name}")
 
@@ -102,6 +99,7 @@ def resume(desk: Desk, job_id: str, by: Caller) -> Picture:
                 queue(tx, job, by, trigger="manual")
             else:
                 _move(tx, job, Call.RESUME)
+            parts.resume(tx, job)
             jobs.change(tx, job_id, held=False)
             desk.note(tx, job_id, "job.resumed", f"resumed by {by.name}")
         else:
@@ -119,7 +117,8 @@ def pause(desk: Desk, job_id: str, by: Caller) -> Picture:
             if executions.active(tx, job_id) is not None:
                 _move(tx, job, Call.PAUSE)
             else:
-                jobs.change(tx, job_id, state=State.PAUSED.value, held=True)
+                jobs.change(tx, job_id, state=State.PAUSED.value, held=job.managed, lease_until=None)
+            parts.pause(tx, job)
             desk.note(tx, job_id, "job.paused", f"paused by {by.name}")
         picture = look(tx, find_job(tx, job_id))
     desk.nudge()
@@ -132,26 +131,23 @@ def cancel(desk: Desk, job_id: str, by: Caller, *, info: str | None = None) -> P
         job = find_job(tx, job_id)
         if judge(job, Call.CANCEL) is Verdict.YES:
             active = executions.active(tx, job_id)
-            if active is None:
-                jobs.change(tx, job_id, state=State.CANCELED.value)
-                if not job.managed:
-                    jobs.change(tx, job_id, extra=agents.ended(job, rows.now(), {"info": info}))
+            if not job.managed:
+                agents.stop(tx, job, info)
+            elif active is None:
+                jobs.change(tx, job_id, state=State.CANCELED.value, next_run_at=None)
+                endings.job_ended(tx, job)
             else:
-                stop(tx, active)
-                if info:
-                    executions.change(tx, active.id, info=info)
+                stop(tx, active, info=info or f"canceled by {by.name}")
+            parts.cancel(tx, job)
             desk.note(tx, job_id, "job.canceled", f"canceled by {by.name}")
         picture = look(tx, find_job(tx, job_id))
     desk.nudge()
     return picture
 
 
-def stop(tx: sa.Connection, active: Execution) -> None:
+def stop(tx: sa.Connection, active: Execution, *, info: str = "canceled") -> None:
     """Cancel an execution that has not ended: at once when it never began, else the engine ends it."""
-    if active.state == State.CANCELING:
-        return
-    to = State.CANCELED if active.started_at is None and active.state != State.PAUSING else State.CANCELING
-    if not executions.move(tx, active.id, (active.state,), to.value):
+    if not endings.stop(tx, active, info=info):
         raise Conflict("the execution changed meanwhile: ask again")
 
 
@@ -188,13 +184,14 @@ def retry(
                 trigger="retry",
                 state=State.CREATED.value,
                 retry_of=None if last is None else last.id,
-                scope=_scope(tx, job, scope, reasons, item_ids),
+                scope=_scope(tx, job, scope, reasons, item_ids, was_split=last is not None and last.is_split),
                 info=f"Retry {attempt} requested",
             )
             desk.note(tx, job_id, "job.retried", f"retry asked by {by.name}", execution_id=new.id)
+            picture = look(tx, find_job(tx, job_id))
         else:
-            agents.retry(tx, job, by)
-        picture = look(tx, find_job(tx, job_id))
+            desk.note(tx, job_id, "job.retried", f"retry asked by {by.name}")
+            picture = agents.retry(desk, tx, job, by)
     desk.nudge()
     return picture
 
@@ -238,7 +235,7 @@ def acknowledge_outcome(desk: Desk, job_id: str, by: Caller) -> Picture:
         seen = agents.acknowledged(job) if run is None else run.acknowledged_at is not None
         if judge(job, Call.ACK_OUTCOME, acknowledged=seen) is Verdict.YES:
             if run is None:
-                jobs.change(tx, job_id, extra=agents.merged(job, {"acknowledged_at": rows.now()}))
+                jobs.change(tx, job_id, extra=agent_runs.merged(job, {"acknowledged_at": rows.now()}))
             else:
                 executions.change(tx, run.id, acknowledged_at=rows.now())
         return look(tx, find_job(tx, job_id))
@@ -275,6 +272,8 @@ def _go(tx: sa.Connection, job: Job, by: Caller) -> None:
     active = executions.active(tx, job.id)
     if active is None:
         queue(tx, job, by, trigger="manual")
+    elif active.state == State.PLANNING:
+        plans.keep(tx, job.id, approved=True)  # goes on as soon as the plan stands
     elif after(Call.START, State(active.state)) is not State(active.state):
         _move(tx, job, Call.START)
 
@@ -289,7 +288,7 @@ def _move(tx: sa.Connection, job: Job, call: Call) -> None:
 
 def _has_unresolved(tx: sa.Connection, job: Job) -> bool:
     if not job.managed:
-        return agents.wants_retry(job)
+        return agents.wants_retry(tx, job)
     last = None if job.execution_id is None else executions.find(tx, job.execution_id)
     unfinished = last is not None and (last.pending > 0 or last.result == "errors")
     return unfinished or failures.count_unresolved(tx, job.number) > 0
@@ -306,13 +305,9 @@ def _is_same_retry(active: Execution | None, by: Caller) -> bool:
 
 def _check_scope(scope: str, reasons: Sequence[str], item_ids: Sequence[int] | None) -> None:
     problems = []
-    if scope in LATER_RETRY_SCOPES:
-        raise NotBuilt(f"retry with scope {scope!r} is not in this version; 'unresolved' covers both")
     if scope not in RETRY_SCOPES:
         problems.append(Problem("scope", "unknown_value", f"{scope!r} is not a scope", RETRY_SCOPES))
-    known = tuple(reason.value for reason in Reason)
-    problems += [Problem("reason", "unknown_value", f"{r!r} is not a reason", known) for r in reasons if r not in known]
-    if item_ids is not None and not 1 <= len(item_ids) <= MOST_ITEMS:
+    if item_ids is not None and not 1 <= len(item_ids) <= MOST_LISTED:
         problems.append(Problem("/items", "unknown_value", f"name between 1 and {MOST_ITEMS} items"))
     if sum((scope != "unresolved", bool(reasons), item_ids is not None)) > 1:
         problems.append(Problem("scope", "conflict", "give one of scope, reason and items"))
@@ -321,15 +316,48 @@ def _check_scope(scope: str, reasons: Sequence[str], item_ids: Sequence[int] | N
 
 
 def _scope(
-    tx: sa.Connection, job: Job, scope: str, reasons: Sequence[str], item_ids: Sequence[int] | None
+    tx: sa.Connection,
+    job: Job,
+    scope: str,
+    reasons: Sequence[str],
+    item_ids: Sequence[int] | None,
+    *,
+    was_split: bool,
 ) -> str | None:
     """Write what the engine visits; absent is everything."""
+    if was_split and scope != "all":
+        if reasons or item_ids is not None:
+            raise invalid("reason" if reasons else "/items", "the items belong to the parts of this job: retry a part")
+        return SPLIT  # parts that are not well do it again
     if item_ids is not None:
-        strangers = [str(one) for one in item_ids if items.job_of(tx, one) != job.number]
+        known_ids = items.of_job(tx, job.number, item_ids)
+        strangers = [str(one) for one in item_ids if one not in known_ids]
         if strangers:
             raise Invalid([Problem("/items", "not_found", f"no items of this job: {', '.join(strangers[:20])}")])
         return json.dumps({"items": list(item_ids)})
     if scope == "all":
         return None
-    wanted: Mapping[str, object] = {"unresolved": True} | ({"reasons": list(reasons)} if reasons else {})
+    known = {reason.value for reason in Reason}
+    told = [reason for reason in reasons if reason not in known]
+    if told:
+        return json.dumps({"items": _with_messages(tx, job, reasons)})
+    wanted: dict[str, object] = {"unresolved": True} | ({"reasons": list(reasons)} if reasons else {})
+    if scope in ("failed", "pending"):
+        wanted["only"] = scope
     return json.dumps(wanted)
+
+
+def _with_messages(tx: sa.Connection, job: Job, reasons: Sequence[str]) -> list[int]:
+    """Give the failed items of some groups: named by their code, or by their message as groups show it."""
+    wanted, seen, ids = set(reasons), set(), []
+    for row in failures.unresolved(tx, job.id):
+        fitting = {row.reason, failures.normalised(row)} & wanted
+        if fitting:
+            seen |= fitting
+            ids.append(row.item_id)
+        if len(ids) > MOST_LISTED:
+            raise invalid("reason", f"more than {MOST_LISTED} items: name the code of the group instead")
+    if strangers := sorted(wanted - seen):
+        groups = tuple(sorted(reason.value for reason in Reason))
+        raise Invalid([Problem("reason", "unknown_value", f"{one!r} is no reason here", groups) for one in strangers])
+    return ids

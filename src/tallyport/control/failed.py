@@ -38,7 +38,7 @@ class FailedItems:
             if self.execution is not None:
                 yield from islice(failures.iterate(tx, self.execution.id), offset, end)
             else:
-                yield from islice(failures.unresolved(tx, self.job.number), offset, end)
+                yield from islice(failures.unresolved(tx, self.job.id), offset, end)
             if self._is_wholly_failed and not offset:
                 assert self.execution is not None
                 yield _synthetic(self.execution)

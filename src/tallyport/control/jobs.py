@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from tallyport.control import documents, endpoints, executions
+from tallyport.control import documents, endpoints, executions, parts, predecessors
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
 from tallyport.control.refusals import Invalid, NotBuilt, NotFound, Problem, Stale, invalid
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import State
+from tallyport.store import beginnings, endings, jobs, plans, rows
 from tallyport.store import executions as runs
-from tallyport.store import jobs, rows
 
 RESETS = ("soft", "hard", "stats", "permissions", "full")
 LATER_RESETS = ("inspect_filtered", "inspect_shared", "inspect_all", "link_remediation")
@@ -25,8 +25,14 @@ class Done(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def create(desk: Desk, document: object, by: Caller, *, extra: Mapping[str, object] | None = None) -> Done:
-    """Store a job; ``status: start`` or an automatic schedule queues its first execution."""
+def create(
+    desk: Desk, document: object, by: Caller, *, extra: Mapping[str, object] | None = None, plan: bool = False
+) -> Done:
+    """Store a job; ``status: start`` or an automatic schedule queues its first execution.
+
+    With ``plan`` the first execution begins with a plan of what it would do, and goes on when a person starts it;
+    one that was asked to start needs nobody.
+    """
     draft = documents.read(document)
     with desk.database.begin() as tx:
         source, destination = endpoints.check(tx, draft, by)
@@ -47,7 +53,12 @@ def create(desk: Desk, document: object, by: Caller, *, extra: Mapping[str, obje
         )
         job = jobs.add(tx, job)
         desk.note(tx, job.id, "job.created", f"job {job.name!r} made by {by.name}")
-        _set_going(desk, tx, job, draft, by)
+        predecessors.settle(tx, job.id, draft.predecessors)
+        if plan:
+            plans.keep(tx, job.id, manifest=None, approved=draft.command == "start")
+            beginnings.queue(tx, job, trigger="manual", by=by.name, state=State.PLANNING.value)
+        else:
+            _set_going(desk, tx, job, draft, by)
         picture = look(tx, find_job(tx, job.id))
     desk.nudge()
     return Done(picture, draft.warnings)
@@ -70,7 +81,7 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
         old = find_job(tx, job_id)
         if version is not None and version != old.version:
             raise Stale(f"the job is at version {old.version}, not {version}")
-        merged = documents.merge(documents.write(old, look(tx, old).category), patch)
+        merged = documents.merge(_document(tx, old), patch)
         if isinstance(patch, Mapping) and patch.get("category"):
             merged["category"] = patch["category"]  # by id or by name: never both
         draft = documents.read(merged)
@@ -89,6 +100,7 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
         if values["stop_policy"] != dict(old.stop_policy):
             values["closed"] = False
         jobs.change(tx, job_id, **values)
+        predecessors.settle(tx, job_id, draft.predecessors)
         desk.note(tx, job_id, "job.changed", f"job changed by {by.name}")
         executions.revise(desk, tx, find_job(tx, job_id), draft.policies, by)
         _reschedule(desk, tx, find_job(tx, job_id), draft, by, rescheduled=rescheduled)
@@ -103,7 +115,7 @@ def clone(desk: Desk, job_id: str, overrides: object, by: Caller) -> Done:
         old = find_job(tx, job_id)
         if not old.managed:
             raise NotBuilt("a job that an outside agent works cannot be cloned")
-        document = documents.write(old, look(tx, old).category)
+        document = _document(tx, old)
     if not (isinstance(overrides, Mapping) and overrides.get("name")):
         document["name"] = f"{old.name} (copy)"
     return create(desk, documents.merge(document, overrides or {}), by)
@@ -116,8 +128,12 @@ def delete(desk: Desk, job_id: str, by: Caller) -> None:
         active = runs.active(tx, job_id)
         if active is not None:
             executions.stop(tx, active)
+        parts.cancel(tx, job)
         desk.note(tx, job_id, "job.deleted", f"job {job.name!r} deleted by {by.name}")
-        jobs.change(tx, job_id, deleted_at=rows.now(), next_run_at=None)
+        for part in jobs.parts(tx, job_id):
+            jobs.change(tx, part.id, deleted_at=rows.now())
+        jobs.change(tx, job_id, deleted_at=rows.now(), next_run_at=None, lease_until=None)
+        endings.job_ended(tx, job)
     desk.nudge()
 
 
@@ -150,6 +166,11 @@ def annotate(desk: Desk, job_id: str, notes: Mapping[str, object], by: Caller) -
         return Done(look(tx, find_job(tx, job_id)))
 
 
+def _document(tx: sa.Connection, job: Job) -> dict[str, Any]:
+    picture = look(tx, job)
+    return documents.write(job, picture.category, picture.waits_for)
+
+
 def _values(tx: sa.Connection, draft: documents.Draft, extra: Mapping[str, object]) -> dict[str, Any]:
     kept = {"kept": dict(draft.kept)} if draft.kept else {}
     return {
@@ -160,6 +181,7 @@ def _values(tx: sa.Connection, draft: documents.Draft, extra: Mapping[str, objec
         "stop_policy": dict(draft.stop_policy),
         "category_id": _category(tx, draft.category),
         "priority": draft.priority,
+        "on_predecessor_failure": draft.on_predecessor_failure,
         "warnings": draft.warnings,
         "extra": {key: value for key, value in extra.items() if key != "kept"} | kept,
     }
@@ -218,7 +240,7 @@ def _reschedule(
 
 def _schedule(tx: sa.Connection, job: Job, by: Caller) -> None:
     now = rows.now()
-    due = executions.next_due(tx, job, now)
+    due = endings.next_due(tx, job, now)
     if due is not None and due <= now:
         executions.queue(tx, job, by, trigger="schedule")
     else:

@@ -1,6 +1,6 @@
 """What is shown of a job: its row with its newest executions and the names around it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from tallyport.control.refusals import NotFound
 from tallyport.domain.connections import Connection
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
-from tallyport.store import connections, executions, failures, jobs
+from tallyport.store import connections, executions, failures, jobs, predecessors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,8 @@ class Picture:
     execution: Execution | None  # the active one, else the last that ended
     previous: Execution | None  # the one before it
     unresolved: int  # items that are failed now
+    waits_for: tuple[str, ...] = ()  # ids of the jobs that must be complete first
+    parts: tuple[tuple[Job, Execution | None], ...] = ()  # of a run whose work they do
 
     @property
     def active(self) -> Execution | None:
@@ -65,6 +67,8 @@ def look_many(tx: sa.Connection, several: Iterable[Job]) -> list[Picture]:
     chosen = list(several)
     runs = executions.newest(tx, [job.id for job in chosen if job.execution_id is not None])
     unresolved = failures.count_each_unresolved(tx, [job.number for job in chosen])
+    waits_for = predecessors.ids_of_each(tx, [job.id for job in chosen])
+    parts = _parts(tx, chosen, runs)
     pictures = []
     for job in chosen:
         now, previous = (*runs.get(job.id, ()), None, None)[:2]
@@ -77,6 +81,21 @@ def look_many(tx: sa.Connection, several: Iterable[Job]) -> list[Picture]:
                 execution=now,
                 previous=previous,
                 unresolved=unresolved.get(job.number, 0),
+                waits_for=tuple(waits_for.get(job.id, ())),
+                parts=parts.get(job.id, ()),
             )
         )
     return pictures
+
+
+def _parts(
+    tx: sa.Connection, several: Iterable[Job], runs: Mapping[str, Sequence[Execution]]
+) -> dict[str, tuple[tuple[Job, Execution | None], ...]]:
+    """Give the parts, with their newest runs, of each job whose newest run they do the work of."""
+    split = [job.id for job in several if job.id in runs and runs[job.id][0].is_split]
+    found = jobs.parts_of_each(tx, split)
+    below = executions.newest(tx, [part.id for parts in found.values() for part in parts], each=1)
+    return {
+        job_id: tuple((part, next(iter(below.get(part.id, ())), None)) for part in parts)
+        for job_id, parts in found.items()
+    }

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from threading import Lock
 
 from tallyport.control.pictures import Picture
+from tallyport.domain import parts
 from tallyport.domain.executions import Execution
-from tallyport.domain.states import State
+from tallyport.domain.jobs import Job
+from tallyport.domain.states import Result, State
 
 _KEPT = 4_096
 
@@ -22,7 +24,9 @@ class Gauge:
         """Give 0 to 100."""
         if run.state == State.COMPLETE:
             return 100
-        now = min(_share(run, previous), 99)
+        return self._highest_of(run, min(_share(run, previous), 99))
+
+    def _highest_of(self, run: Execution, now: int) -> int:
         with self._lock:
             now = max(now, self._highest.pop(run.id, 0))
             self._highest[run.id] = now
@@ -31,8 +35,18 @@ class Gauge:
         return now
 
     def of(self, picture: Picture) -> int:
-        """Give the progress of a job's present execution."""
-        return 0 if picture.execution is None else self.percent(picture.execution, picture.previous)
+        """Give the progress of a job's present execution; of one that parts work, theirs by their weight."""
+        run = picture.execution
+        if run is None:
+            return 0
+        if not picture.parts or run.has_ended:
+            return self.percent(run, picture.previous)
+        return self._highest_of(run, parts.progress([self._part(job, below) for job, below in picture.parts]))
+
+    def _part(self, job: Job, run: Execution | None) -> parts.Part:
+        result = None if job.result is None else Result(job.result)
+        weight = int(str(job.extra.get("part_weight", 1)))
+        return parts.Part(State(job.state), result, 0 if run is None else self.percent(run, None), weight)
 
 
 def _share(run: Execution, previous: Execution | None) -> int:

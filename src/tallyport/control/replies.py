@@ -1,5 +1,6 @@
 """A request that carries an idempotency key is carried out once; its repeats get the first answer."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from tallyport.control.refusals import Conflict, Refusal
@@ -15,6 +16,11 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+    headers: Mapping[str, str]  # those that belong to the answer
+
+
+class AtWork(Conflict):
+    """The first request with the key has no answer yet: the same request may be made again in a moment."""
 
 
 class Reused(Refusal):
@@ -39,14 +45,14 @@ def claim(database: Database, principal: str, key: str, request: str) -> Answer 
     if found.request != request:
         raise Reused("this Idempotency-Key was used for another request")
     if found.status is None:
-        raise Conflict("a request with this Idempotency-Key is still at work")
-    return Answer(found.status, found.body or b"")
+        raise AtWork("a request with this Idempotency-Key is still at work")
+    return Answer(found.status, found.body or b"", found.headers)
 
 
 def keep(database: Database, principal: str, key: str, answer: Answer) -> None:
     """Keep the answer for repeats."""
     with database.begin() as tx:
-        replies.keep(tx, principal, key, answer.status, answer.body)
+        replies.keep(tx, principal, key, answer.status, answer.body, answer.headers)
 
 
 def release(database: Database, principal: str, key: str) -> None:

@@ -109,7 +109,7 @@ def facts(job: Job, execution: Execution | None) -> dict[str, object]:
         "info": info,
         "input": job.extra.get("input"),
         "parent": job.parent_id,
-        "part": job.extra.get("part"),
+        "part": job.part,
         "progress": own.get("progress"),
     }
     if execution is not None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+SPLIT = '{"parts":true}'  # scope of an execution whose work its job's parts do
 ENDED = frozenset({"canceled", "complete", "failed", "failed_to_start"})
 
 
@@ -17,7 +18,7 @@ class Execution:
     state: str = "created"
     result: str | None = None
     phase: str = "pending"  # pending initialize executing links deletes stamps finalize complete
-    scope: str | None = None  # JSON; absent = everything
+    scope: str | None = None  # JSON; absent = everything; SPLIT = what the parts do
     policies: str  # frozen, domain.transfer_block.policies_from_json
     token: str
     simulation: bool = False
@@ -25,6 +26,7 @@ class Execution:
     info: str | None = None
     wait_until: int | None = None
     wait_reason: str | None = None  # brake, or the error kind a connection recovers from
+    deadline: int | None = None  # stopped at a safe point after this
     approved_deletes: int = 0  # a person let the delete brake go up to this many
     revision: int = 0
     halted_by: str | None = None  # an error category stopped it
@@ -49,6 +51,11 @@ class Execution:
     @property
     def has_ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def is_split(self) -> bool:
+        """Tell whether the parts of its job do its work."""
+        return self.scope == SPLIT
 
     @property
     def items(self) -> int:

@@ -28,6 +28,9 @@ class Job:
     category_id: int | None = None
     priority: int = 0
     parent_id: str | None = None
+    part: int | None = None  # of a job split off its parent: its place, from 0
+    on_predecessor_failure: str = "hold"  # domain.predecessors.OnFailure
+    lease_until: int | None = None  # of a job that an outside agent works
     extra: Mapping[str, object] = field(default_factory=dict)  # what one dialect keeps with a job
     warnings: tuple[str, ...] = ()
     held: bool = False  # an automatic schedule that waits for a person

@@ -1,8 +1,17 @@
-"""When a job runs by itself. Times are microseconds since 1970 UTC, times of day are seconds in UTC."""
+"""When a job runs by itself.
 
-from collections.abc import Mapping
+Moments are microseconds since 1970 UTC. Times of day and days are those of the schedule's time zone. A time of day
+that the clock skips (it is put forward) means the moment it jumps; one that it shows twice means the first.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
 
 from tallyport.domain.documents import Reader, pointer
 from tallyport.domain.transfer_block import read_time_of_day
@@ -11,6 +20,10 @@ DAY = 86_400
 _MICRO = 1_000_000
 EVERY_DAY = (0, 1, 2, 3, 4, 5, 6)  # Monday is 0
 DEFAULT_INTERVAL = 900.0  # seconds between the end of one execution and the next
+LATE = 60 * _MICRO  # a run that begins later than this after its time was missed
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = 253_370_000_000 * _MICRO  # in the year 9998: calendars end soon after
+_MOST_TIMES = 10_000  # of a cron expression, looked at for one that the other members let through
 
 
 class Mode(StrEnum):
@@ -19,6 +32,13 @@ class Mode(StrEnum):
     MANUAL = "manual"  # a person
     AUTO = "auto"  # the schedule
     AD_HOC = "ad-hoc"  # a person, once: the job is completed afterwards
+
+
+class MissedRuns(StrEnum):
+    """What is done about runs whose time passed while nobody could begin them."""
+
+    ONCE = "once"  # one run makes up for all of them, as soon as the window lets it
+    SKIP = "skip"  # the next time counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +52,12 @@ class Schedule:
     start_window: float | None = None  # seconds of the day; a window whose end comes first passes midnight
     end_window: float | None = None
     run_at: float | None = None  # seconds of the day
+    cron: str | None = None
+    time_zone: str = "UTC"
     repeat_interval: float | None = None  # seconds
     repeat_count: int | None = None  # most runs within one day's window
     max_execution: float | None = None  # seconds a run may last
+    missed_runs: MissedRuns = MissedRuns.ONCE
     warnings: tuple[str, ...] = ()
 
 
@@ -46,8 +69,11 @@ _TIMING = (
     "start_window",
     "end_window",
     "run_at",
+    "cron",
+    "time_zone",
     "repeat_interval",
     "repeat_count",
+    "missed_runs",
 )
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -89,15 +115,25 @@ def read_schedule(
         start_window=_time(reader, members, path, "start_window"),
         end_window=_time(reader, members, path, "end_window"),
         run_at=_time(reader, members, path, "run_at"),
+        cron=_cron(reader, members["cron"], pointer(path, "cron")) if "cron" in members else None,
+        time_zone=_zone(reader, members["time_zone"], pointer(path, "time_zone")) if "time_zone" in members else "UTC",
         repeat_interval=_interval(reader, members, path, "repeat_interval"),
         repeat_count=reader.whole(members["repeat_count"], pointer(path, "repeat_count"), least=1)
         if "repeat_count" in members
         else None,
         max_execution=_interval(reader, members, path, "max_execution"),
+        missed_runs=(
+            reader.word(members["missed_runs"], pointer(path, "missed_runs"), MissedRuns) or MissedRuns.ONCE
+            if "missed_runs" in members
+            else MissedRuns.ONCE
+        ),
         warnings=tuple(f"schedule.{name}: not used in mode {mode}" for name in timing if mode is not Mode.AUTO),
     )
     if schedule.start_date is not None and schedule.end_date is not None and schedule.start_date > schedule.end_date:
         reader.wrong(pointer(path, "end_date"), "out_of_range", "lies before start_date")
+    for other in ("repeat_interval", "run_at"):
+        if "cron" in members and other in members:
+            reader.wrong(pointer(path, "cron"), "not_together", f"cannot stand with schedule.{other}: leave one out")
     reader.finish()
     return schedule
 
@@ -105,59 +141,132 @@ def read_schedule(
 def next_due(schedule: Schedule, last_end: int | None, now: int, *, runs_today: int = 0) -> int | None:
     """Say when the next execution is due, or None when none will be by itself.
 
-    ``last_end``: end of the last execution, None before the first, which is due at once. The answer may lie in
-    the past: it is overdue. ``runs_today``: executions begun within the present day's window.
+    ``last_end``: end of the last execution, None before the first, which is due as soon as its window, time of day
+    or cron expression lets it. The answer may lie in the past: it is overdue. ``runs_today``: executions begun
+    within the present :func:`period`.
     """
     if schedule.mode is not Mode.AUTO:
         return None
     if last_end is None:
         earliest = now
-    elif schedule.run_at is not None and schedule.repeat_interval is None:
+    elif schedule.cron is not None or (schedule.run_at is not None and schedule.repeat_interval is None):
         earliest = last_end + 1
     else:
         earliest = last_end + int((schedule.repeat_interval or DEFAULT_INTERVAL) * _MICRO)
     if schedule.start_date is not None:
         earliest = max(earliest, schedule.start_date)
     if schedule.repeat_count is not None and runs_today >= schedule.repeat_count:
-        earliest = max(earliest, _window_end(schedule, max(earliest, now)))
-    due = _first_within(schedule, earliest)
+        spent = period(schedule, max(earliest, now))
+        if spent is not None:
+            earliest = max(earliest, spent[1])
+    due = _first_within(schedule, earliest) if schedule.cron is None else _first_time(schedule, earliest)
     if due is None or (schedule.end_date is not None and due > schedule.end_date):
         return None
     return due
 
 
-def _windows(schedule: Schedule, day: int) -> tuple[int, int]:
-    """Give begin and end (exclusive) of the window that belongs to a day since 1970."""
-    begin = schedule.start_window or 0.0
-    end = DAY if schedule.end_window is None else schedule.end_window
-    if schedule.run_at is not None:
-        begin = schedule.run_at
-        if schedule.repeat_interval is None:
-            end = begin + 1e-6  # once, at that time
-    if end <= begin:
-        end += DAY
-    return int((day * DAY + begin) * _MICRO), int((day * DAY + end) * _MICRO)
+def begins(schedule: Schedule, due: int, now: int) -> int | None:
+    """Say when a run that is due begins: now, at a later moment, or never (None).
+
+    It was missed when nobody began it in time; then the schedule says whether one run makes up for it, and that one
+    begins within its window only.
+    """
+    if schedule.end_date is not None and now > schedule.end_date:
+        return None
+    if now - due > LATE and schedule.missed_runs is MissedRuns.SKIP:
+        return next_due(schedule, now, now)
+    if is_open(schedule, now):
+        return now
+    return next_due(schedule, now, now)
 
 
-def _first_within(schedule: Schedule, earliest: int) -> int | None:
-    today = earliest // (DAY * _MICRO)
-    for day in range(today - 1, today + 9):
-        if (day + 3) % 7 not in schedule.days:  # 1 January 1970 was a Thursday
-            continue
-        begin, end = _windows(schedule, day)
-        if earliest < end:
-            return max(earliest, begin)
+def deadline(schedule: Schedule, begun: int) -> int | None:
+    """Say when a run that began has lasted as long as it may; None when it may last for ever."""
+    return None if schedule.max_execution is None else begun + int(schedule.max_execution * _MICRO)
+
+
+def is_open(schedule: Schedule, moment: int) -> bool:
+    """Tell whether a run may begin at a moment, its time of day aside."""
+    return _period(schedule, moment, by_time=False) is not None
+
+
+def period(schedule: Schedule, moment: int) -> tuple[int, int] | None:
+    """Give begin and end (exclusive) of the window that a moment lies in, or None. ``repeat_count`` counts in one."""
+    return _period(schedule, moment, by_time=schedule.run_at is not None and schedule.repeat_interval is not None)
+
+
+def _period(schedule: Schedule, moment: int, *, by_time: bool) -> tuple[int, int] | None:
+    zone = ZoneInfo(schedule.time_zone)
+    for day in _days_around(moment, zone, 1):
+        begin, end = _window(schedule, day, zone, by_time=by_time)
+        if begin <= moment < end and day.weekday() in schedule.days:
+            return begin, end
     return None
 
 
-def _window_end(schedule: Schedule, moment: int) -> int:
-    """Give the end of the window that a moment lies in, or the moment itself."""
-    today = moment // (DAY * _MICRO)
-    for day in (today - 1, today):
-        begin, end = _windows(schedule, day)
-        if begin <= moment < end:
-            return end
-    return moment
+def _window(schedule: Schedule, day: date, zone: ZoneInfo, *, by_time: bool) -> tuple[int, int]:
+    """Give begin and end (exclusive) of the window that belongs to a day."""
+    begin = schedule.start_window or 0.0
+    end = DAY if schedule.end_window is None else schedule.end_window
+    if by_time and schedule.run_at is not None:
+        begin = schedule.run_at
+        if schedule.repeat_interval is None:
+            at = _moment(day, begin, zone)
+            return at, at + 1  # once, at that time
+    if end <= begin:
+        end += DAY
+    return _moment(day, begin, zone), _moment(day, end, zone)
+
+
+def _first_within(schedule: Schedule, earliest: int) -> int | None:
+    zone = ZoneInfo(schedule.time_zone)
+    for day in _days_around(earliest, zone, 9):
+        if day.weekday() in schedule.days:
+            begin, end = _window(schedule, day, zone, by_time=True)
+            if earliest < end:
+                return max(earliest, begin)
+    return None
+
+
+def _first_time(schedule: Schedule, earliest: int) -> int | None:
+    """Give the first time of the cron expression that days and windows let through."""
+    assert schedule.cron is not None
+    zone = ZoneInfo(schedule.time_zone)
+    if earliest > _LAST:
+        return None
+    after = (_EPOCH + timedelta(microseconds=earliest - 1)).astimezone(zone)
+    times: Iterator[datetime] = CronSim(schedule.cron, after)
+    for moment in islice(times, _MOST_TIMES):
+        due = (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+        if due >= earliest and is_open(schedule, due):
+            return due
+    return None
+
+
+def _days_around(moment: int, zone: ZoneInfo, ahead: int) -> Iterator[date]:
+    """Give the day before a moment's, its own, and some that follow, in a time zone."""
+    if moment <= _LAST:
+        today = (_EPOCH + timedelta(microseconds=moment)).astimezone(zone).date()
+        for number in range(-1, ahead):
+            if today.toordinal() + number > 0:
+                yield today + timedelta(days=number)
+
+
+def _moment(day: date, seconds: float, zone: ZoneInfo) -> int:
+    """Give the moment at which clocks show a time of a day; hours above 24 are the next day's."""
+    shown = datetime.combine(day, time()) + timedelta(seconds=seconds)
+    late = shown.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if late.astimezone(zone).replace(tzinfo=None) != shown:
+        early = shown.replace(tzinfo=zone, fold=1).astimezone(UTC)  # before the jump, `late` after it
+        before = early.astimezone(zone).utcoffset()
+        while late - early > timedelta(seconds=1):
+            middle = early + (late - early) // 2
+            if middle.astimezone(zone).utcoffset() == before:
+                early = middle
+            else:
+                late = middle
+        late = late.replace(microsecond=0)
+    return (late - _EPOCH) // timedelta(microseconds=1)
 
 
 def _days(reader: Reader, value: object, path: str) -> tuple[int, ...]:
@@ -193,5 +302,45 @@ def _interval(reader: Reader, members: Mapping[str, object], path: str, name: st
     if len(parts) < 2:
         return None
     value = reader.number(parts["value"], pointer(here, "value"), least=0)
+    if value == 0:
+        reader.wrong(pointer(here, "value"), "out_of_range", "must be more than 0")
     unit = reader.choice(parts["unit"], pointer(here, "unit"), list(_UNITS))
     return None if value is None or unit is None else value * _UNITS[unit]
+
+
+_NAMED = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+}
+
+
+def _cron(reader: Reader, value: object, path: str) -> str | None:
+    text = reader.text(value, path)
+    if text is None:
+        return None
+    expression = _NAMED.get(text.strip().lower(), text.strip())
+    if len(expression) > 200 or len(expression.split()) != 5:
+        reader.wrong(path, "unknown_value", "needs five fields: minute hour day-of-month month day-of-week", _NAMED)
+        return None
+    try:
+        next(iter(CronSim(expression, _EPOCH)))
+    except CronSimError as error:
+        reader.wrong(path, "unknown_value", f"{text!r} is not a cron expression: {error}", _NAMED)
+        return None
+    except StopIteration:
+        reader.wrong(path, "out_of_range", f"{text!r} never comes")
+        return None
+    return expression
+
+
+def _zone(reader: Reader, value: object, path: str) -> str:
+    text = reader.text(value, path)
+    if text is not None:
+        try:
+            return ZoneInfo(text).key
+        except (KeyError, ValueError, OSError):
+            reader.wrong(path, "unknown_value", f"{text[:80]!r} is no time zone; Europe/Paris is one", ("UTC",))
+    return "UTC"

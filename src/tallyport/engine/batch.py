@@ -14,7 +14,7 @@ import json
 import marshal
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -63,6 +63,7 @@ class Orders(NamedTuple):
     visits: bool
     depth: int  # groups in flight
     halts: bool  # failure policy: stop at the first failed item
+    limits: Mapping[str, Sequence[str]] = {}  # of a part of a job, by container: the only names it looks at
 
 
 class Ending(NamedTuple):
@@ -141,6 +142,7 @@ class Batch:
         self._announce()
         if not visits and not tasks:
             return False
+        visits = [self._limited(row) for row in visits]
         self._recorder.expect(visits, tasks)
         self._claimed.update((row.id, row) for row in visits)
         works: list[Work] = [self._visit(row) for row in visits if row.attempts <= VISIT_ATTEMPTS]
@@ -186,6 +188,12 @@ class Batch:
             gone=row.gone,
             blank=row.blank and row.attempts == 1,
         )
+
+    def _limited(self, row: VisitRow) -> VisitRow:
+        """Leave out what belongs to other parts of the job."""
+        if row.names is None and row.path in self._orders.limits:
+            return row._replace(names=json.dumps(self._orders.limits[row.path]))
+        return row
 
     def _give_up(self, row: VisitRow) -> None:
         """A container that ends every worker that touches it: fail it, go on with the others."""

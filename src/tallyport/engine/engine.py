@@ -14,7 +14,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from tallyport.connectors.opening import open_connection
-from tallyport.domain import stops
+from tallyport.domain import parts, stops
 from tallyport.domain.categories import Judge as Failures
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Kind
@@ -29,12 +29,13 @@ from tallyport.engine.batch import Batch, Ending, Orders
 from tallyport.engine.dispatch import Dispatcher, TaskRef
 from tallyport.engine.lease import clock
 from tallyport.engine.mover_pool import Crew
+from tallyport.engine.planning import Planner
 from tallyport.engine.recorder import Fenced
 from tallyport.engine.roster import Roster, task_id
-from tallyport.engine.schedule import plan_next, start_due
+from tallyport.engine.schedule import keep_time
 from tallyport.engine.tally import Scene
 from tallyport.engine.work import Terms
-from tallyport.store import audit, connections, error_categories, executions, frontier, jobs
+from tallyport.store import audit, beginnings, connections, error_categories, executions, frontier, jobs
 from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import BatchRow
 from tallyport.store.vault import Vault
@@ -45,7 +46,8 @@ PART_SIZE = 64 << 20  # bytes; equals the part of the content hash
 LOCAL = frozenset({"fs", "nfs", "local"})
 SLOTS = 64
 LOOK_SECONDS = 1.0  # between looks at a store that other processes write as well
-_TICK = 0x7A12  # of the lock around starting what is due
+MOST_AT_ONCE = 64  # executions under way; more wait in ready
+WORKING = frozenset({"executing", "pausing", "canceling"})
 
 
 class Crews(NamedTuple):
@@ -80,6 +82,7 @@ class Engine:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._slots: dict[int, tuple[int, Crew]] = {}  # slot: (execution, crew) of a batch under way
+        self._planner = Planner(database, self._vault, self._wake.set)
         self._overseer = threading.Thread(target=self._oversee, name="overseer", daemon=True)
 
     def start(self) -> None:
@@ -102,6 +105,7 @@ class Engine:
             self._roster.drain()
         self._stop_all()
         self._dispatcher.stop(grace)
+        self._planner.stop()
         self._crews.local.close()
         self._crews.other.close()
         if self._overseer.is_alive():
@@ -162,9 +166,7 @@ class Engine:
     def _tick(self) -> None:
         """Every few seconds: start what is due, hand over again what a dispatcher may have lost."""
         try:
-            with self._database.begin() as tx:
-                self._database.alone(tx, _TICK)
-                start_due(tx)
+            keep_time(self._database)
             with self._database.read() as tx:
                 ready = [batch for batch in frontier.open_batches(tx) if batch.state == "ready"]
                 lost = self._taken_by_the_dead(tx, ready)
@@ -188,13 +190,22 @@ class Engine:
             if self._stopping.is_set():
                 return
             try:
-                with self._database.read() as tx:
-                    opened = executions.opened(tx)
-                for execution in opened:
-                    self._step(execution.id)
+                self._look()
             except Exception:  # the top of a thread: an outage of the store passes, the next tick looks again
                 log.exception("overseer.failed")
             self._stopping.wait(0.04)  # many commits ask to look: one look serves them all
+
+    def _look(self) -> None:
+        """Take every open execution forward; of those that did not begin, as many as there is room for."""
+        with self._database.read() as tx:
+            opened = executions.states_of_open(tx)
+        room = MOST_AT_ONCE - sum(state in WORKING for _, state in opened)
+        for execution_id, state in opened:
+            if state in ("created", "ready"):
+                if room <= 0:
+                    continue  # its turn comes when others have ended
+                room -= 1
+            self._step(execution_id)
 
     def _step(self, execution_id: int) -> None:
         """Take one execution as far as its rows let it go now."""
@@ -203,11 +214,14 @@ class Engine:
             job = None if execution is None else jobs.find(tx, execution.job_id, deleted=True)
         if execution is None or execution.has_ended or job is None or not job.managed:
             return
-        if execution.state == "created":
-            with self._database.begin() as tx:
-                executions.move(tx, execution_id, ("created",), "ready")
-        if execution.state in ("created", "ready") and not self._begin(execution_id, job):
+        if execution.state == "planning":
+            self._planner.look(execution_id)
             return
+        if execution.state in ("created", "ready"):
+            with self._database.begin() as tx:
+                goes_elsewhere = beginnings.dispatch(tx, execution, job)
+            if goes_elsewhere or not self._begin(execution_id, job):
+                return
         with self._database.begin() as tx:
             current = executions.find(tx, execution_id, lock=True)
             if current is None or current.has_ended or self._stopping.is_set():
@@ -217,8 +231,8 @@ class Engine:
             self._stop_batches(execution_id)
         if step.ended:
             self._clean(current, job)
-            with self._database.begin(durable=True) as tx:
-                plan_next(tx, job.id)
+            with self._database.begin(durable=True) as tx:  # the end survives a power cut, and all before it
+                executions.change(tx, execution_id, deadline=None)
         self._hand_over(step.batches)
 
     def _hand_over(self, batches: Iterable[BatchRow]) -> None:
@@ -360,6 +374,7 @@ class Engine:
             visits=execution.phase == "executing",
             depth=2 if policies.parallel_at_most >= crew.width and execution.phase != "deletes" else 1,
             halts=stops.halts(policies, failed=1),
+            limits=parts.limits_of(job),
         )
         slot = self._take_slot(execution_id, crew)
         try:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from tallyport.domain import paths, stops
+from tallyport.domain import paths, schedules, stops
 from tallyport.domain.actions import Reason
 from tallyport.domain.entries import Kind
 from tallyport.domain.executions import Execution
@@ -20,7 +20,6 @@ from tallyport.domain.items import FAILED, Status
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies
 from tallyport.domain.policies_json import policies_from_json
-from tallyport.domain.states import Result, State
 from tallyport.store import audit, executions, frontier, items, jobs, rows
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
@@ -65,6 +64,8 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
     jobs.change(tx, job.id, root_item_id=root, reset=None)
     full = execution.full or job.reset in ("soft", "permissions", "hard", "full", "1")
     values: dict[str, object] = {"phase": "executing", "full": full, "wait_until": None, "wait_reason": None}
+    if execution.deadline is None:
+        values["deadline"] = schedules.deadline(schedules.read_schedule(dict(job.schedule)), rows.now())
     if execution.wait_reason == "brake":  # a person resumed it, and so approved what it wants to delete
         values["approved_deletes"] = frontier.count_tasks(tx, execution.id, ("delete_destination",))
     moved = executions.move(tx, execution.id, ("ready",), "executing", **values)
@@ -128,8 +129,6 @@ def fail(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, 
     open_states = ("created", "ready", "executing", "waiting", "pausing", "canceling")
     if executions.move(tx, execution.id, open_states, state, phase="complete", info=info):
         note(tx, database, ids, execution, 5, f"execution.{state}", info)
-        if state == State.FAILED:  # a run that failed to start does not count
-            _count_run(tx, execution.job_id, execution.id)
 
 
 def wait(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, reason: str, info: str) -> None:
@@ -166,7 +165,6 @@ def _complete(tx: sa.Connection, database: Database, ids: Ids, execution: Execut
         fail(tx, database, ids, execution, state, f"nothing was carried and {execution.failed} items failed")
     elif executions.move(tx, execution.id, ("executing",), state, phase="complete", result=result, info=info):
         note(tx, database, ids, execution, 3, "execution.complete", info)
-        _count_run(tx, execution.job_id, execution.id)
         frontier.purge(tx, execution.id)
     return True
 
@@ -176,9 +174,9 @@ def _stopped(tx: sa.Connection, database: Database, ids: Ids, execution: Executi
         executions.move(tx, execution.id, ("pausing",), "paused", info="paused")
         note(tx, database, ids, execution, 3, "execution.paused", "paused")
         return False
-    executions.move(tx, execution.id, ("canceling",), "canceled", phase="complete", info="canceled")
-    note(tx, database, ids, execution, 4, "execution.canceled", "canceled")
-    _count_run(tx, execution.job_id, execution.id)
+    info = execution.info or "canceled"  # by whom or by what
+    executions.move(tx, execution.id, ("canceling",), "canceled", phase="complete", info=info)
+    note(tx, database, ids, execution, 4, "execution.canceled", info)
     return True
 
 
@@ -190,19 +188,6 @@ def _halted(tx: sa.Connection, database: Database, ids: Ids, execution: Executio
     if execution.halted_by is not None:
         jobs.change(tx, execution.job_id, closed=True)
     return True
-
-
-def _count_run(tx: sa.Connection, job_id: str, execution_id: int) -> None:
-    """Count an ended run towards the stop policy, and close the job when a limit is met."""
-    job = jobs.find(tx, job_id)
-    execution = executions.find(tx, execution_id)
-    if job is None or execution is None:
-        return
-    result = None if execution.result is None else Result(execution.result)
-    before = stops.Counts(job.executions, job.successes, job.failures)
-    counts = stops.counted(before, State(execution.state), result)
-    met = stops.verdict(stops.read_stop_policy(dict(job.stop_policy)), counts) is not None
-    jobs.change(tx, job_id, **counts._asdict(), closed=job.closed or met or job.schedule_mode == "ad-hoc")
 
 
 # -- beginnings --------------------------------------------------------------------------------------------------
@@ -224,7 +209,8 @@ def _queue_retry(
     chosen = set(map(int, wanted)) if isinstance(wanted, list) else None
     folders: dict[int, list[str]] = {}
     whole: set[int] = set()
-    statuses = sorted({*FAILED, Status.PENDING})
+    only = scope.get("only")
+    statuses = {"failed": sorted(FAILED), "pending": [Status.PENDING]}.get(str(only), sorted({*FAILED, Status.PENDING}))
     for item in items.iterate(tx, job.number, statuses=statuses, reasons=reasons):
         if chosen is not None and item.id not in chosen:
             continue
@@ -249,7 +235,7 @@ def _queue_retry(
         if place is not None:
             path, d_path = map(paths.to_bytes, place)
             queued.append((ids.take(), execution.id, parent, path, d_path, False, False, "", json.dumps(sorted(names))))
-    if execution.retry_of is not None and chosen is None and not reasons:
+    if execution.retry_of is not None and chosen is None and not reasons and only != "failed":
         for left in frontier.unfinished_visits(tx, execution.retry_of):
             queued.append((ids.take(), execution.id, *left[:3], False, False, "", left[3]))
     frontier.add_visits(tx, database, queued)

@@ -70,6 +70,17 @@ def opened(tx: sa.Connection) -> list[Execution]:
     return [rows.to_value(Execution, row) for row in tx.execute(query).mappings()]
 
 
+def states_of_open(tx: sa.Connection) -> list[tuple[int, str]]:
+    """Give id and state of every execution that has not ended: by the priority of its job, then the oldest first."""
+    query = (
+        sa.select(executions.c.id, executions.c.state)
+        .join(jobs, jobs.c.id == executions.c.job_id)
+        .where(executions.c.ended_at.is_(None))
+        .order_by(jobs.c.priority.desc(), executions.c.id)
+    )
+    return [(row.id, row.state) for row in tx.execute(query)]
+
+
 def page(
     tx: sa.Connection,
     *,
@@ -92,7 +103,7 @@ def page(
 def move(tx: sa.Connection, execution_id: int, expected: tuple[str, ...], to: str, **values: Any) -> bool:
     """Change the state by compare-and-set, the job's with it; False when the state is not one of ``expected``.
 
-    Reaching an end sets its time.
+    Reaching an end sets its time, and does all that an end means for others (``store/endings.py``).
     """
     at = rows.now()
     if to in ENDED:
@@ -116,6 +127,10 @@ def move(tx: sa.Connection, execution_id: int, expected: tuple[str, ...], to: st
     )
     if (found := owner.mappings().first()) is not None:
         events.write(tx, of_move(expected, to), rows.to_value(Job, found), rows.to_value(Execution, row))
+    if to in ENDED:
+        from tallyport.store import endings  # it moves executions itself
+
+        endings.ended(tx, execution_id)
     return True
 
 
@@ -127,6 +142,20 @@ def change(tx: sa.Connection, execution_id: int, **values: Any) -> None:
         run = find(tx, execution_id)
         if found is not None and run is not None:
             events.write(tx, [Topic.OUTCOME_ACKNOWLEDGED, Topic.UPDATED], rows.to_value(Job, found), run)
+
+
+def count_scheduled(tx: sa.Connection, job_id: str, since: int) -> int:
+    """Count the executions that a job's schedule made since a moment."""
+    query = sa.select(sa.func.count()).where(
+        executions.c.job_id == job_id, executions.c.trigger == "schedule", executions.c.created_at >= since
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def overdue(tx: sa.Connection, now: int) -> list[Execution]:
+    """Give executions under way that have lasted longer than they may."""
+    query = sa.select(executions).where(executions.c.ended_at.is_(None), executions.c.deadline <= now)
+    return [rows.to_value(Execution, row) for row in tx.execute(query).mappings()]
 
 
 def count(tx: sa.Connection, execution_id: int, totals: dict[str, int]) -> None:

@@ -1,5 +1,6 @@
 """Failed items: the history of each execution, and what is still unresolved in a job."""
 
+import heapq
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from tallyport.domain import paths
 from tallyport.domain.items import FAILED, Status
-from tallyport.store import items, rows
+from tallyport.store import rows
 from tallyport.store.database import Database
 from tallyport.store.tables import executions, failures
 from tallyport.store.tables import items as item_rows
@@ -100,22 +101,33 @@ def count(tx: sa.Connection, execution_id: int) -> int:
     return int(tx.execute(query).scalar_one())
 
 
-def unresolved(tx: sa.Connection, job: int) -> Iterator[FailedItem]:
-    """Give what is failed in a job now (by its number), by time of the first sight."""
-    for row in items.iterate(tx, job, statuses=sorted(FAILED)):
-        yield FailedItem(
-            row.id,
-            row.path,
-            row.kind,
-            row.status,
-            row.reason,
-            row.message or row.reason,
-            row.s_size,
-            row.s_modified,
-            row.attempts,
-            row.settled_at,
-            row.execution_id,
-        )
+def unresolved(tx: sa.Connection, job_id: str, *, chunk: int = 2_000) -> Iterator[FailedItem]:
+    """Give what is failed in a job now, whichever execution it failed in, by path: memory stays flat."""
+    some = sa.select(failures.c.item_id).where(failures.c.execution_id == executions.c.id).limit(1)
+    runs = tx.execute(sa.select(executions.c.id).where(executions.c.job_id == job_id, some.exists())).scalars()
+    each = [_still_failed(tx, run, chunk) for run in runs.all()]
+    if len(each) == 1:
+        return each[0]
+    return heapq.merge(*each, key=lambda row: (paths.to_bytes(row.path), row.item_id))
+
+
+def _still_failed(tx: sa.Connection, execution_id: int, chunk: int) -> Iterator[FailedItem]:
+    """Give the failures of an execution whose items it settled last and that are still failed."""
+    after: tuple[bytes, int] = (b"", -1)
+    key = sa.tuple_(failures.c.path, failures.c.item_id)
+    query = (
+        sa.select(failures)
+        .join(item_rows, sa.and_(item_rows.c.id == failures.c.item_id, item_rows.c.execution_id == execution_id))
+        .where(failures.c.execution_id == execution_id, item_rows.c.status.in_([int(s) for s in FAILED]))
+        .order_by(failures.c.path, failures.c.item_id)
+        .limit(chunk)
+    )
+    while block := [
+        _failed(row)
+        for row in tx.execute(query.where(key > sa.tuple_(*[sa.literal(part) for part in after]))).mappings()
+    ]:
+        yield from block
+        after = (paths.to_bytes(block[-1].path), block[-1].item_id)
 
 
 def count_unresolved(tx: sa.Connection, job: int) -> int:

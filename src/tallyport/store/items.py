@@ -122,6 +122,16 @@ def job_of(tx: sa.Connection, item_id: int) -> int | None:
     return tx.execute(sa.select(items.c.job).where(items.c.id == item_id)).scalar()
 
 
+def of_job(tx: sa.Connection, job: int, ids: Sequence[int]) -> set[int]:
+    """Give those of some ids that are items of a job."""
+    found: set[int] = set()
+    for start in range(0, len(ids), 500):  # a statement takes so many values
+        block = [one for one in ids[start : start + 500] if one < 1 << 63]
+        query = sa.select(items.c.id).where(items.c.job == job, items.c.id.in_(block))
+        found.update(tx.execute(query).scalars())
+    return found
+
+
 def at_path(tx: sa.Connection, job: int, path: str) -> ItemRow | None:
     """Give the item at a path of a job, or None."""
     folder, name = paths.split(path)
@@ -171,9 +181,10 @@ def set_status(
             **({"message": message} if message else {}),
         )
     )
-    if ids is not None:
-        update = update.where(items.c.id.in_(list(ids)))
-    return tx.execute(update).rowcount
+    if ids is None:
+        return tx.execute(update).rowcount
+    blocks = (ids[start : start + 500] for start in range(0, len(ids), 500))  # a statement takes so many values
+    return sum(tx.execute(update.where(items.c.id.in_(list(block)))).rowcount for block in blocks)
 
 
 def clear_signatures(tx: sa.Connection, job: int, parents: Sequence[int] | None = None) -> None:

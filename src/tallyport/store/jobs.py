@@ -113,6 +113,30 @@ def same_endpoints(
     return None if row is None else rows.to_value(Job, row)
 
 
+def parts(tx: sa.Connection, parent_id: str) -> list[Job]:
+    """Give the parts a job was split into, in their order."""
+    query = sa.select(jobs).where(jobs.c.parent_id == parent_id, jobs.c.part.isnot(None), jobs.c.deleted_at.is_(None))
+    return [rows.to_value(Job, row) for row in tx.execute(query.order_by(jobs.c.part)).mappings()]
+
+
+def parts_of_each(tx: sa.Connection, parent_ids: Iterable[str]) -> dict[str, list[Job]]:
+    """Give the parts of several jobs; a job without any is left out."""
+    wanted = list(parent_ids)
+    if not wanted:
+        return {}
+    query = sa.select(jobs).where(jobs.c.parent_id.in_(wanted), jobs.c.part.isnot(None), jobs.c.deleted_at.is_(None))
+    found: dict[str, list[Job]] = {}
+    for row in tx.execute(query.order_by(jobs.c.parent_id, jobs.c.part)).mappings():
+        found.setdefault(row["parent_id"], []).append(rows.to_value(Job, row))
+    return found
+
+
+def lapsed(tx: sa.Connection, now: int, limit: int = 100) -> list[Job]:
+    """Give jobs whose agent's lease has run out."""
+    query = sa.select(jobs).where(jobs.c.lease_until <= now, jobs.c.deleted_at.is_(None))
+    return [rows.to_value(Job, row) for row in tx.execute(query.order_by(jobs.c.lease_until).limit(limit)).mappings()]
+
+
 def due(tx: sa.Connection, now: int, limit: int = 100) -> list[Job]:
     """Give jobs whose next run is due and that may run."""
     query = (

@@ -1,5 +1,7 @@
 """One answer for one idempotency key."""
 
+import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -15,6 +17,7 @@ class Reply(NamedTuple):
     status: int | None  # absent while the first one is still at work
     body: bytes | None
     created_at: int
+    headers: dict[str, str]
 
 
 def claim(
@@ -34,19 +37,19 @@ def claim(
     if taken == 1:
         return None
     row = tx.execute(
-        sa.select(replies.c.request, replies.c.status, replies.c.body, replies.c.created_at).where(
+        sa.select(replies.c.request, replies.c.status, replies.c.body, replies.c.created_at, replies.c.headers).where(
             replies.c.principal == principal, replies.c.key == key
         )
     ).one()
-    return Reply(row.request, row.status, row.body, row.created_at)
+    return Reply(row.request, row.status, row.body, row.created_at, json.loads(row.headers))
 
 
-def keep(tx: sa.Connection, principal: str, key: str, status: int, body: bytes) -> None:
+def keep(tx: sa.Connection, principal: str, key: str, status: int, body: bytes, headers: Mapping[str, str]) -> None:
     """Store the answer of a claimed key."""
     tx.execute(
         sa.update(replies)
         .where(replies.c.principal == principal, replies.c.key == key)
-        .values(status=status, body=body)
+        .values(status=status, body=body, headers=json.dumps(dict(headers)))
     )
 
 

@@ -122,6 +122,7 @@ CREATE TABLE replies (
 	"key" TEXT NOT NULL,
 	request TEXT NOT NULL,
 	status INTEGER,
+	headers TEXT DEFAULT '{}' NOT NULL,
 	body BLOB,
 	created_at INTEGER NOT NULL,
 	PRIMARY KEY (principal, "key")
@@ -181,6 +182,9 @@ CREATE TABLE jobs (
 	category_id INTEGER,
 	priority INTEGER DEFAULT '0' NOT NULL,
 	parent_id TEXT,
+	part INTEGER,
+	on_predecessor_failure TEXT DEFAULT 'hold' NOT NULL,
+	lease_until INTEGER,
 	extra TEXT DEFAULT '{}' NOT NULL,
 	warnings TEXT DEFAULT '[]' NOT NULL,
 	held BOOLEAN DEFAULT 0 NOT NULL,
@@ -200,6 +204,7 @@ CREATE TABLE jobs (
 	PRIMARY KEY (id),
 	CONSTRAINT state_word CHECK (state IN ('created', 'planning', 'scheduled', 'ready', 'waiting', 'executing', 'pausing', 'paused', 'canceling', 'canceled', 'complete', 'failed', 'failed_to_start')),
 	CONSTRAINT schedule_mode_word CHECK (schedule_mode IN ('auto', 'manual', 'ad-hoc')),
+	CONSTRAINT on_predecessor_failure_word CHECK (on_predecessor_failure IN ('hold', 'fail', 'run')),
 	UNIQUE (number),
 	FOREIGN KEY(source_connection) REFERENCES connections (id),
 	FOREIGN KEY(destination_connection) REFERENCES connections (id),
@@ -207,6 +212,9 @@ CREATE TABLE jobs (
 	FOREIGN KEY(parent_id) REFERENCES jobs (id)
 );
 CREATE INDEX jobs_due ON jobs (next_run_at) WHERE next_run_at IS NOT NULL;
+CREATE INDEX jobs_leased ON jobs (lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX jobs_listed ON jobs (created_at, id);
+CREATE INDEX jobs_parent ON jobs (parent_id, part) WHERE parent_id IS NOT NULL;
 CREATE TABLE tokens (
 	id TEXT NOT NULL,
 	user_id TEXT NOT NULL,
@@ -256,6 +264,7 @@ CREATE TABLE executions (
 	info TEXT,
 	wait_until INTEGER,
 	wait_reason TEXT,
+	deadline INTEGER,
 	approved_deletes INTEGER DEFAULT '0' NOT NULL,
 	revision INTEGER DEFAULT '0' NOT NULL,
 	halted_by TEXT,
@@ -284,6 +293,23 @@ CREATE TABLE executions (
 );
 CREATE INDEX executions_job ON executions (job_id, id);
 CREATE INDEX executions_open ON executions (state) WHERE ended_at IS NULL;
+CREATE TABLE plans (
+	job_id TEXT NOT NULL,
+	manifest TEXT,
+	approved BOOLEAN DEFAULT 0 NOT NULL,
+	made_at INTEGER,
+	PRIMARY KEY (job_id),
+	FOREIGN KEY(job_id) REFERENCES jobs (id)
+);
+CREATE TABLE predecessors (
+	job_id TEXT NOT NULL,
+	predecessor_id TEXT NOT NULL,
+	place INTEGER NOT NULL,
+	PRIMARY KEY (job_id, predecessor_id),
+	FOREIGN KEY(job_id) REFERENCES jobs (id),
+	FOREIGN KEY(predecessor_id) REFERENCES jobs (id)
+);
+CREATE INDEX predecessors_of ON predecessors (predecessor_id);
 CREATE TABLE batches (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	execution_id INTEGER NOT NULL,

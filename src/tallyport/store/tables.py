@@ -172,6 +172,9 @@ jobs = Table(
     Column("category_id", Integer, ForeignKey("categories.id")),
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("parent_id", Text, ForeignKey("jobs.id")),
+    Column("part", Integer),  # of a job split off its parent: its place, from 0
+    Column("on_predecessor_failure", Text, nullable=False, server_default="hold"),
+    Column("lease_until", Big),  # of a job that an outside agent works
     Column("extra", Text, nullable=False, server_default="{}"),  # JSON: what one dialect keeps with a job
     Column("warnings", Text, nullable=False, server_default="[]"),  # JSON list of sentences
     Column("held", Boolean, nullable=False, server_default=sa.false()),
@@ -190,8 +193,32 @@ jobs = Table(
     Column("deleted_at", Big),
     _one_of("state", JOB_STATES),
     _one_of("schedule_mode", ("auto", "manual", "ad-hoc")),
+    _one_of("on_predecessor_failure", ("hold", "fail", "run")),
 )
 Index("jobs_due", jobs.c.next_run_at, **_where(jobs.c.next_run_at.isnot(None)))
+Index("jobs_leased", jobs.c.lease_until, **_where(jobs.c.lease_until.isnot(None)))
+Index("jobs_parent", jobs.c.parent_id, jobs.c.part, **_where(jobs.c.parent_id.isnot(None)))
+Index("jobs_listed", jobs.c.created_at, jobs.c.id)
+
+# A job that may not begin before others are complete.
+predecessors = Table(
+    "predecessors",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("predecessor_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("place", Integer, nullable=False),  # as given
+)
+Index("predecessors_of", predecessors.c.predecessor_id)
+
+# What a look at the source found before a run, for a person to approve.
+plans = Table(
+    "plans",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("manifest", Text),  # JSON; absent while nobody has looked
+    Column("approved", Boolean, nullable=False, server_default=sa.false()),  # the run begins once the plan stands
+    Column("made_at", Big),
+)
 
 executions = Table(
     "executions",
@@ -212,6 +239,7 @@ executions = Table(
     Column("info", Text),
     Column("wait_until", Big),
     Column("wait_reason", Text),
+    Column("deadline", Big),  # stopped at a safe point after this
     Column("approved_deletes", Integer, nullable=False, server_default="0"),
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("halted_by", Text),  # name of the error category whose action is halt
@@ -489,6 +517,7 @@ replies = Table(
     Column("key", Text, primary_key=True),
     Column("request", Text, nullable=False),  # SHA-256 of method, path and body
     Column("status", Integer),  # absent while the first one is still at work
+    Column("headers", Text, nullable=False, server_default="{}"),  # JSON: those that belong to the answer
     Column("body", LargeBinary),
     Column("created_at", Big, nullable=False),
 )

@@ -1,15 +1,18 @@
 """Executions of jobs, categories, failed items by reason."""
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from tallyport.api import csv_rows, paging
 from tallyport.api.dryviq import views
+from tallyport.api.flatfile import views as flatfile
 from tallyport.api.times import iso
-from tallyport.api.wiring import Desked, Document, flag, json_response
-from tallyport.control import failed, reading
+from tallyport.api.wiring import Called, Desked, Document, flag, json_response
+from tallyport.control import failed, reading, retry_lists
 from tallyport.control.desk import Desk
-from tallyport.control.refusals import NotBuilt, invalid
+from tallyport.control.refusals import invalid
 from tallyport.domain import paths
 from tallyport.domain.documents import Reader
 from tallyport.domain.executions import Execution
@@ -82,10 +85,25 @@ def failed_by_reason(request: Request, desk: Desked, job: str) -> Response:
     return json_response(groups, headers={"X-Total-Count": str(sum(int(str(g["count"])) for g in groups))})
 
 
-@router.post("/jobs/{job}/failed-items/import", summary="Retry from an edited CSV (not in this version)")
-def import_failed(desk: Desked, job: str) -> Response:
-    reading.job(desk, job)
-    raise NotBuilt("retry lists from CSV are not in this version: name the items in the body of POST .../retry")
+@router.post("/jobs/{job}/failed-items/import", summary="Retry the items of an edited CSV: all of them, or none")
+async def import_failed(request: Request, desk: Desked, caller: Called, job: str) -> Response:
+    content = await _uploaded(request)
+    found = await run_in_threadpool(retry_lists.retry, desk, job, content, caller)
+    picture = found.picture if found.picture is not None else await run_in_threadpool(reading.job, desk, job)
+    meta = {"total_count": found.items, "resolved": found.resolved}
+    shown = flatfile.job(picture, request.app.state.gauge)
+    return json_response({"status": 200, "type": "retry", "meta": meta, "data": shown})
+
+
+async def _uploaded(request: Request) -> bytes:
+    """Give the CSV: the body itself, or the file of a form."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return await request.body()
+    async with request.form(max_files=1, max_fields=10) as form:
+        for value in form.values():
+            if isinstance(value, UploadFile):
+                return await value.read()
+    raise invalid("file", "the form has no file", code="missing")
 
 
 def _history(request: Request, desk: Desk, job: str | None) -> Response:

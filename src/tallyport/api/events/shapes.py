@@ -1,5 +1,6 @@
 """An event as listeners get it, on every way: a page, a stream, a webhook."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -47,7 +48,7 @@ def event(value: Event) -> dict[str, Any]:
         "counts": counts or None,
     }
     if value.topic == Topic.PARTS_COMPLETED:
-        payload |= {"parts": facts.get("parts"), "partDetails": facts.get("part_details")}
+        payload |= {"parts": facts.get("parts"), "partDetails": [_part(one) for one in facts.get("part_details", ())]}
     return present(
         {
             "id": str(value.id),
@@ -102,6 +103,10 @@ def frame(name: str, document: object, *, id: int | None = None) -> bytes:
     """Write one server-sent event. JSON has no line breaks of its own, so one data line holds it."""
     head = b"" if id is None else b"id: %d\n" % id
     return b"%sevent: %s\ndata: %s\n\n" % (head, name.encode(), msgspec.json.encode(document))
+
+
+def _part(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {"partId": one["id"], "status": STATUS[State(one["state"])], "completedAt": iso(one["at"])}
 
 
 def _progress(facts: Any) -> dict[str, Any] | None:

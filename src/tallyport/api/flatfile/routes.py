@@ -1,6 +1,5 @@
 """The routes of this dialect alone. They answer ``{"data": ...}`` and nothing beside it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -8,13 +7,16 @@ from starlette.responses import Response
 
 from tallyport.api import envelopes
 from tallyport.api.envelopes import Profile
-from tallyport.api.flatfile import plans
+from tallyport.api.flatfile import plans, previews, views
 from tallyport.api.wiring import Called, Desked, Document, flag, json_response, words
-from tallyport.control import agents, executions, reading
+from tallyport.control import agents, executions, parts, reading
+from tallyport.control import plans as planning
 from tallyport.control.desk import Right
 from tallyport.control.pictures import Picture
-from tallyport.control.refusals import Invalid, NotBuilt, invalid
+from tallyport.control.previews import preview
+from tallyport.control.refusals import Invalid
 from tallyport.domain.documents import Reader
+from tallyport.domain.parts import LEAST, MOST
 from tallyport.domain.states import Call
 
 router = APIRouter(prefix="/v1/jobs", tags=["job lifecycle"])
@@ -22,12 +24,12 @@ router = APIRouter(prefix="/v1/jobs", tags=["job lifecycle"])
 SUCCESS = {"data": {"success": True}}
 
 
-@router.post("/preview-mutation", summary="Preview a mutation (not in this version)")
-def preview_mutation(request: Request) -> Response:
+@router.post("/preview-mutation", summary="Show what an expression would make of some items; changes nothing")
+def preview_mutation(request: Request, desk: Desked, document: Document) -> Response:
     envelopes.hooks_disabled(request)
-    raise NotBuilt(
-        "previews of renames are not in this version; a job with simulation_mode: true shows what would be done"
-    )
+    job, expression, wanted = previews.read(document)
+    found = preview(desk, job, expression, wanted)
+    return json_response({"data": [previews.record(one) for one in found]})
 
 
 @router.post("/{job}/execute", summary="Start a job")
@@ -39,17 +41,20 @@ def execute_job(request: Request, desk: Desked, caller: Called, job: str) -> Res
 
 @router.get("/{job}/plan", summary="Show what a job would carry, and how")
 def show_plan(request: Request, desk: Desked, job: str) -> Response:
-    picture = reading.job(desk, job)
-    return json_response({"data": {"job": _view(request, picture), "plan": plans.plan(picture)}})
+    return _plan(request, planning.show(desk, job, anew=flag(request.query_params, "anew")))
 
 
-@router.put("/{job}/plan", summary="Replace a job's plan (not in this version)", name="replace_plan")
-@router.patch("/{job}/plan", summary="Change a job's plan (not in this version)")
-def change_plan(desk: Desked, job: str, document: Document) -> Response:
-    reading.job(desk, job)
-    if isinstance(document, Mapping) and document.get("jobId") not in (None, job):
-        raise invalid("/jobId", "is not the job of the path", (job,))
-    raise NotBuilt("plans cannot be changed in this version: change the job's account_map and group_map instead")
+@router.put("/{job}/plan", summary="Replace a job's plan", name="replace_plan")
+@router.patch("/{job}/plan", summary="Merge a change into a job's plan")
+def change_plan(request: Request, desk: Desked, caller: Called, job: str, document: Document) -> Response:
+    envelopes.hooks_disabled(request)
+    before = reading.job(desk, job).job
+    whole = request.method == "PUT"
+    if not before.managed:
+        made = plans.read_agents(document, job, before.extra.get("plan"), whole=whole)
+        return _plan(request, planning.keep(desk, job, made, caller))
+    asked = plans.read(document, job, before.source_connection, whole=whole)
+    return _plan(request, planning.change(desk, job, caller, carried=asked.carried, dropped=asked.dropped))
 
 
 @router.post("/{job}/ack", summary="Take a job, or say that it is still being worked")
@@ -93,16 +98,34 @@ def retry_job(request: Request, desk: Desked, caller: Called, job: str, document
     return _answer(request, picture)
 
 
-@router.post("/{job}/split", summary="Split a job into parts (not in this version)")
-def split_job(desk: Desked, job: str) -> Response:
-    reading.job(desk, job)
-    raise NotBuilt("splitting is not in this version: one execution already works several folders at once")
+@router.post("/{job}/split", summary="Split a job into parts, which are jobs of their own")
+def split_job(request: Request, desk: Desked, caller: Called, job: str, document: Document) -> Response:
+    reader = Reader()
+    given = reader.members(document, "", ("parts", "runInParallel"))
+    wanted = _parts(reader, given.get("parts"))
+    parallel = reader.flag(given["runInParallel"], "/runInParallel") if "runInParallel" in given else False
+    if reader.problems:
+        raise Invalid(reader.problems)
+    return _answer(request, parts.split(desk, job, caller, wanted=wanted, parallel=bool(parallel)))
 
 
-def _view(request: Request, picture: Picture) -> dict[str, Any]:
-    from tallyport.api.flatfile import views
+def _parts(reader: Reader, value: object) -> int | list[dict[str, Any]]:
+    if isinstance(value, list):
+        for path, one in reader.items(value, "/parts"):
+            if not isinstance(one, dict):
+                reader.wrong_type(one, path, "an object")
+        if not LEAST <= len(value) <= MOST:
+            reader.wrong("/parts", "out_of_range", f"must name between {LEAST} and {MOST} parts, not {len(value)}")
+        return [one for one in value if isinstance(one, dict)]
+    if value is None:
+        reader.wrong("/parts", "missing", "is needed: a number of parts, or one object for each")
+        return 0
+    return reader.whole(value, "/parts", least=LEAST, most=MOST) or 0
 
-    return views.job(picture, request.app.state.gauge)
+
+def _plan(request: Request, plan: planning.Plan) -> Response:
+    shown = views.job(plan.picture, request.app.state.gauge)
+    return json_response({"data": {"job": shown, "plan": plans.view(plan)}})
 
 
 def _answer(request: Request, picture: Picture) -> Response:
@@ -112,10 +135,10 @@ def _answer(request: Request, picture: Picture) -> Response:
 
 def _finish(request: Request, desk: Desked, caller: Called, job: str, document: object, call: Call) -> Response:
     notes = _notes(document, ("info", "outcome"))
-    if flag(request.query_params, "force"):
+    forced = flag(request.query_params, "force")
+    if forced:
         caller.require(Right.ADMIN)
-        raise NotBuilt("forcing the end of a job that our workers drive is not in this version: cancel it")
-    return _answer(request, agents.finish(desk, job, caller, call, notes))
+    return _answer(request, agents.finish(desk, job, caller, call, notes, forced=forced))
 
 
 def _notes(document: object, known: tuple[str, ...]) -> dict[str, Any]:

@@ -4,10 +4,9 @@ from typing import Any
 
 from tallyport.api.flatfile import words
 from tallyport.api.times import iso, present
-from tallyport.control import agents
 from tallyport.control.pictures import Picture
 from tallyport.control.progress import Gauge
-from tallyport.domain import paths
+from tallyport.domain import agent_runs, paths
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import Result, State
@@ -46,7 +45,10 @@ def _managed(picture: Picture, gauge: Gauge) -> dict[str, Any]:
             "outcome": _outcome(value, run) if run is not None and ended else None,
             "outcomeAcknowledgedAt": iso(run.acknowledged_at) if run is not None else None,
             "parentId": value.parent_id,
-            "predecessorIds": _note(value, "predecessors"),
+            "part": value.part,
+            "partData": _note(value, "part_data"),
+            "partExecution": _note(value, "part_execution"),
+            "predecessorIds": list(picture.waits_for) or None,
             "progress": gauge.of(picture),
             "result": None if run is None or fresh else _result(run),
             "spaceId": None if value.category_id is None else str(value.category_id),
@@ -63,8 +65,8 @@ def _managed(picture: Picture, gauge: Gauge) -> dict[str, Any]:
 
 
 def _unmanaged(picture: Picture) -> dict[str, Any]:
-    value = agents.current(picture.job, rows.now())
-    run = agents.run(value)
+    value = agent_runs.current(picture.job, rows.now())
+    run = agent_runs.run(value)
     progress = 100 if value.state == State.COMPLETE else run.get("progress", 0)
     metadata = dict(_note(value, "metadata") or {})
     if run.get("estimated_completion_at"):
@@ -91,10 +93,10 @@ def _unmanaged(picture: Picture) -> dict[str, Any]:
             "outcome": run.get("outcome"),
             "outcomeAcknowledgedAt": iso(run.get("acknowledged_at")),
             "parentId": value.parent_id,
-            "part": _note(value, "part"),
-            "partData": _note(value, "partData"),
-            "partExecution": _note(value, "partExecution"),
-            "predecessorIds": _note(value, "predecessorIds"),
+            "part": value.part,
+            "partData": _note(value, "part_data"),
+            "partExecution": _note(value, "part_execution"),
+            "predecessorIds": list(picture.waits_for) or None,
             "progress": progress,
             "result": run.get("result"),
             "spaceId": _note(value, "spaceId"),

@@ -1,0 +1,109 @@
+"""What a cheap look at the source tells of a job before it runs: how much there is, and what will not go as it is."""
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tallyport.domain import naming, paths
+from tallyport.domain.capabilities import Limits
+from tallyport.domain.entries import Entry, Kind
+from tallyport.domain.parts import MOST_CHILDREN, Child
+from tallyport.domain.policies import Policies
+
+FIRST = 20  # examples of each kind
+
+
+@dataclass(slots=True)
+class Finding:
+    """Items with one thing in common: how many, and the first of them."""
+
+    count: int = 0
+    first: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, path: str, **facts: object) -> None:
+        """Count an item, and keep it when it is among the first."""
+        self.count += 1
+        if len(self.first) < FIRST:
+            self.first.append({"path": f"/{paths.display(path)}", **facts})
+
+    def document(self) -> dict[str, Any]:
+        """Give it as JSON."""
+        return {"count": self.count, "first": self.first}
+
+
+class Manifest:
+    """Gathers what is seen of a source. Memory does not grow with the items, only with what stands at the top."""
+
+    def __init__(self, policies: Policies, destination: Limits) -> None:
+        self.items = 0
+        self.folders = 0
+        self.bytes = 0
+        self.is_complete = True  # everything was looked at
+        self.too_large, self.renamed, self.blocked = Finding(), Finding(), Finding()
+        self._policies = policies
+        self._limits = destination
+        self._largest: list[tuple[int, str]] = []
+        self._children: dict[str, list[int]] | None = {}
+
+    def add(self, path: str, entry: Entry) -> None:
+        """Count an item that takes part."""
+        is_container = entry.kind is Kind.CONTAINER
+        size = entry.size if entry.kind is Kind.FILE else 0
+        self.items += not is_container
+        self.folders += is_container
+        self.bytes += size
+        self._count_child(path, size)
+        if entry.kind is Kind.FILE:
+            ranked = (size, path)
+            if len(self._largest) < FIRST:
+                heapq.heappush(self._largest, ranked)
+            elif ranked > self._largest[0]:
+                heapq.heapreplace(self._largest, ranked)
+            if self._limits.max_size is not None and size > self._limits.max_size:
+                self.too_large.add(path, bytes=size)
+        if entry.kind is Kind.SPECIAL:
+            self.blocked.add(path, reason="neither a file nor a folder")
+            return
+        container, name = paths.split(path)
+        fitting = naming.fit(name, self._policies, self._limits, container=container)
+        if fitting.name is None:
+            self.blocked.add(path, reason=fitting.problem)
+        elif fitting.name != name:
+            self.renamed.add(path, name=paths.display(fitting.name), how=list(fitting.processing))
+
+    def deny(self, path: str, reason: str) -> None:
+        """Note a container that could not be looked into."""
+        self.blocked.add(path, reason=reason)
+
+    def document(self) -> dict[str, Any]:
+        """Give it as JSON."""
+        largest = sorted(self._largest, key=lambda one: (-one[0], one[1]))
+        return {
+            "items": self.items,
+            "folders": self.folders,
+            "bytes": self.bytes,
+            "complete": self.is_complete,
+            "largest": [{"path": f"/{paths.display(path)}", "bytes": size} for size, path in largest],
+            "too_large": self.too_large.document(),
+            "renamed": self.renamed.document(),
+            "blocked": self.blocked.document(),
+            "children": None if self._children is None else [[name, *sums] for name, sums in self._children.items()],
+        }
+
+    def _count_child(self, path: str, size: int) -> None:
+        if self._children is None:
+            return
+        sums = self._children.setdefault(path.partition("/")[0], [0, 0])
+        sums[0] += 1
+        sums[1] += size
+        if len(self._children) > MOST_CHILDREN:
+            self._children = None
+
+
+def children_of(document: Mapping[str, Any] | None) -> list[Child] | None:
+    """Give what a manifest knows of the entries at the top; None when it does not know them all."""
+    if document is None or not document.get("complete"):
+        return None
+    found: Iterable[Any] | None = document.get("children")
+    return None if found is None else [Child(str(name), int(items), int(size)) for name, items, size in found]

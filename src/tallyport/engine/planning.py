@@ -1,0 +1,116 @@
+"""Plans of executions that a person wants to see before they run: a look at the source, on one thread of its own."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from tallyport.connectors.opening import open_connection
+from tallyport.connectors.surveying import survey
+from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.executions import Execution
+from tallyport.domain.policies_json import policies_from_json
+from tallyport.store import connections, executions, jobs, plans
+from tallyport.store.database import Database
+from tallyport.store.vault import Vault
+
+log = logging.getLogger("tallyport.planning")
+
+LOOK_SECONDS = 1.0  # between two looks at whether the plan is still wanted
+
+
+class Planner:
+    """Makes one plan after the other. A plan that was cut short by the end of the process is made anew."""
+
+    def __init__(self, database: Database, vault: Vault, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._vault = vault
+        self._wake = wake
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._asked: set[int] = set()
+        self._thread: ThreadPoolExecutor | None = None
+
+    def look(self, execution_id: int) -> None:
+        """Have a plan made, or let an approved one become a run. Returns at once."""
+        with self._database.begin() as tx:
+            execution = executions.find(tx, execution_id)
+            if execution is None or execution.state != "planning":
+                return
+            plan = plans.find(tx, execution.job_id)
+            if plan.manifest is not None:
+                if plan.approved:
+                    executions.move(tx, execution_id, ("planning",), "ready", phase="pending", info=None)
+                    self._wake()
+                return
+        with self._lock:
+            if execution_id in self._asked or self._stopping.is_set():
+                return
+            self._asked.add(execution_id)
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
+            self._thread.submit(self._make, execution)
+
+    def stop(self) -> None:
+        """Give up what is being made."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _make(self, execution: Execution) -> None:
+        try:
+            self._plan(execution)
+        except TallyportError as error:
+            with self._database.begin() as tx:
+                executions.move(
+                    tx, execution.id, ("planning",), "failed_to_start", phase="complete", info=error.message
+                )
+        except Exception:  # the top of a thread: the next look has it made again
+            log.exception("plan.failed")
+        finally:
+            with self._lock:
+                self._asked.discard(execution.id)
+            self._wake()
+
+    def _plan(self, execution: Execution) -> None:
+        with self._database.read() as tx:
+            job = jobs.find(tx, execution.job_id, deleted=True)
+            source = None if job is None else connections.find(tx, job.source_connection or "")
+            destination = None if job is None else connections.find(tx, job.destination_connection or "")
+        if job is None or source is None or destination is None:
+            raise TallyportError(ErrorKind.CONFIG, "a connection of this job was deleted")
+        there = open_connection(destination.platform, self._vault.settings(destination), "/", read_only=True)
+        try:
+            limits = there.limits
+        finally:
+            there.close()
+        here = open_connection(source.platform, self._vault.settings(source), job.source_path, read_only=True)
+        try:
+            policies = policies_from_json(execution.policies)
+            wanted = self._still_wanted(execution.id)
+            manifest = survey(here, limits, policies, now=time.time_ns(), goes_on=wanted)
+        finally:
+            here.close()
+        if not manifest.is_complete:
+            return
+        with self._database.begin() as tx:
+            found = manifest.document()
+            plans.keep(tx, job.id, manifest=found)
+            told = f"{found['items']} items, {found['bytes']} bytes: execute approves the plan"
+            executions.change(tx, execution.id, phase="finalize", info=told)
+
+    def _still_wanted(self, execution_id: int) -> Callable[[], bool]:
+        looked = [time.monotonic()]
+
+        def goes_on() -> bool:
+            if self._stopping.is_set():
+                return False
+            if time.monotonic() - looked[0] < LOOK_SECONDS:
+                return True
+            looked[0] = time.monotonic()
+            with self._database.read() as tx:
+                now = executions.find(tx, execution_id)
+            return now is not None and now.state == "planning"
+
+        return goes_on
