@@ -27,7 +27,7 @@ def is_loopback(host: object) -> bool:
     """Tell whether an address or a name can only mean this machine."""
     if isinstance(host, bytes):
         host = host.decode("ascii", "replace")
-    if not isinstance(host, str) or host in ("", "localhost") or host.endswith(".localhost"):
+    if not isinstance(host, str) or host.lower().rstrip(".") in ("", "localhost") or host.endswith(".localhost"):
         return True
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -36,13 +36,26 @@ def is_loopback(host: object) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+def is_number(host: object) -> bool:
+    """Tell whether a name is an address in any spelling: to resolve it asks nobody."""
+    text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+    try:
+        socket.inet_aton(text)
+    except (OSError, UnicodeError):
+        try:
+            ipaddress.ip_address(text.partition("%")[0])
+        except ValueError:
+            return False
+    return True
+
+
 def stay_home(event: str, arguments: tuple[object, ...]) -> None:
     """Refuse to reach another machine, in the words the system would use without a network."""
     if event in ("socket.connect", "socket.sendto"):
         address = arguments[1]
         if isinstance(address, tuple) and not is_loopback(address[0]):
             raise OSError(errno.ENETUNREACH, f"tests reach loopback only, not {address[0]}")
-    elif event == "socket.getaddrinfo" and not is_loopback(arguments[0]):
+    elif event == "socket.getaddrinfo" and not (is_loopback(arguments[0]) or is_number(arguments[0])):
         raise socket.gaierror(socket.EAI_NONAME, f"tests resolve loopback names only, not {arguments[0]}")
 
 

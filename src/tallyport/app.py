@@ -184,6 +184,9 @@ def serve(
     import uvicorn
 
     from tallyport.api.app import ApiSettings, create_api
+    from tallyport.api.events import shapes
+    from tallyport.control import housekeeping
+    from tallyport.control.postman import Postman
     from tallyport.web.app import create_console
     from tallyport.web.doorway import Doorway
 
@@ -201,7 +204,10 @@ def serve(
             engine = _server_engine(database, folder, workers, vault)
         else:
             engine = _worker_engine(database, workers, vault)
-        settings = ApiSettings(strict_topics=os.environ.get("TALLYPORT_STRICT_TOPICS") == "1")
+        settings = ApiSettings(
+            allow_private=os.environ.get("TALLYPORT_ALLOW_PRIVATE_NETWORKS") == "1",
+            strict_topics=os.environ.get("TALLYPORT_STRICT_TOPICS") == "1",
+        )
         nudge = (lambda: None) if engine is None else engine.nudge
         api = create_api(database, nudge=nudge, settings=settings, vault=vault)
         meter: Meter = api.state.meter
@@ -217,6 +223,11 @@ def serve(
         server = _server(config, api.state.hub.close)
         ending = threading.Event()
         threading.Thread(target=meter.run, args=(ending,), name="meter", daemon=True).start()
+        postman = Postman(database, vault, api.state.post, shapes.event, hidden=api.state.hidden_topics)
+        post = threading.Thread(target=postman.run, args=(ending,), name="postman")
+        post.start()
+        sweeping = (database, housekeeping.Kept(events=_days("TALLYPORT_EVENTS_KEPT")), ending)
+        threading.Thread(target=housekeeping.run, args=sweeping, name="housekeeping", daemon=True).start()
         if engine is not None:
             engine.start()
         _invite(database, host, port)
@@ -225,9 +236,21 @@ def serve(
             server.run()
         finally:
             ending.set()
+            post.join(30)
             if engine is not None:
                 engine.stop()
     return 0
+
+
+def _days(name: str) -> float:
+    text = os.environ.get(name, "30")
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days < 100_000:
+        raise TallyportError(ErrorKind.CONFIG, f"{name} is a number of days, not {text!r}")
+    return days
 
 
 def _invite(database: "Database", host: str, port: int) -> None:

@@ -19,6 +19,7 @@ from tallyport.api import (
     problems,
     reports,
     sign_in,
+    webhooks,
 )
 from tallyport.api.attempts import Attempts
 from tallyport.api.commvault import paths as cv_paths
@@ -32,6 +33,7 @@ from tallyport.api.middleware import Bounded, Identified, Once, Rewritten, Signe
 from tallyport.api.wiring import authorise
 from tallyport.control.breakdowns import Breakdowns
 from tallyport.control.desk import Desk
+from tallyport.control.posting import posting
 from tallyport.control.progress import Gauge
 from tallyport.control.throughput import Meter
 from tallyport.domain.events import EXTENSIONS
@@ -44,6 +46,7 @@ class ApiSettings:
     """What can be set of the HTTP application."""
 
     max_body: int = 8 * 1024 * 1024  # bytes of one request
+    allow_private: bool = False  # webhooks may be sent into private networks and to this machine
     strict_topics: bool = False  # only the topics that the vendor's listeners know
 
 
@@ -75,9 +78,12 @@ def create_api(
             Middleware(Once, database=database),
         ],
     )
-    app.state.desk = Desk(database=database, ids=database.ids(), nudge=nudge, vault=vault or Vault())
+    app.state.desk = Desk(
+        database=database, ids=database.ids(), nudge=nudge, vault=vault or Vault(), allow_private=chosen.allow_private
+    )
     app.state.gauge = Gauge()
     app.state.attempts = Attempts()
+    app.state.post = posting(allow_private=chosen.allow_private)
     app.state.hidden_topics = EXTENSIONS if chosen.strict_topics else frozenset()
     app.state.hub = Hub(database, app.state.gauge, hidden=app.state.hidden_topics)
     app.state.meter = Meter(database)
@@ -91,6 +97,7 @@ def create_api(
         admin_audit.router,
         overview.router,
         reports.router,
+        webhooks.router,
         connections.router,
         event_routes.router,
         history.router,  # static names below /v1/jobs stand before {job}

@@ -42,6 +42,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("TALLYPORT_TOKEN_FILE", "--token-file", "none", "File that holds the token, in place of TALLYPORT_TOKEN."),
     Setting(
+        "TALLYPORT_ALLOW_PRIVATE_NETWORKS",
+        "none",
+        "`0`",
+        "`1`: webhooks may be sent into private networks, to this machine, and over plain HTTP. Addresses where clouds "
+        "hand out credentials are never reached.",
+    ),
+    Setting("TALLYPORT_EVENTS_KEPT", "none", "`30`", "Days that events are kept."),
+    Setting(
         "TALLYPORT_STRICT_TOPICS",
         "none",
         "`0`",

@@ -64,6 +64,7 @@ class Desk:
     nudge: Callable[[], None] = lambda: None  # wakes the engine; call after the transaction
     ids: Ids = field(default_factory=Ids)
     vault: Vault = field(default_factory=Vault)  # seals the secrets of connections
+    allow_private: bool = False  # webhooks may be sent into private networks and to this machine
 
     def note(
         self,

@@ -141,6 +141,23 @@ CREATE TABLE users (
 	CONSTRAINT role_word CHECK (role IN ('viewer', 'operator', 'manager', 'admin', 'auditor')),
 	UNIQUE (name)
 );
+CREATE TABLE webhooks (
+	id TEXT NOT NULL,
+	name TEXT NOT NULL,
+	url TEXT NOT NULL,
+	topics TEXT DEFAULT '[]' NOT NULL,
+	job_id TEXT,
+	sealed TEXT NOT NULL,
+	disabled TEXT,
+	cursor INTEGER NOT NULL,
+	resting_until INTEGER DEFAULT '0' NOT NULL,
+	version INTEGER DEFAULT '1' NOT NULL,
+	created_at INTEGER NOT NULL,
+	created_by TEXT,
+	modified_at INTEGER NOT NULL,
+	deleted_at INTEGER,
+	PRIMARY KEY (id)
+);
 CREATE TABLE workers (
 	id TEXT NOT NULL,
 	host TEXT NOT NULL,
@@ -161,6 +178,23 @@ CREATE TABLE connection_users (
 	FOREIGN KEY(connection_id) REFERENCES connections (id),
 	FOREIGN KEY(user_id) REFERENCES users (id)
 );
+CREATE TABLE deliveries (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	webhook_id TEXT NOT NULL,
+	event_id INTEGER NOT NULL,
+	topic TEXT NOT NULL,
+	body TEXT NOT NULL,
+	state TEXT NOT NULL,
+	attempts INTEGER DEFAULT '0' NOT NULL,
+	next_at INTEGER,
+	created_at INTEGER NOT NULL,
+	ended_at INTEGER,
+	CONSTRAINT state_word CHECK (state IN ('pending', 'delivered', 'dead')),
+	CONSTRAINT pending_has_time CHECK ((state = 'pending') = (next_at IS NOT NULL)),
+	FOREIGN KEY(webhook_id) REFERENCES webhooks (id)
+);
+CREATE INDEX deliveries_due ON deliveries (webhook_id, state, id);
+CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NULL;
 CREATE TABLE jobs (
 	id TEXT NOT NULL,
 	number INTEGER NOT NULL,
@@ -231,6 +265,16 @@ CREATE TABLE tokens (
 	CONSTRAINT kind_word CHECK (kind IN ('session', 'personal', 'server')),
 	FOREIGN KEY(user_id) REFERENCES users (id),
 	UNIQUE (digest)
+);
+CREATE TABLE delivery_attempts (
+	delivery_id INTEGER NOT NULL,
+	number INTEGER NOT NULL,
+	attempted_at INTEGER NOT NULL,
+	milliseconds INTEGER NOT NULL,
+	status INTEGER,
+	answer TEXT NOT NULL,
+	PRIMARY KEY (delivery_id, number),
+	FOREIGN KEY(delivery_id) REFERENCES deliveries (id)
 );
 CREATE TABLE error_categories (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -64,7 +64,7 @@ class Vault:
         except InvalidToken:
             content = {}
         if content.get("owner") != owner:
-            message = "the secrets of this connection cannot be opened with the key that is set: give them again"
+            message = "these secrets cannot be opened with the key that is set: give them again"
             raise TallyportError(ErrorKind.CONFIG, f"{message}, or bring the old key back", operation="open")
         return {name: Secret(v) if isinstance(v, str) else v for name, v in content["values"].items()}
 

@@ -1,0 +1,99 @@
+"""Reaching a host by name without being led elsewhere: resolved once, every address checked, the checked one connected.
+
+Resolving again at the time of the connection would let a name server answer differently (DNS rebinding). Every
+spelling of an address (decimal, octal, short, mapped) goes through the resolver and is checked as what it resolves to.
+"""
+
+import socket
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.util import Timeout
+
+from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.hosts import refusal
+
+SETTING = "TALLYPORT_ALLOW_PRIVATE_NETWORKS"
+
+
+class Place(NamedTuple):
+    """Where an address on the web leads: the name it has, and the checked address to connect to."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str  # path and query
+    address: str
+
+
+def pinned(host: str, port: int, *, allow_private: bool) -> str:
+    """Resolve a host once and give the address to connect to; refuse when any of its addresses is refused."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise TallyportError(
+            ErrorKind.UNAVAILABLE, f"the host {host[:200]!r} cannot be resolved: {error}", operation="open"
+        ) from error
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+    for address in addresses:
+        why = refusal(address, allow_private=allow_private)
+        if why is not None:
+            hint = "" if allow_private or "link-local" in why else f": see the setting {SETTING}"
+            raise TallyportError(
+                ErrorKind.CONFIG, f"the host {host[:200]!r} leads to {address}, which {why}{hint}", operation="open"
+            )
+    return addresses[0]
+
+
+def locate(url: str, *, allow_private: bool) -> Place:
+    """Read the address of something on the web and check where it leads. Raises CONFIG when it is not to be reached."""
+    scheme, host, port, target = parts(url, allow_plain=allow_private)
+    return Place(scheme, host, port, target, pinned(host, port, allow_private=allow_private))
+
+
+def parts(url: str, *, allow_plain: bool) -> tuple[str, str, int, str]:
+    """Take an address apart: scheme, host, port, path with query. Raises CONFIG for one that is ambiguous or plain."""
+    try:
+        found = urlsplit(url)
+        port = found.port
+    except ValueError as error:
+        raise _bad(f"is no address on the web: {error}") from error
+    if found.scheme not in ("https", "http") or not found.hostname:
+        raise _bad("must begin with https:// and name a host")
+    if found.scheme == "http" and not allow_plain:
+        raise _bad(f"must begin with https:// (http:// needs the setting {SETTING})")
+    if found.username is not None or found.password is not None or "\\" in url or not url.isprintable() or " " in url:
+        raise _bad("holds a user name, a backslash or a character that does not belong in an address")
+    if found.fragment:
+        raise _bad("holds a fragment, which is never sent")
+    default = 443 if found.scheme == "https" else 80
+    target = found.path or "/"
+    return found.scheme, found.hostname, port or default, f"{target}?{found.query}" if found.query else target
+
+
+def pool(place: Place, timeout: Timeout) -> urllib3.HTTPConnectionPool:
+    """Make a pool that connects to the checked address, under the name: no proxy, no redirect, no retry of its own."""
+    if place.scheme == "https":
+        return urllib3.HTTPSConnectionPool(
+            place.address,
+            place.port,
+            timeout=timeout,
+            retries=False,
+            maxsize=1,
+            server_hostname=place.host,
+            assert_hostname=place.host,
+            cert_reqs="CERT_REQUIRED",
+        )
+    return urllib3.HTTPConnectionPool(place.address, place.port, timeout=timeout, retries=False, maxsize=1)
+
+
+def host_header(place: Place) -> str:
+    """Give what the Host header of a request says."""
+    name = f"[{place.host}]" if ":" in place.host else place.host
+    is_default = place.port == (443 if place.scheme == "https" else 80)
+    return name if is_default else f"{name}:{place.port}"
+
+
+def _bad(message: str) -> TallyportError:
+    return TallyportError(ErrorKind.CONFIG, message, operation="open")
