@@ -7,6 +7,7 @@ writes in it.
 
 import contextlib
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -141,9 +142,10 @@ _warm: "list[MoverPool]" = []
 
 def warm(movers: int | None = None) -> None:
     """Start the movers of a one-shot command now, so that they start while the rest is imported."""
+    import tallyport.engine.passage_local  # noqa: F401  # a mover needs it, and is a copy of this process
     from tallyport.engine.mover_pool import MoverPool
 
-    pool = MoverPool(movers_wanted(movers))
+    pool = MoverPool(movers_wanted(movers), forks=True)
     pool.start()
     _warm.append(pool)
 
@@ -159,6 +161,8 @@ def embedded(data: Path, *, movers: int | None = None) -> Iterator[Embedded]:
         from tallyport.engine.engine import Crews, Engine
         from tallyport.engine.mover_pool import ThreadCrew
 
+        gc.freeze()  # what was imported stays
+        gc.enable()
         with open_store(data) as database:
             engine = Engine(database, InlineDispatcher(), Crews(local, ThreadCrew(8)), vault=own_vault(data))
             engine.start()

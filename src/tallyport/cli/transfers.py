@@ -1,5 +1,6 @@
 """``tallyport copy|sync|publish|move|migrate|taxonomy SRC DST``: a whole migration in one process, no server."""
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -56,6 +57,7 @@ def _transfer(name: str, summary: str) -> click.Command:
             click.echo(f"{name}: {DELETES[name]}. `--simulate` shows what a run would do.", err=True)
             click.confirm("Go on?", abort=True, err=True)
         # Late, so that asking for help does not load the database; the movers start while it loads.
+        gc.disable()  # importing makes nothing to collect, and much to look through
         from tallyport.app import warm
 
         warm(options["movers"])

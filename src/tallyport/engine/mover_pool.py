@@ -20,14 +20,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from tallyport.engine.forked import Forked, can_fork, fork
 from tallyport.engine.lease import LEASE_SIZE, Lease, free
-from tallyport.engine.mover import SHARED, SLOTS, Bench, Work, frame, pack
+from tallyport.engine.mover import SHARED, SLOTS, Bench, Work, frame, main, pack
 from tallyport.engine.throttle import SIZE, Accounts, Rates
 from tallyport.engine.work import TaskReport, Terms, VisitReport, VisitWork
 
 KnownCallback = Callable[[int, str, int, Sequence[str]], Sequence[tuple[Any, ...]]]
 """Takes a visit, gives its rows: after a name, at most so many; with names, the rows of these alone."""
 
+Process = subprocess.Popen[bytes] | Forked
 Event = tuple[Any, ...]
 """``("report", VisitReport)``, ``("task", TaskReport)``, then ``("done", group id)`` or ``("lost", group id, why)``."""
 
@@ -103,7 +105,7 @@ class _Group:
 class _Mover:
     """One process with the two threads that talk to it."""
 
-    def __init__(self, pool: "MoverPool", process: "subprocess.Popen[bytes]", inlet: int, outlet: int) -> None:
+    def __init__(self, pool: "MoverPool", process: Process, inlet: int, outlet: int) -> None:
         self.pool = pool
         self.process = process
         self.inlet = inlet  # we write
@@ -177,8 +179,9 @@ class _Mover:
 class MoverPool:
     """Mover processes for pairs of local trees. A mover that dies is replaced."""
 
-    def __init__(self, size: int, *, depth: int = DEPTH, leased: bool = False) -> None:
+    def __init__(self, size: int, *, depth: int = DEPTH, leased: bool = False, forks: bool = False) -> None:
         self._size = size
+        self._forks = forks  # the first movers may be copies of this process
         self._leased = leased
         self._depth = depth
         self._lock = threading.Lock()
@@ -194,10 +197,10 @@ class MoverPool:
         self._lease = Lease(self._flags, SLOTS + SIZE)
 
     def start(self) -> None:
-        """Spawn the processes; does not wait for them."""
+        """Begin the processes; does not wait for them."""
         with self._lock:
-            while len(self._movers) < self._size:
-                self._movers.append(self._spawn())
+            begun = [self._begin() for _ in range(self._size - len(self._movers))]  # all before the first thread
+            self._movers.extend(_Mover(self, *ends) for ends in begun)
 
     def submit(
         self,
@@ -268,14 +271,25 @@ class MoverPool:
                 if thread is not threading.current_thread():
                     thread.join(1.0)
 
-    def _spawn(self) -> _Mover:
+    def _begin(self) -> tuple[Process, int, int]:
+        """Begin a mover; gives it with our ends of its pipes."""
         inlet, ours_to = os.pipe()
         ours_from, outlet = os.pipe()
         for fd in (inlet, ours_from):
             _widen(fd)
+        process = self._fork(inlet, outlet) if self._forks and can_fork() else self._spawn(inlet, outlet)
+        os.close(inlet)
+        os.close(outlet)
+        return process, ours_to, ours_from
+
+    def _fork(self, inlet: int, outlet: int) -> Process:
+        arguments = [str(inlet), str(outlet), str(self._flags_fd), str(int(self._leased))]
+        return fork(lambda: main(arguments), keep=(inlet, outlet, self._flags_fd))
+
+    def _spawn(self, inlet: int, outlet: int) -> Process:
         # Not -m and no site: the path is handed over, which spares a third of the start.
         start = f"import sys; sys.path[:] = {sys.path!r}; from tallyport.engine.mover import main; main(sys.argv[1:])"
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [
                 sys.executable,
                 "-S",
@@ -291,9 +305,6 @@ class MoverPool:
             pass_fds=(inlet, outlet, self._flags_fd),
             process_group=0,  # Ctrl-C is for the engine, which stops the movers in good order
         )
-        os.close(inlet)
-        os.close(outlet)
-        return _Mover(self, process, ours_to, ours_from)
 
     def _deal(self) -> None:
         """Send waiting groups to the movers with the least to do. Called under the lock."""
@@ -321,7 +332,7 @@ class MoverPool:
             self._backlog.extendleft(reversed(rest))
             self._in_vain = 0 if mover.has_answered else self._in_vain + 1
             if not self._closed and self._in_vain < _STARTS_IN_VAIN:
-                self._movers.append(self._spawn())
+                self._movers.append(_Mover(self, *self._begin()))
             if self._movers and not self._closed:
                 self._deal()
             else:

@@ -34,8 +34,16 @@ def _one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
 
 
 def _where(condition: sa.ColumnElement[bool]) -> dict[str, Any]:
-    """Make an index partial on both databases."""
-    return {"sqlite_where": condition, "postgresql_where": condition}
+    """Make an index partial, on both databases: see :func:`_tell_postgresql`."""
+    return {"sqlite_where": condition}
+
+
+@sa.event.listens_for(metadata, "before_create")
+def _tell_postgresql(_target: MetaData, connection: sa.Connection, **_: object) -> None:
+    """Give PostgreSQL the conditions of partial indexes, only there: naming it loads its dialect and drivers."""
+    if connection.dialect.name == "postgresql":
+        for index in (index for table in metadata.tables.values() for index in table.indexes):
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
 
 
 JOB_STATES = (
