@@ -23,7 +23,7 @@ from tallyport.connectors import local_calls
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.local_access import LocalAccess, properties, set_properties
 from tallyport.connectors.local_book import Book, SystemBook
-from tallyport.connectors.local_content import CHUNK, changed, create, hash_file, open_file, write_all
+from tallyport.connectors.local_content import CHUNK, changed, create, evict, hash_file, open_file, write_all
 from tallyport.connectors.local_errors import error_of, refusal, translate
 from tallyport.connectors.local_folders import (
     check,
@@ -204,6 +204,12 @@ class Local:
 
     def content_hash(self, path: str) -> bytes:
         with self._beside(path, "hash") as (fd, name):
+            return hash_file(fd, name)
+
+    def cold_hash(self, path: str) -> bytes:
+        """Give the hash of content as the disk has it, and not only the memory of this machine."""
+        with self._beside(path, "hash") as (fd, name):
+            evict(fd, name)
             return hash_file(fd, name)
 
     def make_symlink(self, path: str, target: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:

@@ -1,11 +1,13 @@
 """Opening a connection: the connector inside its layers, in one visible order."""
 
+import json
 from collections.abc import Mapping
 
 from tallyport.connectors import registry
 from tallyport.connectors.layers import Bucket, Limited, Measured, ReadOnly, Retrying, Throttled
 from tallyport.connectors.protocol import Connector
 from tallyport.connectors.temporaries import Tokened
+from tallyport.connectors.width import Holding, places_of
 
 
 def open_connection(
@@ -38,5 +40,7 @@ def open_connection(
         connector = Limited(connector, limit)
     if throttle is not None:
         connector = Throttled(connector, throttle if isinstance(throttle, Bucket) else Bucket(throttle))
+    if platform.is_remote:
+        connector = Holding(connector, places_of(platform.id, json.dumps(dict(settings_document), sort_keys=True)))
     connector = Retrying(connector)
     return ReadOnly(connector) if read_only else connector

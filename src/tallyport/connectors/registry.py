@@ -63,6 +63,7 @@ class Platform:
     factory: str  # "module:callable"; called as factory(settings, path, make=...)
     extra: str | None = None  # what to install for it: tallyport[extra]
     aliases: tuple[str, ...] = ()  # other ids that mean it, accepted wherever an id is
+    is_remote: bool = True  # calls are waited for, so that several at once are faster than one
 
     def settings_fields(self) -> tuple[SettingsField, ...]:
         """Give the settings that a connection of this platform has, in the order to show them."""
@@ -121,10 +122,10 @@ class Platform:
 PLATFORMS: dict[str, Platform] = {
     platform.id: platform
     for platform in (
-        Platform("fs", "Folder", "tallyport.connectors.local:open_local", aliases=("local", "nfs")),
+        Platform("fs", "Folder", "tallyport.connectors.local:open_local", aliases=("local", "nfs"), is_remote=False),
         Platform("sftp", "SFTP", "tallyport.connectors.sftp:open_sftp", extra="sftp"),
         Platform("smb", "Windows share (SMB)", "tallyport.connectors.smb:open_smb", extra="smb"),
-        Platform("memory", "Memory", "tallyport.connectors.memory:Memory"),
+        Platform("memory", "Memory", "tallyport.connectors.memory:Memory", is_remote=False),
         Platform("s3", "S3", "tallyport.connectors.s3:open_s3", extra="s3"),
     )
 }

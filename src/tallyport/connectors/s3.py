@@ -35,6 +35,7 @@ from tallyport.connectors.s3_bucket import (
     HASH,
     MTIME,
     Bucket,
+    checked,
     entry_of,
     etag_of,
     lowered,
@@ -268,7 +269,7 @@ class S3:
     def copy(self, path: str, to: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         key, new_key = self._key(path, "copy"), self._new_key(to, "copy")
         found = self._existing(key, path, "copy")
-        self._check(new_key, to, when)
+        self._check(new_key, to, when, is_copy=True)  # few servers keep the condition of a copy
         metadata = lowered(found)
         if facts.modified is not None and not self._serves_times:
             metadata[MTIME] = time_out(facts.modified)
@@ -483,7 +484,8 @@ class S3:
             yield iter(())
             return
         with closing(answer["Body"]) as body:
-            yield self._chunks(body, path, answer["ContentLength"])
+            chunks = self._chunks(body, path, answer["ContentLength"])
+            yield chunks if wanted is not None else checked(chunks, path, answer)
 
     def _chunks(self, body: Any, path: str, length: int) -> Iterator[bytes]:
         came = 0
@@ -498,9 +500,9 @@ class S3:
 
     # -- writing
 
-    def _check(self, key: str, path: str, when: Precondition) -> None:
+    def _check(self, key: str, path: str, when: Precondition, *, is_copy: bool = False) -> None:
         """Look at the name once more where the platform does not keep the condition itself."""
-        keeps = self.limits.creates_only if when.absent else self.limits.replaces_checked
+        keeps = not is_copy and (self.limits.creates_only if when.absent else self.limits.replaces_checked)
         if keeps or when is ANYTHING or (not when.absent and when.entry is None):
             return
         found = self._bucket.head(key, path)
@@ -657,7 +659,7 @@ class S3:
         kept = {name: found[name] for name in _KEPT if found.get(name)}
         is_itself = key == new_key
         with translate("copy", path, ALREADY_EXISTS=instead):
-            if (is_itself or when == ANYTHING or not size) and size <= COPY_MAX:
+            if size <= COPY_MAX:
                 self._bucket.making(
                     "copy_object",
                     Key=new_key,
@@ -669,7 +671,6 @@ class S3:
                     **({} if is_itself else self._condition(when)),
                 )
                 return self._seen(new_key, path)
-            # A join of parts keeps its condition everywhere that a write does; a copy does not.
             begun = self._bucket.making("create_multipart_upload", Key=new_key, Metadata=dict(metadata), **kept)
             upload = begun["UploadId"]
             try:

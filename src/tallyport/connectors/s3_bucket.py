@@ -5,16 +5,18 @@ What S3 has no place for is metadata of ours: ``mtime`` (seconds with nine decim
 """
 
 import base64
+import hashlib
 import json
 import mimetypes
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.s3_errors import code_of, refusal, status_of, translate
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind
@@ -173,6 +175,29 @@ def hash_in(metadata: Mapping[str, str]) -> bytes | None:
 def type_of(key: str) -> str | None:
     """Guess the type of content from a name, as a browser would want it."""
     return mimetypes.guess_type(key.rpartition("/")[2])[0]
+
+
+def checked(chunks: Iterable[bytes], path: str, answer: Mapping[str, Any]) -> Iterator[bytes]:
+    """Compare whole content with what is known of it, before its last piece is given: our hash, or a plain ETag."""
+    expected = hash_in(lowered(answer))
+    tag = tag_of(answer).decode()
+    is_plain = len(tag) == 32 and answer.get("ServerSideEncryption") in (None, "AES256")
+    running = ContentHash() if expected is not None else hashlib.md5(usedforsecurity=False) if is_plain else None
+    if running is None:
+        yield from chunks
+        return
+    held: bytes | None = None
+    for chunk in chunks:
+        if held is not None:
+            yield held
+        running.update(chunk)
+        held = chunk
+    if running.digest() != (expected if expected is not None else bytes.fromhex(tag)):
+        raise refusal(
+            ErrorKind.CORRUPT, "read", path, "the content is not what was stored: damaged on its way, or there"
+        )
+    if held is not None:
+        yield held
 
 
 # -- named values

@@ -179,8 +179,8 @@ class Batch:
             item_id=row.item_id,
             path=row.path,
             d_path=row.d_path,
-            d_fresh=row.fresh and row.attempts == 1 and not row.unclean,
-            resumed=row.attempts > 1 or row.unclean,
+            d_fresh=row.fresh and row.attempts == 1,
+            resumed=row.attempts > 1,
             full=self._orders.full,
             signature=None if self._orders.full or row.names else row.signature,
             only=tuple(json.loads(row.names)) if row.names else None,
@@ -334,7 +334,7 @@ def _task_work(task: TaskRow) -> Work:
     if task.task == "stamp":
         return StampWork(task.id, task.path, task.d_path)
     if task.temporary is not None and task.task == "delete_destination":
-        return DeleteWork(task.id, "destination", task.d_path, 1, None, ())
+        return DeleteWork(task.id, "destination", task.d_path, 1, None, (), task.temporary)
     item, replaces = marshal.loads(task.payload)
     result = ItemResult._make(item)
     source = (result.s_size or 0, result.s_modified or 0, result.s_tag or b"")

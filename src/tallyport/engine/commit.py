@@ -31,6 +31,7 @@ from tallyport.engine.tally import (
     Scene,
     category,
 )
+from tallyport.engine.uploads import is_handle
 from tallyport.engine.work import AS_IT_WAS, Deferred, ItemResult, TaskReport, VisitReport, results_of
 from tallyport.store import audit, executions, failures, frontier, items, rows
 from tallyport.store.database import Database
@@ -373,7 +374,11 @@ class Commit:
         if item.item_id and frontier.task_exists(self.tx, scene.execution_id, _task_of(found.task), item.item_id):
             before.pop(paths.to_bytes(item.name), None)
             opened.seen.add(paths.to_bytes(item.name))
-            return  # planned before the crash or pause; its parts stand
+            if found.temporary:  # planned before the crash or pause, its parts stand: not another upload beside it
+                d_path = paths.to_bytes(paths.join(row.d_path, item.d_name or found.name))
+                base = (item.item_id, row.item_id, paths.to_bytes(paths.join(row.path, found.name)), d_path)
+                self._add_task(self.ids.take(), "delete_destination", base, 0, 0, found.temporary, b"", "pending")
+            return
         if item.item_id:
             frontier.drop_tasks(self.tx, scene.execution_id, item.item_id)
         (item_id,) = self._results((found.item,), row.item_id, row.path, before, opened)
@@ -384,7 +389,7 @@ class Commit:
         base = (item_id, row.item_id, path, d_path)
         if found.task == "big":
             finish, *numbers = self.ids.block(1 + max(1, -(-found.size // scene.part_size)))
-            temporary = f".tallyport-{scene.token}p-{finish:x}"
+            temporary = found.temporary or f".tallyport-{scene.token}p-{finish:x}"
             source = marshal.dumps((item.s_size, item.s_modified, item.s_tag))
             for n, number in enumerate(numbers):
                 start = n * scene.part_size
@@ -496,7 +501,7 @@ class Commit:
                     task.item_id,
                     task.container_id,
                     paths.to_bytes(task.path),
-                    paths.to_bytes(paths.join(paths.split(task.d_path)[0], task.temporary or "")),
+                    paths.to_bytes(_place_of(task)),
                 ),
                 0,
                 0,
@@ -538,6 +543,13 @@ class Commit:
         item = ItemResult._make(payload_item)
         failed = item._replace(status=Status.RETRY, reason=error[0], message=error[1], attempts=item.attempts + 1)
         self._settle(task, tuple(failed))
+
+
+def _place_of(task: TaskRow) -> str:
+    """Give the path of a temporary, or of the file whose upload is to be abandoned."""
+    if is_handle(task.temporary):
+        return task.d_path
+    return paths.join(paths.split(task.d_path)[0], task.temporary or "")
 
 
 def _task_of(word: str) -> str:

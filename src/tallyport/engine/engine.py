@@ -14,7 +14,9 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from tallyport.connectors.opening import open_connection
-from tallyport.domain import parts, stops
+from tallyport.connectors.protocol import Connector
+from tallyport.domain import parts, paths, stops
+from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.categories import Judge as Failures
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Kind
@@ -25,6 +27,7 @@ from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.engine import execution as life
+from tallyport.engine import uploads
 from tallyport.engine.batch import Batch, Ending, Orders
 from tallyport.engine.dispatch import Dispatcher, TaskRef
 from tallyport.engine.lease import clock
@@ -274,6 +277,8 @@ class Engine:
                 if root is None and not (side == "destination" and execution.simulation):
                     place = f"{connector.location}"
                     raise TallyportError(ErrorKind.NOT_FOUND, f"the {side} {place} does not exist")
+                if side == "destination":
+                    _check_proof(policies_from_json(execution.policies).verify, connector)
                 if root is not None and root.kind is not Kind.CONTAINER:
                     raise TallyportError(ErrorKind.CONFIG, f"the {side} {connector.location} is not a folder")
             finally:
@@ -307,9 +312,12 @@ class Engine:
             platform, settings, path = self._terms(job, execution).destination
             connector = open_connection(platform, json.loads(settings), path)
             try:
-                for temporary in left:
+                for d_path, temporary in left:
                     with contextlib.suppress(TallyportError):
-                        connector.delete(temporary)
+                        if uploads.is_handle(temporary):
+                            uploads.abandon(connector, d_path, temporary)
+                        else:
+                            connector.delete(paths.join(paths.split(d_path)[0], temporary))
             finally:
                 connector.close()
 
@@ -462,6 +470,17 @@ class Engine:
 
 def _place(connection: Connection, path: str) -> tuple[str, str, str]:
     return connection.platform, json.dumps(dict(connection.settings)), path
+
+
+def _check_proof(wanted: VerifyLevel, destination: Connector) -> None:
+    """Refuse a job that asks for a proof which its destination cannot give, before anything is carried."""
+    best = destination.limits.best_verify
+    if wanted > best:
+        message = (
+            f"the destination {destination.location} cannot prove items at level {wanted.name.lower()}: "
+            f"its best is {best.name.lower()} (verify)"
+        )
+        raise TallyportError(ErrorKind.CONFIG, message)
 
 
 def _nothing_there(end: tuple[str, str, str], execution: Execution) -> tuple[str, str, str]:

@@ -207,7 +207,8 @@ class Hand:
         if kind == _FILE and to is _DESTINATION and is_apart and not self._is_converted(entry):
             item = self._notes.planned(name, d_name, entry, replaces, row, reason)
             task = "link" if is_linked else "big"
-            self._notes.defer(visit, task, item, entry, replaces=replaces is not None)
+            temporary = "" if is_linked else visit.crossing.begin(entry, d_name)
+            self._notes.defer(visit, task, item, entry, replaces=replaces is not None, temporary=temporary)
             return
         self.pace(entry.size)
         visit.waiting += 1

@@ -29,6 +29,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tallyport.connectors.hashing import digest
@@ -134,8 +135,13 @@ class Bench:
         try:
             if visits:
                 work_round(visits, passage, orders, known, report, stopped)
+            parts = [work for work in works if type(work) is PartWork]
+            acts = [partial(self._task, passage, orders, work, stopped) for work in parts]
+            for reports in passage.together(acts, [work.length for work in parts]):
+                for said in reports:
+                    task(said)
             for work in works:
-                if type(work) is not VisitWork:
+                if type(work) not in (VisitWork, PartWork):
                     for said in self._task(passage, orders, work, stopped):
                         task(said)
         except BaseException:

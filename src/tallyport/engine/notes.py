@@ -164,11 +164,13 @@ class Notes:
         *,
         replaces: bool = False,
         reason: str | None = None,
+        temporary: str = "",
     ) -> None:
         """Leave work for a task of its own. The item's row comes with it, not among the items."""
         device, inode = entry.link_id if task == "link" and entry.link_id else (0, 0)
         visit.is_clean = False
-        visit.deferred.append((task, item[0], item[1], entry.size, device, inode, item, replaces, reason or item[3]))
+        why = reason or item[3]
+        visit.deferred.append((task, item[0], item[1], entry.size, device, inode, item, replaces, why, temporary))
 
     def done(self, visit: Opened, item: Row, source: Entry | None) -> None:
         """Write down a settled item; where the job empties the source, have the source's go as well."""

@@ -6,8 +6,8 @@ and as durable as the job asks. Two kinds exist: ``passage_local`` for two local
 Errors are :class:`~tallyport.domain.errors.TallyportError`. A passage is used by one thread.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Limits
@@ -27,6 +27,8 @@ from tallyport.engine.work import (
     Terms,
     VisitWork,
 )
+
+R = TypeVar("R")
 
 PAGE = 20_000  # entries of one container that are held at once
 
@@ -89,6 +91,9 @@ class Crossing(Protocol):
 
     def carry(self, to: Side, entry: Entry, name: str, *, replaces: Entry | None, ticket: Any) -> None:
         """Carry a file or symlink to one side. Raises nothing: what came of it is given by ``settle``."""
+
+    def begin(self, entry: Entry, name: str) -> str:
+        """Open an upload at the destination for a big file; gives what tasks keep of it, empty for a name of ours."""
 
     def make(self, to: Side, entry: Entry, name: str) -> Entry:
         """Make a container on one side, ready to be filled; one that stands there already is success."""
@@ -154,6 +159,9 @@ class Passage(Protocol):
     def part(self, work: PartWork, stopped: Callable[[], bool]) -> TaskReport: ...
 
     def finish(self, work: FinishWork) -> TaskReport: ...
+
+    def together(self, acts: Sequence[Callable[[], R]], sizes: Sequence[int]) -> Iterator[R]:
+        """Do several things that do not depend on each other, and give what came of each as it comes."""
 
     def link(self, work: LinkWork) -> list[TaskReport]: ...
 

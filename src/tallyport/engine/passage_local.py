@@ -2,12 +2,13 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from tallyport.connectors.hashing import of_parts
 from tallyport.connectors.local import Local
+from tallyport.connectors.local_content import evict
 from tallyport.connectors.local_errors import refusal, translate
 from tallyport.connectors.local_files import (
     Landed,
@@ -56,6 +57,8 @@ from tallyport.engine.work import (
 
 _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
 _FILE = Kind.FILE
+R = TypeVar("R")
+
 FULL = 2_048  # staged files that wait for one sync
 
 
@@ -168,12 +171,15 @@ class LocalPassage:
     def prove(self, d_fd: int, name: str, expected: bytes) -> None:
         """Read what was written, from the disk where the level asks for that; remove it when it is not equal."""
         if self.verify is VerifyLevel.COLD:
-            _evict(d_fd, name)
+            evict(d_fd, name)
         if hash_file(d_fd, name) != expected:
             remove(d_fd, name, _FILE, None)
             raise refusal(ErrorKind.CORRUPT, "prove", name, "what was read back is not what was written")
 
     # -- tasks
+
+    def together(self, acts: Sequence[Callable[[], R]], sizes: Sequence[int]) -> Iterator[R]:
+        return (act() for act in acts)  # movers are processes: each does one thing at a time
 
     def part(self, work: PartWork, stopped: Callable[[], bool]) -> TaskReport:
         try:
@@ -519,6 +525,9 @@ class LocalCrossing:
         else:
             self._landing.symlink(entry, to_fd, name, facts=facts, replaces=replaces, new=is_new, ticket=ticket)
 
+    def begin(self, entry: Entry, name: str) -> str:
+        return ""
+
     def make(self, to: Side, entry: Entry, name: str) -> Entry:
         fd = self._ready(to)
         self._landing.touch(fd)
@@ -537,7 +546,7 @@ class LocalCrossing:
 
     def content_hash(self, side: Side, entry: Entry, *, is_cold: bool = False) -> bytes:
         if is_cold:
-            _evict(self._fd(side), entry.name)
+            evict(self._fd(side), entry.name)
         return hash_file(self._fd(side), entry.name)
 
     def sweep(self) -> None:
@@ -607,14 +616,3 @@ def _still_as_carried(s_fd: int, name: str, kind: Kind, expect: Fingerprint, ite
     if entry[2:4] != expect[:2] or item[12] is None or hash_file(s_fd, name) != item[12]:
         raise refusal(ErrorKind.CHANGED_DURING_COPY, "remove", name, "it changed since it was carried", _SOURCE)
     return fingerprint(entry)
-
-
-def _evict(d_fd: int, name: str) -> None:
-    """Have the next read of a file come from the disk, as far as the system lets us."""
-    with translate("prove", name):
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=d_fd)
-        try:
-            os.fdatasync(fd)
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(fd)

@@ -5,34 +5,41 @@ so that a file which changed while it was read is never stored.
 """
 
 import json
-import marshal
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
-from tallyport.connectors.hashing import ContentHash, digest
+from tallyport.connectors import width
+from tallyport.connectors.hashing import ContentHash
+from tallyport.connectors.layers import find, innermost
+from tallyport.connectors.local import Local
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import (
     Connector,
+    Copies,
     Facts,
     Hashes,
     Links,
     Moves,
+    Pins,
     Precondition,
     Stamps,
     Sweeps,
     Syncs,
 )
+from tallyport.connectors.registry import below
+from tallyport.connectors.width import Holding
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.entries import Entry, Kind, Side, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.naming import is_converted
-from tallyport.domain.paths import display, join, segments, split, to_bytes
-from tallyport.domain.policies import Policies, TransferType
+from tallyport.domain.paths import display, join, segments, split
+from tallyport.domain.policies import EmptyContainers, Policies, TransferType
+from tallyport.engine import uploads
 from tallyport.engine.archive import zipped
 from tallyport.engine.lease import Guard, free
+from tallyport.engine.listing_stream import StreamListing
 from tallyport.engine.passage import (
-    PAGE,
     Landed,
     Settled,
     expected_at,
@@ -41,6 +48,7 @@ from tallyport.engine.passage import (
     planned_source,
     task_error,
 )
+from tallyport.engine.pool import Pool
 from tallyport.engine.throttle import Meter
 from tallyport.engine.work import (
     DeleteWork,
@@ -56,6 +64,8 @@ from tallyport.engine.work import (
 _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
 _ABSENT = Precondition(absent=True)
 FULL = 256  # items that wait for one sync
+
+R = TypeVar("R")
 
 
 def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
@@ -75,7 +85,27 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         read_only=policies.simulation,
         token=terms.token,
     )
-    return StreamPassage(source, destination, policies=policies, token=terms.token)
+    return StreamPassage(
+        source, destination, policies=policies, token=terms.token, inside=_inside(terms, policies, destination)
+    )
+
+
+class Inside(NamedTuple):
+    """A connection that is both ends, at its root: content can be copied there without passing through us."""
+
+    connector: Copies
+    source: str  # where the two ends are below its root
+    destination: str
+
+
+def _inside(terms: Terms, policies: Policies, destination: Connector) -> Inside | None:
+    if terms.source[:2] != terms.destination[:2] or policies.simulation or not isinstance(destination, Copies):
+        return None
+    platform, settings, _ = terms.source
+    whole = open_connection(platform, json.loads(settings), token=terms.token)
+    if not isinstance(whole, Copies):
+        return None
+    return Inside(whole, below(terms.source[2]), below(terms.destination[2]))
 
 
 _SOURCE_STAYS = (TransferType.COPY, TransferType.PUBLISH, TransferType.TAXONOMY)
@@ -84,15 +114,25 @@ _SOURCE_STAYS = (TransferType.COPY, TransferType.PUBLISH, TransferType.TAXONOMY)
 class StreamPassage:
     """Two connections of any platforms."""
 
-    has_parts = False
     paces_itself = True
 
-    def __init__(self, source: Connector, destination: Connector, *, policies: Policies, token: str) -> None:
+    def __init__(
+        self,
+        source: Connector,
+        destination: Connector,
+        *,
+        policies: Policies,
+        token: str,
+        inside: Inside | None = None,
+    ) -> None:
+        self._inside = inside
         self.source = source
         self.destination = destination
         self.source_limits = source.limits
         self.destination_limits = destination.limits
         self.has_links = isinstance(destination, Links)
+        self.skips_empty = policies.empty_containers is EmptyContainers.SKIP
+        self.has_parts = uploads.takes_parts(destination)
         self.is_dry = policies.simulation
         self.both_ways = policies.transfer_type is TransferType.SYNC
         self.token = token
@@ -104,6 +144,18 @@ class StreamPassage:
         self._is_unsynced = False
         self._meter: Meter | None = None
         self._stopped: Callable[[], bool] = bool
+        self._pool = self._opened_pool()
+
+    def _opened_pool(self) -> Pool | None:
+        """Give threads for connections that are waited for; between others there is nothing to wait for."""
+        held = [find(connector, Holding) for connector in (self.source, self.destination)]
+        places = list({id(one.places): one.places for one in held if one is not None}.values())
+        if not places:
+            return None
+        wanted, most = self._policies.parallel_writes, self._policies.parallel_writes_max
+        for one in places:
+            one.widen(wanted)
+        return Pool(places, most or max(wanted, width.AUTOMATIC))
 
     def connector(self, side: Side) -> Connector:
         return self.source if side is _SOURCE else self.destination
@@ -111,10 +163,12 @@ class StreamPassage:
     def facts_of(self, entry: Entry, to: Connector, *, content: bytes | None = None) -> Facts:
         """Give what travels with an entry under the job's policies, as far as the platform keeps it."""
         limits, policies = to.limits, self._policies
+        giving = self.source_limits if to is self.destination else self.destination_limits
+        is_dated = policies.timestamps and (giving.dates_containers or entry.kind is not Kind.CONTAINER)
         owner, group = (entry.owner, entry.group) if policies.preserve_owners and limits.owners else (None, None)
         return Facts(
             entry.size if entry.kind is Kind.FILE else None,
-            entry.modified if policies.timestamps else None,
+            entry.modified if is_dated else None,
             entry.mode if limits.permissions else None,
             owner,
             group,
@@ -129,9 +183,11 @@ class StreamPassage:
 
     @property
     def full(self) -> bool:
-        return len(self._outcomes) >= FULL
+        return len(self._outcomes) + (self._pool.flying if self._pool else 0) >= FULL
 
     def settle(self) -> list[Settled]:
+        if self._pool is not None:
+            self._pool.drain()
         outcomes, self._outcomes = self._outcomes, []
         if self._is_unsynced and self._policies.durability is not Durability.NONE:
             self._is_unsynced = False
@@ -149,6 +205,41 @@ class StreamPassage:
         """Have the next ``settle`` sync."""
         self._is_unsynced = True
 
+    def send(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None, ticket: Any) -> None:
+        """Carry one item, in a thread where there is something to wait for; its outcome comes with ``settle``."""
+        stopped, pool = self._stopped, self._pool
+
+        def act() -> int:
+            try:
+                landed = self.patiently(lambda: self.carry(to, path, entry, receiving, replaces))
+            except TallyportError as error:
+                self.landed(ticket, error)
+                raise
+            except Exception as error:  # the top of a thread: the item fails, the others go on
+                why = f"an error nobody foresaw, {type(error).__name__}: {error}"
+                self.landed(ticket, _error(ErrorKind.UNEXPECTED, "carry", path, why))
+                return 0
+            self.landed(ticket, landed)
+            return landed.moved
+
+        if pool is not None:
+            pool.start(act, stopped)
+            return
+        try:
+            act()
+        except TallyportError:
+            pass  # kept with the ticket
+
+    def patiently(self, act: Callable[[], R]) -> R:
+        """Do something again while a connection has a passing trouble."""
+        return act() if self._pool is None else self._pool.patiently(act, self._stopped)
+
+    def together(self, acts: Sequence[Callable[[], R]], sizes: Sequence[int]) -> Iterator[R]:
+        """Do several things, at once where there is something to wait for."""
+        if self._pool is None:
+            return (act() for act in acts)
+        return self._pool.together(acts, sizes, self._stopped)
+
     def carry(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None) -> Landed:
         """Carry one file or symlink; raises when nothing was stored."""
         giving, taking = self.connector(to.other), self.connector(to)
@@ -158,10 +249,12 @@ class StreamPassage:
                 raise _error(ErrorKind.UNSUPPORTED, "make the symlink", receiving, "the platform has none")
             facts = self.facts_of(entry, taking)._replace(mode=None)
             return Landed(taking.make_symlink(receiving, entry.target or "", facts, when=when), None, 0)
+        if to is _DESTINATION and self._inside is not None and self._may_copy(entry):
+            return self._copy(self._inside, path, entry, receiving, when)
         running = ContentHash()
         moved = 0
 
-        facts, content = self.facts_of(entry, taking), self._checked(giving, path, entry)
+        facts, content = self.facts_of(entry, taking), self.checked(giving, path, entry)
         if to is _DESTINATION and is_converted(entry.name, self._policies, self.destination_limits):
             facts, content = facts._replace(size=None), zipped(entry.name, entry.modified, content)
 
@@ -179,10 +272,40 @@ class StreamPassage:
         level = self._prove(taking, receiving, stored, expected, moved)
         return Landed(stored, expected, moved, level)
 
-    def _checked(self, giving: Connector, path: str, entry: Entry) -> Iterator[bytes]:
-        """Read a file, keeping the last piece back until it is known that nobody changed it meanwhile."""
+    def _may_copy(self, entry: Entry) -> bool:
+        """Tell whether a copy that we do not see is proved as well as the job asks: by the hash that goes with it."""
+        proof = VerifyLevel.ACK if entry.hash is None else VerifyLevel.HASH
+        is_converted_there = is_converted(entry.name, self._policies, self.destination_limits)
+        return self._policies.verify <= proof and not is_converted_there
+
+    def _copy(self, inside: Inside, path: str, entry: Entry, receiving: str, when: Precondition) -> Landed:
+        """Have the platform copy a file by itself."""
+        taking = self.destination
+        self.guard()
+        facts = self.facts_of(entry, taking)
+        there = "/".join(filter(None, (inside.destination, receiving)))
+        stored = inside.connector.copy("/".join(filter(None, (inside.source, path))), there, facts, when=when)
+        now = self.source.stat(path)
+        if now is None or now.tag != entry.tag or now.size != entry.size:
+            self._unwrite(taking, receiving, stored)
+            raise _error(ErrorKind.CHANGED_DURING_COPY, "copy", path, "it changed while it was copied")
+        if stored.size != entry.size or (entry.hash is not None and stored.hash != entry.hash):
+            self._unwrite(taking, receiving, stored)
+            raise _error(ErrorKind.CORRUPT, "copy", receiving, "the copy is not what was copied")
+        level = VerifyLevel.ACK if entry.hash is None else VerifyLevel.HASH
+        return Landed(stored, entry.hash, entry.size, int(level))
+
+    def checked(
+        self, giving: Connector, path: str, entry: Entry, offset: int = 0, length: int | None = None
+    ) -> Iterator[bytes]:
+        """Read a file or a range of it, keeping the last piece back until it is known that nobody changed it."""
+        if isinstance(giving, Pins) and entry.tag:
+            with giving.read_entry(path, entry, offset=offset, length=length) as chunks:
+                yield from chunks
+            self.guard()
+            return
         held: bytes | None = None
-        with giving.read(path) as chunks:
+        with giving.read(path, offset=offset, length=length) as chunks:
             for chunk in chunks:
                 if held is not None:
                     yield held
@@ -202,10 +325,14 @@ class StreamPassage:
         if stored.hash is not None and stored.hash != expected:
             self._unwrite(taking, path, stored)
             raise _error(ErrorKind.CORRUPT, "write", path, "the platform reports another hash than was sent")
-        if self._reads_back and hash_of(taking, path) != expected:
+        if not self._reads_back:
+            return self.level
+        local = innermost(taking)
+        is_cold = self._policies.verify is VerifyLevel.COLD and isinstance(local, Local)
+        if (cast(Local, local).cold_hash(path) if is_cold else hash_of(taking, path)) != expected:
             self._unwrite(taking, path, stored)
             raise _error(ErrorKind.CORRUPT, "prove", path, "what was read back is not what was sent")
-        return self.level
+        return int(VerifyLevel.COLD if is_cold else VerifyLevel.READBACK)
 
     def _unwrite(self, taking: Connector, path: str, stored: Entry) -> None:
         try:
@@ -216,14 +343,22 @@ class StreamPassage:
     # -- tasks
 
     def part(self, work: PartWork, stopped: Callable[[], bool]) -> TaskReport:
-        return task_error(
-            work.task_id, _error(ErrorKind.UNSUPPORTED, "write", work.d_path, "the platform takes no parts")
-        )
+        try:
+            return TaskReport(work.task_id, hash=self.patiently(lambda: uploads.part(self, work)))
+        except TallyportError as error:
+            return task_error(work.task_id, error)
 
     def finish(self, work: FinishWork) -> TaskReport:
-        return task_error(
-            work.task_id, _error(ErrorKind.UNSUPPORTED, "write", work.d_path, "the platform takes no parts")
-        )
+        try:
+            entry, content = self.patiently(lambda: uploads.finish(self, work))
+            level = self._prove(self.destination, work.d_path, entry, content, work.size)
+        except TallyportError as error:
+            return task_error(work.task_id, error)
+        return TaskReport(work.task_id, item_done(work.item, entry, content=content, level=level, moved=work.size))
+
+    def hash_there(self, path: str) -> bytes:
+        """Hash what stands at the destination."""
+        return hash_of(self.destination, path)
 
     def link(self, work: LinkWork) -> list[TaskReport]:
         reports: list[TaskReport] = []
@@ -262,6 +397,12 @@ class StreamPassage:
         return reports
 
     def delete(self, work: DeleteWork) -> TaskReport:
+        if uploads.is_handle(work.temporary):
+            try:
+                uploads.abandon(self.destination, work.path, work.temporary)
+            except TallyportError as error:
+                return task_error(work.task_id, error)
+            return TaskReport(work.task_id)
         connector = self.source if work.side == _SOURCE else self.destination
         kind = Kind(work.kind)
         expect = None
@@ -304,6 +445,8 @@ class StreamPassage:
         if there is None or here is None or not isinstance(self.destination, Stamps):
             return there, False
         facts = self.facts_of(here, self.destination)
+        if not self.destination_limits.dates_containers:
+            facts = facts._replace(modified=None)
         precision = self.destination_limits.time_precision
         is_dated = facts.modified is None or abs(facts.modified - there.modified) < precision
         if is_dated and (facts.mode is None or facts.mode == there.mode):
@@ -311,8 +454,12 @@ class StreamPassage:
         return self.destination.stamp(d_path, facts), True
 
     def close(self) -> None:
+        if self._pool is not None:
+            self._pool.drain()
         self.source.close()
         self.destination.close()
+        if self._inside is not None:
+            cast(Connector, self._inside.connector).close()
 
 
 class StreamCrossing:
@@ -323,11 +470,14 @@ class StreamCrossing:
         self._work = work
         self._source: Entry | None = None
         self._stands = False  # at the destination
+        self._is_implied = passage.destination.limits.containers_implied
+        self._has_children = False  # made there, or going to be, by what is carried into them
         if work.gone != "source":
             self._source = passage.source.stat(work.path)
             if self._source is None:
                 raise _error(ErrorKind.NOT_FOUND, "open", work.path, "there is no such container")
-        if not work.s_only and work.gone != "destination" and not (passage.is_dry and work.d_fresh):
+        is_new = work.d_fresh and (passage.is_dry or (self._is_implied and not work.resumed))
+        if not work.s_only and work.gone != "destination" and not is_new:
             there = passage.destination.stat(work.d_path)
             self._stands = there is not None and there.kind is Kind.CONTAINER
 
@@ -337,6 +487,9 @@ class StreamCrossing:
     def _ready(self, side: Side) -> None:
         """Make a missing destination container, and those above it."""
         if side is _SOURCE or self._stands:
+            return
+        if self._is_implied:
+            self._stands = True
             return
         path = ""
         for segment in segments(self._work.d_path):
@@ -356,7 +509,7 @@ class StreamCrossing:
             stands = self._stands
         connector = self._passage.connector(side)
         path = self._work.path if side is _SOURCE else self._work.d_path
-        return StreamListing(list(connector.children(path)) if stands else [])
+        return StreamListing(connector.children(path) if stands else ())
 
     def look(self, side: Side, name: str) -> Entry | None:
         if side is _DESTINATION and not self._stands:
@@ -369,15 +522,21 @@ class StreamCrossing:
         return None
 
     def carry(self, to: Side, entry: Entry, name: str, *, replaces: Entry | None, ticket: Any) -> None:
-        outcome: Landed | TallyportError
         try:
             self._ready(to)
-            outcome = self._passage.carry(to, self._path(to.other, entry.name), entry, self._path(to, name), replaces)
         except TallyportError as error:
-            outcome = error
-        self._passage.landed(ticket, outcome)
+            self._passage.landed(ticket, error)
+            return
+        self._passage.send(to, self._path(to.other, entry.name), entry, self._path(to, name), replaces, ticket)
+
+    def begin(self, entry: Entry, name: str) -> str:
+        self._ready(_DESTINATION)
+        return uploads.begin(self._passage, self._path(_DESTINATION, name), entry)
 
     def make(self, to: Side, entry: Entry, name: str) -> Entry:
+        if self._is_implied and to is _DESTINATION:
+            self._has_children = True  # it is made by what comes into it, or by its own visit when nothing does
+            return Entry(name, Kind.CONTAINER)
         self._ready(to)
         self._passage.changed()
         connector = self._passage.connector(to)
@@ -396,10 +555,16 @@ class StreamCrossing:
 
     def rename(self, side: Side, name: str, new_name: str) -> None:
         connector = self._passage.connector(side)
-        if not isinstance(connector, Moves):
-            raise _error(ErrorKind.UNSUPPORTED, "rename", name, "the platform cannot rename")
+        path, to = self._path(side, name), self._path(side, new_name)
         self._passage.changed()
-        connector.rename(self._path(side, name), self._path(side, new_name))
+        if isinstance(connector, Moves):
+            connector.rename(path, to)
+            return
+        entry = connector.stat(path)
+        if not isinstance(connector, Copies) or entry is None or entry.kind is not Kind.FILE:
+            raise _error(ErrorKind.UNSUPPORTED, "rename", name, "the platform cannot rename")
+        connector.copy(path, to, Facts(), when=_ABSENT)
+        connector.delete(path, expect=entry)
 
     def content_hash(self, side: Side, entry: Entry, *, is_cold: bool = False) -> bytes:
         return hash_of(self._passage.connector(side), self._path(side, entry.name))
@@ -411,7 +576,21 @@ class StreamCrossing:
         if passage.both_ways and self._source is not None and isinstance(passage.source, Sweeps):
             passage.source.sweep(self._work.path, passage.token)
 
+    def _seal_implied(self) -> tuple[Entry | None, bool]:
+        """Make an empty container where nothing else does; one that holds something is there already."""
+        passage, path = self._passage, self._work.d_path
+        if self._source is None or self._work.s_only:
+            return (passage.destination.stat(path) if self._stands else None), False
+        there = passage.destination.stat(path)
+        if there is not None or self._has_children:
+            return there or Entry(split(path)[1], Kind.CONTAINER), False
+        if passage.skips_empty:
+            return None, False
+        return passage.destination.make_container(path, Facts()), True
+
     def seal(self) -> tuple[Entry | None, bool]:
+        if self._is_implied:
+            return self._seal_implied()
         if not self._stands:
             return None, False
         if self._source is None:
@@ -424,44 +603,6 @@ class StreamCrossing:
 
     def close(self) -> None:
         """Hold nothing."""
-
-
-class StreamListing:
-    """The children of a container, held whole: a platform lists them but once."""
-
-    def __init__(self, entries: list[Entry]) -> None:
-        entries.sort(key=lambda entry: to_bytes(entry.name))
-        self._entries = entries
-        self.count = len(entries)
-
-    def digest(self) -> bytes:
-        return digest(marshal.dumps(self.seen(), 2))
-
-    def seen(self) -> list[tuple[Any, ...]]:
-        return [
-            (entry.name, int(entry.kind), entry.size, entry.modified, entry.tag, entry.mode, entry.target)
-            if entry.kind is not Kind.CONTAINER
-            else (entry.name, int(entry.kind))
-            for entry in self._entries
-        ]
-
-    def some(self, positions: list[int]) -> list[Entry]:
-        return [self._entries[position] for position in positions]
-
-    def pages(self) -> Iterator[list[Entry]]:
-        for start in range(0, self.count, PAGE):
-            yield self._entries[start : start + PAGE]
-
-    def names(self) -> Iterator[str]:
-        return (entry.name for entry in self._entries)
-
-    def containers(self) -> list[str]:
-        return [entry.name for entry in self._entries if entry.kind is Kind.CONTAINER]
-
-    def totals(self) -> tuple[int, int, int]:
-        sizes = [entry.size for entry in self._entries if entry.kind is Kind.FILE]
-        others = sum(entry.kind is not Kind.CONTAINER for entry in self._entries)
-        return others, len(sizes), sum(sizes)
 
 
 def hash_of(connector: Connector, path: str) -> bytes:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tallyport.domain import paths
 from tallyport.store import rows
 from tallyport.store.database import Database
-from tallyport.store.tables import batches, containers, executions, tasks, visits
+from tallyport.store.tables import batches, containers, tasks, visits
 
 
 class VisitRow(NamedTuple):
@@ -27,7 +27,6 @@ class VisitRow(NamedTuple):
     files: int
     bytes: int
     parent_id: int = 0  # item of the container above; 0 for a root
-    unclean: bool = False  # an execution that ended badly may have left temporaries in it
 
 
 class TaskRow(NamedTuple):
@@ -92,7 +91,6 @@ _CLAIMED = (
         containers.c.files,
         containers.c.bytes,
         containers.c.parent_id,
-        containers.c.unclean,
     )
     .outerjoin(containers, containers.c.item_id == visits.c.item_id)
     .where(visits.c.id.in_(sa.bindparam("taken", expanding=True)))
@@ -111,8 +109,7 @@ def claim_visits(tx: sa.Connection, database: Database, execution_id: int, batch
     found = tx.execute(_CLAIMED, {"taken": taken})
     return [
         VisitRow(
-            *(*r[0:2], decode(r[2]), decode(r[3]), bool(r[4]), bool(r[5]), *r[6:10]),
-            *(r[10] or 0, r[11] or 0, r[12] or 0, bool(r[13])),
+            *r[0:2], decode(r[2]), decode(r[3]), bool(r[4]), bool(r[5]), *r[6:10], r[10] or 0, r[11] or 0, r[12] or 0
         )
         for r in found
     ]
@@ -128,15 +125,6 @@ def end_visits(tx: sa.Connection, database: Database, ended: Sequence[tuple[str,
             ),
             [(state, state, visit) for state, visit in ended],
         )
-
-
-def mark_unclean(tx: sa.Connection, job_id: str, execution_id: int) -> None:
-    """Mark the containers that earlier executions of a job began to visit and never ended."""
-    earlier = sa.select(executions.c.id).where(executions.c.job_id == job_id, executions.c.id < execution_id)
-    begun = sa.select(visits.c.item_id).where(
-        visits.c.execution_id.in_(earlier), visits.c.attempts > 0, visits.c.state != "done"
-    )
-    tx.execute(sa.update(containers).where(containers.c.item_id.in_(begun)).values(unclean=True))
 
 
 def pending_visits(tx: sa.Connection, execution_id: int, most: int) -> int:
@@ -243,12 +231,12 @@ def tasks_of_item(tx: sa.Connection, execution_id: int, item_id: int) -> list[tu
     return [(_task(row), row["state"]) for row in tx.execute(query).mappings()]
 
 
-def temporaries(tx: sa.Connection, execution_id: int) -> list[str]:
-    """Give the paths of temporaries of big files that are not finished."""
+def temporaries(tx: sa.Connection, execution_id: int) -> list[tuple[str, str]]:
+    """Give the destinations of big files that are not finished, each with the temporary its tasks keep."""
     query = sa.select(tasks.c.d_path, tasks.c.temporary).where(
         tasks.c.execution_id == execution_id, tasks.c.task == "finish", tasks.c.state != "done"
     )
-    return [paths.join(paths.split(paths.from_bytes(bytes(row.d_path)))[0], row.temporary) for row in tx.execute(query)]
+    return [(paths.from_bytes(bytes(row.d_path)), row.temporary) for row in tx.execute(query)]
 
 
 def drop_tasks(tx: sa.Connection, execution_id: int, item_id: int) -> None:

@@ -1,0 +1,145 @@
+"""Places at a connection: how many may be busy there at once, shared by every job of this process that uses it.
+
+:class:`Places` lets callers in, as many as suit the platform (``domain/width.py``), and nobody while the platform
+asked to wait. :class:`Holding` is the layer that hears what the platform asks and keeps every call to it.
+"""
+
+import dataclasses
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from tallyport.connectors.layers import Layer, P, T
+from tallyport.connectors.protocol import Connector
+from tallyport.domain import width
+from tallyport.domain.entries import Entry
+from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.width import Width
+
+AUTOMATIC = 16  # places that are found by trying, unless a job asks for more
+LONGEST = 30.0  # seconds that a call waits for the platform; longer, and the caller hears how long
+LOOK = 0.25  # seconds between two looks at whether to stop
+
+
+class Places:
+    """The places of one connection."""
+
+    def __init__(
+        self,
+        *,
+        most: int = AUTOMATIC,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._free = threading.Condition()
+        self._width = Width(most=most, began=clock())
+        self._taken = 0
+        self._until = 0.0  # when the platform may be called again
+
+    @property
+    def count(self) -> int:
+        """How many there are now."""
+        return self._width.places
+
+    def enter(self, stopped: Callable[[], bool], *, most: int) -> bool:
+        """Take a place, waiting for one; ``most`` is what this caller may use at all. False when it is to stop."""
+        with self._free:
+            while self._taken >= min(most, self._width.places):
+                if stopped():
+                    return False
+                self._free.wait(LOOK)
+            self._taken += 1
+            return True
+
+    def leave(self, moved: int, error: TallyportError | None) -> None:
+        """Give the place back, and say how it went."""
+        now = self._clock()
+        with self._free:
+            was_full = self._taken >= self._width.places
+            self._taken -= 1
+            if error is None:
+                self._width = width.done(self._width, moved, now, was_full=was_full)
+            elif error.kind is ErrorKind.RATE_LIMITED:
+                self._width = width.throttled(self._width, now)
+            self._free.notify()
+
+    def trouble(self, error: TallyportError) -> None:
+        """Hear of an answer that was not the last word on a call."""
+        if error.kind is ErrorKind.RATE_LIMITED:
+            with self._free:
+                self._width = width.throttled(self._width, self._clock())
+
+    def widen(self, most: int) -> None:
+        """Let there be as many places as a job asks for."""
+        with self._free:
+            if most > self._width.most:
+                self._width = dataclasses.replace(
+                    self._width, most=most, now=max(self._width.now, most / 2), last=most / 2
+                )
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody call for a time."""
+        with self._free:
+            self._until = max(self._until, self._clock() + seconds)
+
+    def wait(self, operation: str) -> None:
+        """Wait until the platform may be called; raise how long that is when it is too long to wait here."""
+        while (left := self._until - self._clock()) > 0:
+            if left > LONGEST:
+                message = f"the platform asks to wait for {left:.0f} more seconds"
+                raise TallyportError(ErrorKind.RATE_LIMITED, message, operation=operation, retry_after=left)
+            self._sleep(left)
+
+
+_all: dict[bytes, Places] = {}
+_lock = threading.Lock()
+
+
+def places_of(platform_id: str, settings: str) -> Places:
+    """Give the places of a connection, the same for everybody in this process who opens it."""
+    key = hashlib.sha256(f"{platform_id}\0{settings}".encode("utf-8", "surrogatepass")).digest()
+    with _lock:
+        return _all.setdefault(key, Places())
+
+
+class Holding(Layer):
+    """Calls nothing before the time that the platform gave, whoever it gave it to."""
+
+    def __init__(self, inner: Connector, places: Places) -> None:
+        super().__init__(inner)
+        self.places = places
+
+    def _call(self, operation: str, act: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        self.places.wait(operation)
+        with self._hearing():
+            return act(*arguments, **named)
+
+    def _listing(self, path: str) -> Iterator[Entry]:
+        self.places.wait("children")
+        with self._hearing():
+            yield from self.inner.children(path)
+
+    def _reading(
+        self, path: str, offset: int, length: int | None, entry: Entry | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        return self._held(path, offset, length, entry)
+
+    @contextmanager
+    def _held(self, path: str, offset: int, length: int | None, entry: Entry | None) -> Iterator[Iterator[bytes]]:
+        self.places.wait("read")
+        with self._hearing(), self._opening(path, offset, length, entry) as chunks:
+            yield chunks
+
+    @contextmanager
+    def _hearing(self) -> Iterator[None]:
+        try:
+            yield
+        except TallyportError as error:
+            is_ours = error.kind in (ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE)
+            if is_ours and error.retry_after:
+                self.places.hold(error.retry_after)
+            raise

@@ -1,0 +1,83 @@
+"""How many calls at once suit a platform: found by trying, as a road finds its flow.
+
+More are tried while that brings more content; fewer when it brings less, and half when the platform asks for a
+slower pace. What counts is bytes a second plus a weight for each call, so that many small files and few large ones
+are both flow.
+
+https://doi.org/10.1016/0169-7552(89)90019-6 (additive increase, multiplicative decrease)
+"""
+
+from dataclasses import dataclass, replace
+
+CALL_WEIGHT = 64 * 1024  # bytes that one call counts besides its content
+WINDOW = 1.0  # seconds of flow that are compared with the seconds before
+GAIN = 1.03  # more flow than that: wider
+LOSS = 0.85  # less flow than that: narrower
+BACK = 0.75  # of the width, when the flow fell
+THROTTLED = 0.5  # of the width, when the platform said so
+CALM = 10.0  # seconds between two tries of one more, when nothing changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Width:
+    """The width now, and the flow of the present window. Times are seconds of any clock."""
+
+    most: int
+    now: float = 4.0
+    last: float = 4.0  # before it was made wider
+    is_starting: bool = True  # doubles with every window until the flow stops growing
+    began: float = 0.0  # the window
+    weight: float = 0.0
+    busy: int = 0  # calls that ended while all places were taken
+    calls: int = 0
+    flow: float = 0.0  # of the window before
+    grew: float = 0.0  # when it was last made wider
+    throttled: float = -60.0
+
+    @property
+    def places(self) -> int:
+        return max(1, min(self.most, int(self.now)))
+
+
+def done(width: Width, moved: int, at: float, *, was_full: bool) -> Width:
+    """A call ended well."""
+    width = replace(
+        width,
+        weight=width.weight + CALL_WEIGHT + moved,
+        calls=width.calls + 1,
+        busy=width.busy + was_full,
+    )
+    if at - width.began < WINDOW or width.calls < width.places:
+        return width
+    return _judged(width, at)
+
+
+def throttled(width: Width, at: float) -> Width:
+    """The platform asked for a slower pace. Answers to calls of before the last such answer count once."""
+    if at - width.throttled < WINDOW:
+        return width
+    half = max(1.0, width.now * THROTTLED)
+    return _begin(replace(width, now=half, last=half, is_starting=False, throttled=at, flow=0.0), at)
+
+
+def _judged(width: Width, at: float) -> Width:
+    """Compare the window that ends with the one before it."""
+    flow = width.weight / max(at - width.began, 1e-9)
+    before, was_used = width.flow, width.busy * 2 >= width.calls
+    width = _begin(replace(width, flow=flow), at)
+    if not was_used:
+        return width  # places were free most of the time: the flow says nothing about their number
+    if flow > before * GAIN:
+        wider = width.now * 2 if width.is_starting else width.now + 1
+        return replace(width, now=min(float(width.most), wider), last=width.now, grew=at)
+    if flow < before * LOSS:
+        narrower = max(1.0, width.now * BACK)
+        return replace(width, now=narrower, last=narrower, is_starting=False)
+    width = replace(width, now=width.last, is_starting=False)  # wider brought nothing
+    if at - width.grew > CALM and at - width.throttled > CALM:
+        return replace(width, now=min(float(width.most), width.now + 1), last=width.now, grew=at)
+    return width
+
+
+def _begin(width: Width, at: float) -> Width:
+    return replace(width, began=at, weight=0.0, calls=0, busy=0)

@@ -1,0 +1,121 @@
+"""Threads that carry for a passage, each in a place at its connections.
+
+A visit hands items over and goes on deciding; it waits where the connections have no place left. The threads are
+shared by all passages of a process, places are shared by all that use one connection (``connectors/width.py``).
+"""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cache
+from typing import TypeVar
+
+from tallyport.connectors.layers import PASSING
+from tallyport.connectors.width import Places
+from tallyport.domain.errors import TallyportError
+
+R = TypeVar("R")
+
+THREADS = 256  # at most; they are made as they are needed
+ATTEMPTS = 4  # of an item whose connection has a passing trouble
+FIRST = 0.5  # seconds before the second attempt, about; twice as long before each further one
+LONGEST = 30.0  # seconds that an item waits in its place
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="carry")
+
+
+class Pool:
+    """What one passage has in flight."""
+
+    def __init__(self, places: Sequence[Places], most: int, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._places = places
+        self._most = most
+        self._sleep = sleep
+        self._chance = random.Random()
+        self._landed = threading.Condition()
+        self.flying = 0
+
+    def start(self, act: Callable[[], int], stopped: Callable[[], bool]) -> None:
+        """Have something done in a thread, when there is a place; ``act`` keeps its outcome and gives the bytes."""
+        with self._landed:
+            self.flying += 1
+        entered = self._enter(stopped)
+        try:
+            _threads().submit(self._run, act, entered)
+        except BaseException:
+            self._leave(entered, 0, None)
+            raise
+
+    def drain(self) -> None:
+        """Wait until nothing is in flight."""
+        with self._landed:
+            while self.flying:
+                self._landed.wait()
+
+    def together(
+        self, acts: Sequence[Callable[[], R]], sizes: Sequence[int], stopped: Callable[[], bool]
+    ) -> Iterator[R]:
+        """Do several things at once and give what came of each as it comes."""
+        results = []
+        for act, size in zip(acts, sizes, strict=True):
+            with self._landed:
+                self.flying += 1
+            entered = self._enter(stopped)
+            results.append(_threads().submit(self._one, act, size, entered))
+        for result in as_completed(results):
+            yield result.result()
+
+    def patiently(self, act: Callable[[], R], stopped: Callable[[], bool]) -> R:
+        """Do something again while a connection has a passing trouble, never before the time that it gave."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return act()
+            except TallyportError as error:
+                pause = max(error.retry_after or 0.0, self._chance.uniform(0, FIRST * 2**attempt))
+                if error.kind not in PASSING or attempt == ATTEMPTS or pause > LONGEST or stopped():
+                    raise
+                for place in self._places:
+                    place.trouble(error)
+                self._wait(pause, stopped)
+        raise AssertionError("the last attempt raises")
+
+    def _wait(self, seconds: float, stopped: Callable[[], bool]) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not stopped():
+            self._sleep(min(left, 0.25))
+
+    def _enter(self, stopped: Callable[[], bool]) -> list[Places]:
+        """Take a place at each end, in one order for everybody, so that nobody waits for another in a ring."""
+        entered = []
+        for place in sorted(self._places, key=id):
+            if not place.enter(stopped, most=self._most):
+                break
+            entered.append(place)
+        return entered
+
+    def _run(self, act: Callable[[], int], entered: list[Places]) -> None:
+        moved, trouble = 0, None
+        try:
+            moved = act()
+        except TallyportError as error:
+            trouble = error
+        finally:
+            self._leave(entered, moved, trouble)
+
+    def _one(self, act: Callable[[], R], size: int, entered: list[Places]) -> R:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._leave, entered, size, None)
+            return act()
+
+    def _leave(self, entered: list[Places], moved: int, error: TallyportError | None) -> None:
+        for place in entered:
+            place.leave(moved, error)
+        with self._landed:
+            self.flying -= 1
+            self._landed.notify_all()

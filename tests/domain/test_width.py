@@ -1,0 +1,52 @@
+"""How many calls at once suit a platform."""
+
+from __future__ import annotations
+
+from tallyport.domain.width import Width, done, throttled
+
+
+def driven(width: Width, seconds: int, capacity: float, at: float = 0.0, cost: float = 0.0) -> tuple[Width, float]:
+    """Let a platform of some capacity (calls a second; each place does 10) work at full width for a time."""
+    for _ in range(seconds * 10):
+        at += 0.1
+        calls = min(width.places * 10, capacity - cost * max(0, width.places * 10 - capacity)) / 10
+        for _ in range(max(1, round(calls))):
+            width = done(width, 0, at, was_full=True)
+    return width, at
+
+
+def test_it_widens_until_the_platform_gives_no_more() -> None:
+    width, _ = driven(Width(most=64), 60, capacity=200)
+    assert 16 <= width.places <= 40
+
+
+def test_it_never_passes_what_is_allowed() -> None:
+    width, _ = driven(Width(most=8), 60, capacity=10_000)
+    assert width.places == 8
+
+
+def test_it_narrows_where_more_at_once_gives_less() -> None:
+    width, _ = driven(Width(most=64), 120, capacity=80, cost=0.5)
+    assert width.places <= 24
+
+
+def test_a_platform_that_asks_for_a_slower_pace_gets_half() -> None:
+    width = throttled(Width(most=64, now=32.0), 100.0)
+    assert width.places == 16
+    assert throttled(width, 100.5).places == 16  # answers to calls of before count once
+    assert throttled(width, 102.0).places == 8
+
+
+def test_there_is_always_one_place() -> None:
+    width = Width(most=4)
+    for second in range(100):
+        width = throttled(width, float(10 * second))
+    assert width.places == 1
+
+
+def test_flow_says_nothing_while_places_are_free() -> None:
+    width, at = Width(most=64), 0.0
+    for _ in range(1000):
+        at += 0.1
+        width = done(width, 0, at, was_full=False)
+    assert width.places == 4
