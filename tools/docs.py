@@ -11,11 +11,11 @@ import click
 
 from tallyport.cli.exits import WORDS, Exit
 from tallyport.cli.main import COMMANDS, tallyport
-from tallyport.cli.settings import SETTINGS
 from tallyport.domain.actions import Reason
 from tallyport.domain.errors import REMEDIES as TABLE
 from tallyport.domain.errors import ErrorKind
 from tallyport.domain.items import Status
+from tallyport.domain.settings import SETTINGS
 from tallyport.domain.words import ADVICE, REASONS, REMEDIES, SCOPES, STATUSES
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -8,8 +8,8 @@ import sqlite3
 import pytest
 
 from tallyport import app
-from tallyport.cli import doctor
 from tallyport.cli.users import ROLES
+from tallyport.control import doctor
 from tallyport.control.desk import ROLES as RIGHTS
 from tallyport.control.users import authenticate
 from tallyport.store import rows

@@ -11,11 +11,11 @@ import pytest
 
 from tallyport.cli.exits import WORDS, Exit
 from tallyport.cli.main import COMMANDS
-from tallyport.cli.settings import SETTINGS
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.errors import ErrorKind, Remedy, Scope
 from tallyport.domain.items import Status
+from tallyport.domain.settings import SETTINGS
 from tallyport.domain.words import REASONS, REMEDIES, SCOPES, STATUSES
 from tallyport.store.tables import metadata
 from tools import docs

@@ -50,6 +50,8 @@ RULES: dict[tuple[str, str], Right] = {
     ("GET", "/v1/audit/verify"): L,
     ("GET", "/v1/overview"): R,
     ("GET", "/v1/throughput"): R,
+    ("GET", "/v1/settings"): A,
+    ("GET", "/v1/doctor"): A,
     ("GET", "/v1/reports/summary"): R,
     ("GET", "/v1/reports/summary.csv"): R,
     ("GET", "/v1/reports/summary.xlsx"): R,

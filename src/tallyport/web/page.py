@@ -69,6 +69,15 @@ SECTIONS: Sequence[Section] = (
             Link("/reports", "Reports", "chart-bar"),
         ),
     ),
+    Section(
+        "Server",
+        (
+            Link("/users", "Users", "users", Right.AUDIT),
+            Link("/audit", "Admin audit", "history", Right.AUDIT),
+            Link("/settings", "Settings", "settings", Right.ADMIN),
+            Link("/about", "About", "info-circle"),
+        ),
+    ),
 )
 
 

@@ -1,7 +1,19 @@
 """Every page, by its address."""
 
 from tallyport.web.page import Route
-from tallyport.web.pages import connections, dashboard, failed, items, job, jobs, reports, signing, wizard
+from tallyport.web.pages import (
+    connections,
+    dashboard,
+    failed,
+    installation,
+    items,
+    job,
+    jobs,
+    people,
+    reports,
+    signing,
+    wizard,
+)
 
 ROUTES: tuple[Route, ...] = (
     *signing.ROUTES,
@@ -13,4 +25,6 @@ ROUTES: tuple[Route, ...] = (
     *items.ROUTES,
     *failed.ROUTES,
     *connections.ROUTES,
+    *people.ROUTES,
+    *installation.ROUTES,
 )
