@@ -20,6 +20,7 @@ from tallyport.api import (
     problems,
     reports,
     sign_in,
+    views,
     webhooks,
 )
 from tallyport.api.attempts import Attempts
@@ -98,6 +99,7 @@ def create_api(
         admin_audit.router,
         overview.router,
         installation.router,
+        views.router,
         reports.router,
         webhooks.router,
         connections.router,

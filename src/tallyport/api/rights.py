@@ -50,6 +50,9 @@ RULES: dict[tuple[str, str], Right] = {
     ("GET", "/v1/audit/verify"): L,
     ("GET", "/v1/overview"): R,
     ("GET", "/v1/throughput"): R,
+    ("GET", "/v1/views"): R,
+    ("POST", "/v1/views"): R,  # one's own
+    ("DELETE", "/v1/views/{view}"): R,
     ("GET", "/v1/settings"): A,
     ("GET", "/v1/doctor"): A,
     ("GET", "/v1/reports/summary"): R,

@@ -1,11 +1,12 @@
 """Runs that wait for a person before they delete, and what they would delete."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import Picture, find_job, look_many
 from tallyport.domain.states import State, Wait
-from tallyport.store import executions, frontier, jobs
+from tallyport.store import executions, frontier, jobs, plans
 from tallyport.store.frontier import PlannedDelete
 
 
@@ -28,6 +29,24 @@ def awaiting(desk: Desk) -> list[Picture]:
     with desk.database.read() as tx:
         found = jobs.page(tx, states=[State.WAITING.value], limit=1_000)[0]
         return [one for one in look_many(tx, found) if awaits_person(one)]
+
+
+class PlannedJob(NamedTuple):
+    """A job that waits with a plan for a person, and what the look at its source found."""
+
+    picture: Picture
+    manifest: Mapping[str, Any] | None  # absent while the plan is being made
+
+
+def planned(desk: Desk) -> list[PlannedJob]:
+    """Give every job whose first run begins with a plan that nobody has approved yet."""
+    with desk.database.read() as tx:
+        found = jobs.page(tx, states=[State.PLANNING.value], limit=200)[0]
+        kept = {job.id: plans.find(tx, job.id) for job in found}
+        return [
+            PlannedJob(picture, kept[picture.job.id].manifest)
+            for picture in look_many(tx, [job for job in found if not kept[job.id].approved])
+        ]
 
 
 def deletes(desk: Desk, job_id: str, *, after: int, limit: int) -> Deletes:

@@ -266,6 +266,18 @@ CREATE TABLE tokens (
 	FOREIGN KEY(user_id) REFERENCES users (id),
 	UNIQUE (digest)
 );
+CREATE TABLE views (
+	id TEXT NOT NULL,
+	user_id TEXT NOT NULL,
+	list TEXT NOT NULL,
+	name TEXT NOT NULL,
+	"query" TEXT NOT NULL,
+	created_at INTEGER NOT NULL,
+	PRIMARY KEY (id),
+	CONSTRAINT view_named_once UNIQUE (user_id, list, name),
+	CONSTRAINT list_word CHECK (list IN ('jobs', 'items', 'failed')),
+	FOREIGN KEY(user_id) REFERENCES users (id)
+);
 CREATE TABLE delivery_attempts (
 	delivery_id INTEGER NOT NULL,
 	number INTEGER NOT NULL,

@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata = MetaData()
@@ -149,6 +150,20 @@ admin_audit = Table(
     sqlite_autoincrement=True,
 )
 Index("admin_audit_object", admin_audit.c.object, admin_audit.c.id)
+
+# A person's filters of a list, kept under a name.
+views = Table(
+    "views",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("list", Text, nullable=False),  # which list it filters
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False),  # as it stands in the address
+    Column("created_at", Big, nullable=False),
+    UniqueConstraint("user_id", "list", "name", name="view_named_once"),
+    _one_of("list", ("jobs", "items", "failed")),
+)
 
 categories = Table(
     "categories",

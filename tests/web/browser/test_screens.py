@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.acceptance.product import Server
 from tests.web.browser.conftest import Seen, open_page, sign_in
@@ -104,7 +104,7 @@ def test_every_screen_is_for_everybody(looked: tuple[str, Page, Seen], parts: di
         page.goto("about:blank")
         page.goto(screen.path.format(**parts))
         page.wait_for_selector("html[data-ready]")
-        page.wait_for_function("!document.querySelector('[hx-trigger*=load]')")
+        expect(page.locator("[hx-trigger^=load]")).to_have_count(0, timeout=20_000)
         if look != "phone":  # the same elements in fewer columns: what axe looks at is the same
             wrong += [f"{look} {screen.name}: {one}" for one in findings(page)]
         width = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")

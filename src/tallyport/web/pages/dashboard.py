@@ -29,7 +29,11 @@ def first(page: Page) -> Response:
 
 def approvals(page: Page) -> Response:
     """Show every run that waits for a person, with what it would do."""
-    return page.render("approvals.html", waiting=[look(page, one) for one in waiting_for.awaiting(page.desk)])
+    return page.render(
+        "approvals.html",
+        waiting=[look(page, one) for one in waiting_for.awaiting(page.desk)],
+        planned=[(look(page, one.picture), one.manifest) for one in waiting_for.planned(page.desk)],
+    )
 
 
 def deletes(page: Page) -> Response:

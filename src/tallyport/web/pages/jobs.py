@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
-from tallyport.control import connections, reading
+from tallyport.control import connections, reading, views
 from tallyport.control.pictures import Picture
 from tallyport.control.reading import WantedJobs
 from tallyport.domain.policies import TransferType
@@ -53,6 +53,7 @@ def table(page: Page) -> Response:
         categories=reading.categories(page.desk),
         connections=found,
         is_filtered=wanted != WantedJobs(),
+        kept=views.of_caller(page.desk, page.caller, "jobs"),
     )
 
 

@@ -159,6 +159,18 @@ addEventListener("pageshow", () => {
   for (const field of document.querySelectorAll("form[data-filters] :disabled")) field.disabled = false;
 });
 
+// -- filters kept under a name
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-keep-view]");
+  const name = button && prompt("Keep these filters as", "");
+  if (!name) return;
+  try {
+    await call("POST", "/v1/views", { list: button.dataset.keepView, name, query: location.search.slice(1) });
+    sessionStorage.setItem("told", "Kept.");
+    location.reload();
+  } catch (problem) { say(problem.message, "danger"); }
+});
+
 // -- copying
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

@@ -73,7 +73,7 @@ place.addEventListener("change", (event) => {
   } else if (field.dataset.path) {
     write(field.dataset.path, value_of(field));
     if (field.dataset.side) look(field.dataset.side);
-    if (field.dataset.path === "schedule.mode" && field.value !== "auto") for (const key of ["run_at", "days", "repeat_interval"]) write(`schedule.${key}`, undefined);
+    if (field.dataset.path === "schedule.mode" && field.value !== "auto") for (const key of ["run_at", "days", "repeat_interval", "cron", "time_zone"]) write(`schedule.${key}`, undefined);
   } else return;
   show();
 });
@@ -223,8 +223,8 @@ async function save(button) {
   else if (how === "keep" && document.getElementById("held").checked && read("schedule.mode") === "auto") body.status = "paused";
   button.disabled = true;
   try {
-    const answer = how === "change" ? await call("PATCH", `/v1/jobs/${jobId}`, body_of_change(body)) : await call("POST", "/v1/jobs", body);
-    sessionStorage.setItem("told", { change: "Saved.", keep: "Saved.", simulate: "Simulating: nothing is written.", start: "Started." }[how]);
+    const answer = how === "change" ? await call("PATCH", `/v1/jobs/${jobId}`, body_of_change(body)) : await call("POST", `/v1/jobs${how === "plan" ? "?plan=true" : ""}`, body);
+    sessionStorage.setItem("told", { change: "Saved.", keep: "Saved.", simulate: "Simulating: nothing is written.", start: "Started.", plan: "Making a plan: nothing is carried before somebody approves it." }[how]);
     location.assign(`${prefix}/jobs/${answer.job.id}/overview`);
   } catch (problem) {
     complain(problem);
