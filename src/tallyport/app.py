@@ -187,6 +187,7 @@ def serve(
     """
     import uvicorn
 
+    from tallyport import log
     from tallyport.api.app import ApiSettings, create_api
     from tallyport.api.events import shapes
     from tallyport.control import housekeeping
@@ -194,6 +195,10 @@ def serve(
     from tallyport.web.app import create_console
     from tallyport.web.doorway import Doorway
 
+    level = os.environ.get("TALLYPORT_LOG", "warning")
+    if level not in log.LEVELS:
+        raise TallyportError(ErrorKind.CONFIG, f"TALLYPORT_LOG is one of {', '.join(log.LEVELS)}, not {level!r}")
+    log.set_up(level)
     folder = data or data_folder()
     with contextlib.ExitStack() as stack:
         if database_url is None:
@@ -215,13 +220,17 @@ def serve(
         nudge = (lambda: None) if engine is None else engine.nudge
         api = create_api(database, nudge=nudge, settings=settings, vault=vault)
         meter: Meter = api.state.meter
+        proxies = os.environ.get("TALLYPORT_PROXIES", "")
         config = uvicorn.Config(
             Doorway(api, create_console(api.state)),
             host=host,
             port=port,
             http="h11",
             timeout_graceful_shutdown=3,
-            log_level="warning",
+            log_config=None,  # uvicorn's own would bypass what hides secrets
+            access_log=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=proxies or None,
             server_header=False,
         )
         server = _server(config, api.state.hub.close)

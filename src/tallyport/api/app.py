@@ -31,9 +31,11 @@ from tallyport.api.dryviq import connections, error_categories, history, items
 from tallyport.api.events import routes as event_routes
 from tallyport.api.events.hub import Hub
 from tallyport.api.flatfile import routes as flatfile_routes
+from tallyport.api.metrics import Metrics
 from tallyport.api.middleware import Bounded, Identified, Once, Rewritten, SignedIn
 from tallyport.api.wiring import authorise
 from tallyport.control.breakdowns import Breakdowns
+from tallyport.control.counts import standing
 from tallyport.control.desk import Desk
 from tallyport.control.posting import posting
 from tallyport.control.progress import Gauge
@@ -61,6 +63,11 @@ def create_api(
 ) -> FastAPI:
     """Make the application. ``nudge`` wakes the engine after something was stored for it."""
     chosen = settings or ApiSettings()
+    desk = Desk(database=database, nudge=nudge, vault=vault or Vault(), allow_private=chosen.allow_private)
+    gauge = Gauge()
+    hidden_topics = EXTENSIONS if chosen.strict_topics else frozenset()
+    hub = Hub(database, gauge, hidden=hidden_topics)
+    metrics = Metrics(lambda: standing(desk), lambda: len(hub))
     app = FastAPI(
         title="Tallyport",
         version=__version__,
@@ -73,21 +80,20 @@ def create_api(
         responses=documentation.ERRORS,
         redirect_slashes=False,
         middleware=[  # outermost first
-            Middleware(Identified),
+            Middleware(Identified, metrics=metrics),
             Middleware(Bounded, limit=chosen.max_body),
             Middleware(Rewritten, rewrite=cv_paths.canonical),
             Middleware(SignedIn, database=database),
             Middleware(Once, database=database),
         ],
     )
-    app.state.desk = Desk(
-        database=database, ids=database.ids(), nudge=nudge, vault=vault or Vault(), allow_private=chosen.allow_private
-    )
-    app.state.gauge = Gauge()
+    app.state.desk = desk
+    app.state.metrics = metrics
+    app.state.gauge = gauge
     app.state.attempts = Attempts()
     app.state.post = posting(allow_private=chosen.allow_private)
-    app.state.hidden_topics = EXTENSIONS if chosen.strict_topics else frozenset()
-    app.state.hub = Hub(database, app.state.gauge, hidden=app.state.hidden_topics)
+    app.state.hidden_topics = hidden_topics
+    app.state.hub = hub
     app.state.meter = Meter(database)
     app.state.breakdowns = Breakdowns()
     problems.install(app)

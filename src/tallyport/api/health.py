@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from tallyport.api.metrics import MEDIA_TYPE, Metrics
 from tallyport.api.wiring import Desked, json_response
 from tallyport.control import counts
 
@@ -14,18 +15,14 @@ def healthz() -> Response:
     return json_response({"status": "ok"})
 
 
-@router.get("/readyz", summary="Says whether the database answers")
+@router.get("/readyz", summary="Says whether the database answers and has room")
 def readyz(desk: Desked) -> Response:
-    found = counts.ready(desk)
-    return json_response({"status": "ok" if found else "unavailable"}, 200 if found else 503)
+    checks = counts.ready(desk)
+    is_ready = all(checks.values())
+    return json_response({"status": "ok" if is_ready else "unavailable", "checks": checks}, 200 if is_ready else 503)
 
 
 @router.get("/metrics", summary="Counts for Prometheus")
-def metrics(request: Request, desk: Desked) -> Response:
-    lines = [
-        "# HELP tallyport_jobs Jobs by state.",
-        "# TYPE tallyport_jobs gauge",
-        *(f'tallyport_jobs{{state="{state}"}} {n}' for state, n in counts.jobs_by_state(desk).items()),
-        "",
-    ]
-    return Response("\n".join(lines), media_type="text/plain; version=0.0.4; charset=utf-8")
+def metrics(request: Request) -> Response:
+    found: Metrics = request.app.state.metrics
+    return Response(found.text(), headers={"Content-Type": MEDIA_TYPE})

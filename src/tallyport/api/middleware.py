@@ -1,6 +1,7 @@
 """What happens to every request before a route sees it: its id, its size, its path, its caller."""
 
 import hashlib
+import logging
 import re
 import secrets
 import time
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tallyport.api import problems, rights, tokens
+from tallyport.api.metrics import Metrics
 from tallyport.control import replies, users
 from tallyport.control.desk import Caller
 from tallyport.control.refusals import NotSignedIn, Refusal, invalid
@@ -23,7 +25,16 @@ from tallyport.store.database import Database
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TOUCHED_EVERY = 60.0  # seconds between two notes that a token is in use
 _KEPT = ("content-type", "location", "etag", "x-total-count")  # of an answer that is given again
-_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "private, no-cache"}
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "private, no-cache",
+    # An answer of the API is no page: nothing in it is run or shown, and no page may frame it.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+}
+_OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+
+log = logging.getLogger("tallyport.requests")
 
 
 class TooLarge(Refusal):
@@ -33,10 +44,11 @@ class TooLarge(Refusal):
 
 
 class Identified:
-    """Gives each request an id, which its answer, its log lines and its problem document carry."""
+    """Gives each request an id, which its answer, its log line and its problem document carry; counts and logs it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,15 +58,29 @@ class Identified:
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
 
+        begun, status, took = time.perf_counter(), 500, 0.0
+
         async def send_with_id(message: Message) -> None:
+            nonlocal status, took
             if message["type"] == "http.response.start":
+                status, took = message["status"], time.perf_counter() - begun
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                for name, value in _HEADERS.items():
+                for name, value in (_HEADERS | _OVER_TLS if scope.get("scheme") == "https" else _HEADERS).items():
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            took = took or time.perf_counter() - begun
+            route = scope["state"].get("route", "none")
+            self._metrics.count(scope["method"], route, status, took)
+            if log.isEnabledFor(logging.INFO):
+                caller = scope["state"].get("caller")
+                facts = {"request": request_id, "method": scope["method"], "route": route, "status": status}
+                facts |= {"seconds": round(took, 4), "user": None if caller is None else caller.name}
+                log.info("request.served", extra=facts)
 
 
 class Bounded:

@@ -19,6 +19,7 @@ def authorise(request: Request) -> None:
     """Refuse unless the route has a rule and the caller the right it names."""
     path = getattr(request.scope.get("route"), "path", "")
     rule = (request.method, path)
+    request.scope.setdefault("state", {})["route"] = path
     if rule in rights.PUBLIC:
         return
     caller = request.scope.get("state", {}).get("caller")

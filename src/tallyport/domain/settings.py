@@ -48,6 +48,18 @@ SETTINGS: tuple[Setting, ...] = (
         "`1`: webhooks may be sent into private networks, to this machine, and over plain HTTP. Addresses where clouds "
         "hand out credentials are never reached.",
     ),
+    Setting(
+        "TALLYPORT_LOG",
+        "none",
+        "`warning`",
+        "From which level on a server logs: `debug`, `info` (a line for each request), `warning` or `error`.",
+    ),
+    Setting(
+        "TALLYPORT_PROXIES",
+        "none",
+        "none",
+        "Addresses of proxies, with commas between, whose word on where a request came from is taken.",
+    ),
     Setting("TALLYPORT_EVENTS_KEPT", "none", "`30`", "Days that events are kept."),
     Setting(
         "TALLYPORT_STRICT_TOPICS",

@@ -235,3 +235,9 @@ def reseal(tx: sa.Connection, webhook_id: str, text: str | None) -> None:
 def _webhook(row: sa.RowMapping) -> Webhook:
     values = {name: row[name] for name in Webhook._fields}
     return Webhook(**{**values, "topics": tuple(json.loads(row["topics"]))})
+
+
+def count_all(tx: sa.Connection) -> dict[str, int]:
+    """Count the deliveries of all webhooks by state."""
+    query = sa.select(deliveries.c.state, sa.func.count()).group_by(deliveries.c.state)
+    return {state: int(number) for state, number in tx.execute(query)}
