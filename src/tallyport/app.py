@@ -245,6 +245,9 @@ def serve(
             engine.start()
         _invite(database, host, port)
         print(f"tallyport serves on http://{host}:{port} with data in {folder}", file=sys.stderr, flush=True)
+        # When it has ended, uvicorn raises the signal again for whoever was there before it: by default that would end
+        # the process here, before the work in hand is brought to a safe point.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         try:
             server.run()
         finally:
