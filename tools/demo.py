@@ -205,9 +205,9 @@ def filled_in(job: dict[str, Any], *, source: str, destination: str) -> dict[str
     text = json.dumps(job)
     text = text.replace("{{cloud_connection_source}}", source)
     text = text.replace("{{cloud_connection_destination}}", destination)
-    for name in ("{{group_map_id}}", "{{account_map_id}}"):
-        text = text.replace(name, secrets.token_hex(16))  # maps come with a later release; the id is only kept
     filled: dict[str, Any] = json.loads(text)
+    for name in ("account_map", "group_map"):  # both folders are of one machine, which knows everybody
+        filled["transfer"][name] = {"type": name, "map_by": {"passthrough": True}}
     return filled
 
 

@@ -8,6 +8,7 @@ holds is the matter of ``local_folders``, bytes are that of ``local_content``, b
 
 import errno
 import os
+from collections.abc import Callable
 from time import time_ns
 from typing import NamedTuple, Self
 
@@ -114,6 +115,7 @@ class _Pending(NamedTuple):
 
 
 Outcome = tuple[object, Landed | TallyportError]
+Dress = Callable[[int, int], None]
 
 
 class Landing:
@@ -165,8 +167,12 @@ class Landing:
         replaces: Entry | None,
         new: bool,
         ticket: object,
+        dress: Dress | None = None,
     ) -> None:
         """Copy one file; ``entry`` is the source as listed in the folder ``s_fd``.
+
+        ``dress`` is called with the descriptors of both once the content stands: what it sets nobody sees before
+        it is complete, and what it raises is the outcome of the file.
 
         ``new`` says that this execution made the folder, so that nobody else is expected in it: where the
         file system cannot rename without replacing, looking first is then enough.
@@ -184,7 +190,7 @@ class Landing:
             source_fd = open_to_read(s_fd, entry.name)
             size = entry.size
             wanted, is_foreign = self._creations.get(facts[2:5]) or self._creation(facts)
-            mode = 0o600 if is_foreign else wanted
+            mode = 0o600 if is_foreign or dress is not None else wanted
             if size <= SMALL and (size <= BLOCK or not entry.sparse):
                 # One fstat, after reading: still as listed, so nothing changed between listing and now. Inode
                 # and ctime say it all: none of size, time and kind changes without them.
@@ -224,6 +230,8 @@ class Landing:
                 os.fchown(temp_fd, user_id(facts.owner), group_id(facts.group))
             if is_off:
                 os.fchmod(temp_fd, wanted)
+            if dress is not None:
+                dress(source_fd, temp_fd)
             if facts.modified is not None:
                 os.utime(temp_fd, ns=(st.st_atime_ns, facts.modified))
             if not self._is_instant:

@@ -1,6 +1,7 @@
 """Big files in parts: each carried by whoever is free, into one temporary that is finished when all stand."""
 
 import os
+from collections.abc import Callable
 from time import time_ns
 
 from tallyport.connectors.hashing import PART, ContentHash
@@ -79,8 +80,11 @@ def finish(
     facts: Facts,
     replaces: Entry | None,
     durability: Durability,
+    dress: Callable[[int], None] | None = None,
 ) -> Entry:
     """Give a temporary of parts its size and metadata, sync it, make it visible and sync its folder.
+
+    ``dress`` is called with its descriptor, to set what a file has besides.
 
     On an error the temporary stays: whoever recorded its name decides.
     """
@@ -90,8 +94,10 @@ def finish(
         try:
             if facts.size is not None and os.fstat(temp_fd).st_size != facts.size:
                 os.ftruncate(temp_fd, facts.size)
+            if dress is not None:
+                dress(temp_fd)
             stamp_fd(temp_fd, facts)
-            if facts.mode is None:
+            if facts.mode is None and dress is None:
                 os.fchmod(temp_fd, _mode_of_creation(d_fd, f"{temporary}-"))
             if durability is not _NONE:
                 os.fsync(temp_fd)

@@ -82,8 +82,10 @@ def carriage_of(policies: Policies) -> Carriage:
     )
 
 
-def plan(access: Access, carriage: Carriage, resolve: Resolve) -> Planned:
+def plan(access: Access, carriage: Carriage, resolve: Resolve, *, native_kind: str = "") -> Planned:
     """Say what of an item's access is set at the other side, and what of it is lost on the way.
+
+    ``native_kind`` is what both sides speak: then an owner's and a group's own rights need nobody mapped.
 
     Whoever the map leaves out gets nothing. A denial of somebody whom the other side does not know is lost with
     a word: there is nobody there whom it could keep out.
@@ -106,9 +108,12 @@ def plan(access: Access, carriage: Carriage, resolve: Resolve) -> Planned:
     if carriage.grants is PermissionsPolicy.NONE:
         return Planned(Access(owner, group), tuple(losses), "; ".join(refusals))
     grants: list[Grant] = []
+    is_native = bool(native_kind) and access.native_kind == native_kind
     for grant in access.grants:
         if grant.inherited and access.inherits:
             continue  # comes with the container it is set on
+        if is_native and grant.principal in (access.owner, access.group):
+            continue
         principal = other(grant.principal, "a denial" if grant.deny else "a grant")
         if principal is not None:
             grants.append(grant._replace(principal=principal, inherited=False))

@@ -295,6 +295,9 @@ def of_grants(
         for tag in _BASE:
             kept = base.get(tag, 0) & ~(denied.get(owner, 0) if tag is Tag.OWNER else 0)
             allowed[tag, -1] = allowed.get((tag, -1), 0) | kept
+    elif not wanted:
+        for tag in _BASE:
+            allowed[tag, -1] = base.get(tag, 0)  # nothing was said of them
     elif (Tag.OWNER, -1) not in allowed:
         allowed[Tag.OWNER, -1] = base.get(Tag.OWNER, 6)  # nobody grants an owner what is theirs by being one
     if reach is Reach.BELOW and not wanted and (remove_others or not standing):

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, Scope
 from tallyport.domain.executions import Execution
+from tallyport.domain.items import DONE
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.engine.mover import Work
 from tallyport.engine.mover_pool import Crew
@@ -187,6 +188,7 @@ class Batch:
             attempt=row.attempts,
             gone=row.gone,
             blank=row.blank and row.attempts == 1,
+            carried=row.status in DONE and not row.blank and row.attempts == 1,
         )
 
     def _limited(self, row: VisitRow) -> VisitRow:

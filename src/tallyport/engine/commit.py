@@ -33,7 +33,7 @@ from tallyport.engine.tally import (
 )
 from tallyport.engine.uploads import is_handle
 from tallyport.engine.work import AS_IT_WAS, Deferred, ItemResult, TaskReport, VisitReport, results_of
-from tallyport.store import audit, executions, failures, frontier, items, rows
+from tallyport.store import audit, executions, failures, frontier, items, losses, rows, security_map
 from tallyport.store.database import Database
 from tallyport.store.frontier import TaskRow, VisitRow
 from tallyport.store.ids import Ids
@@ -104,6 +104,8 @@ class Commit:
         self.tasks: list[Result] = []
         self.stamped: set[int] = set()
         self.halted_by: str | None = None  # an error category
+        self.losses: list[tuple[int, str, str]] = []
+        self.uses: list[Result] = []
 
     def write(self, reports: list[VisitReport | TaskReport]) -> bool:
         """Write the rows of these reports; tells whether work was queued that others may take."""
@@ -124,6 +126,8 @@ class Commit:
         frontier.add_visits(tx, database, self.visits)
         frontier.end_visits(tx, database, self.ended)
         frontier.add_tasks(tx, database, self.tasks)
+        losses.write(tx, database, self.ids, self.scene.execution_id, self.losses)
+        security_map.write(tx, database, self.scene.job, self.scene.execution_id, together(self.uses))
         audit.write(tx, database, self.ids, self.scene.job_id, self.scene.execution_id, self.audit)
         executions.count(tx, self.scene.execution_id, self.totals)
         if self.halted_by is not None:
@@ -142,11 +146,17 @@ class Commit:
         opened.unchanged += report.unchanged
         opened.unchanged_bytes += report.unchanged_bytes
         before = self._settled_before(opened) if row.attempts > 1 and (report.items or report.last) else {}
-        self._results(report.items, row.item_id, row.path, before, opened)
+        given = self._results(report.items, row.item_id, row.path, before, opened)
         if report.filled:
             self._filled(report, opened, before)
-        for raw in report.deferred:
-            self._defer(Deferred._make(raw), opened, before)
+        deferred = [self._defer(Deferred._make(raw), opened, before) for raw in report.deferred]
+        self.uses += report.uses
+        if report.losses:
+            numbers = {r[NAME]: number for r, number in zip(report.items, given, strict=True)}
+            numbers |= {raw[1]: number for raw, number in zip(report.deferred, deferred, strict=True)}
+            for name, what, detail in report.losses:
+                path = paths.join(row.path, name) if name else row.path
+                self._lost(numbers[name] if name else row.item_id, path, what, detail)
         if report.children:
             self._children(report, opened)
         if report.error is not None:
@@ -274,6 +284,11 @@ class Commit:
         if self.scene.audit_level <= 5:
             self.audit.append((5, "item.failed", path, message, item_id))
 
+    def _lost(self, item_id: int, path: str, what: str, detail: str) -> None:
+        self.losses.append((item_id, what, detail))
+        if self.scene.audit_level <= 4:
+            self.audit.append((4, f"item.{what}", paths.to_bytes(path), detail, item_id))
+
     def _line(self, r: Result, counted: str, item_id: int, folder: str) -> None:
         path = paths.to_bytes(paths.join(folder, r[NAME]))
         level = 4 if counted == "skipped" and r[REASON] in self.scene.warned else LEVELS[counted]
@@ -366,7 +381,8 @@ class Commit:
 
     # -- deferred work -----------------------------------------------------------------------------------------
 
-    def _defer(self, found: Deferred, opened: OpenVisit, before: dict[bytes, tuple[int, int, str, int]]) -> None:
+    def _defer(self, found: Deferred, opened: OpenVisit, before: dict[bytes, tuple[int, int, str, int]]) -> int:
+        """Queue what a visit left for a task of its own; gives the item's number."""
         scene, row = self.scene, opened.row
         opened.deferred = True
         opened.lands_later = opened.lands_later or found.task in ("big", "link")
@@ -378,7 +394,7 @@ class Commit:
                 d_path = paths.to_bytes(paths.join(row.d_path, item.d_name or found.name))
                 base = (item.item_id, row.item_id, paths.to_bytes(paths.join(row.path, found.name)), d_path)
                 self._add_task(self.ids.take(), "delete_destination", base, 0, 0, found.temporary, b"", "pending")
-            return
+            return item.item_id
         if item.item_id:
             frontier.drop_tasks(self.tx, scene.execution_id, item.item_id)
         (item_id,) = self._results((found.item,), row.item_id, row.path, before, opened)
@@ -410,6 +426,7 @@ class Commit:
                 found.device,
                 found.inode,
             )
+        return item_id
 
     def _stamp_later(self, item_id: int, path: str, d_path: str) -> None:
         if item_id in self.stamped or frontier.task_exists(self.tx, self.scene.execution_id, "stamp", item_id):
@@ -453,6 +470,9 @@ class Commit:
         task = self.open_tasks.pop(report.task_id, None)
         if task is None:
             return
+        self.uses += report.uses
+        for what, detail in report.losses:
+            self._lost(task.item_id, task.path, what, detail)
         if report.halted is not None:
             frontier.end_task(self.tx, task.id, "pending")
         elif task.task == "part":
@@ -550,6 +570,16 @@ def _place_of(task: TaskRow) -> str:
     if is_handle(task.temporary):
         return task.d_path
     return paths.join(paths.split(task.d_path)[0], task.temporary or "")
+
+
+def together(uses: list[Result]) -> list[tuple[str, str, str, str, str, int]]:
+    """Add up who was met by several movers: one row for each of a side."""
+    found: dict[tuple[str, str], tuple[str, str, str, str, str, int]] = {}
+    for side, source, how, destination, message, count in uses:
+        earlier = found.get((side, source))
+        met = count if earlier is None else count + earlier[5]
+        found[side, source] = (side, source, how, destination, message, met)
+    return list(found.values())
 
 
 def _task_of(word: str) -> str:

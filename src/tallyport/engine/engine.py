@@ -17,6 +17,7 @@ from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector
 from tallyport.domain import parts, paths, stops
 from tallyport.domain.capabilities import VerifyLevel
+from tallyport.domain.carrying import carriage_of
 from tallyport.domain.categories import Judge as Failures
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Kind
@@ -30,6 +31,7 @@ from tallyport.engine import execution as life
 from tallyport.engine import uploads
 from tallyport.engine.batch import Batch, Ending, Orders
 from tallyport.engine.dispatch import Dispatcher, TaskRef
+from tallyport.engine.job_maps import maps_of
 from tallyport.engine.lease import clock
 from tallyport.engine.mover_pool import Crew
 from tallyport.engine.planning import Planner
@@ -447,9 +449,10 @@ class Engine:
         with self._database.read() as tx:
             source = connections.find(tx, job.source_connection or "")
             destination = connections.find(tx, job.destination_connection or "")
+            policies = policies_from_json(execution.policies)
+            maps = maps_of(tx, job) if carriage_of(policies).has_access else ""
         if source is None or destination is None:
             raise TallyportError(ErrorKind.CONFIG, "a connection of this job was deleted")
-        policies = policies_from_json(execution.policies)
         return Terms(
             execution_id=execution.id,
             token=execution.token,
@@ -462,6 +465,7 @@ class Engine:
             quarantine=policies.quarantine,
             first_run=job.executions == 0,
             places=f"{_place(source, job.source_path)} {_place(destination, job.destination_path)}",
+            maps=maps,
         )
 
     def _end(self, connection: Connection, path: str) -> tuple[str, str, str]:

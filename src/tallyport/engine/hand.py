@@ -17,7 +17,7 @@ from tallyport.domain.actions import (
     Transfer,
 )
 from tallyport.domain.capabilities import VerifyLevel
-from tallyport.domain.entries import Entry, Kind, Pair, Side
+from tallyport.domain.entries import Entry, Kind, Pair, Side, fingerprint
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.items import DONE, Status
 from tallyport.domain.naming import is_converted
@@ -145,9 +145,7 @@ class Hand:
             case MakeContainer():
                 self._make(visit, action, pair, name, d_name, row)
             case Adopt(reason):
-                content, level = self._prove(visit, pair, 0)
-                source, there = pair.source, pair.destination
-                self._notes.settled(visit, name, d_name, source, there, row, str(reason), content=content, level=level)
+                self._adopt(visit, reason, pair, name, d_name, row)
             case Stamp(to, reason):
                 self._stamp(visit, to, reason, pair, name, d_name, row)
             case Delete(side, reason):
@@ -219,6 +217,32 @@ class Hand:
     def _is_converted(self, entry: Entry) -> bool:
         return is_converted(entry.name, self._rules.policies, self._rules.destination)
 
+    def _adopt(self, visit: Opened, reason: Reason, pair: Pair, name: str, d_name: str, row: Known | None) -> None:
+        """Take what both sides hold, equal, as it is.
+
+        Nobody knows who put it there: a run that was killed may not have set what it has besides content.
+        """
+        source, there, wrote = pair.source, pair.destination, 0
+        carrier = self._passage.carrier
+        if carrier is not None and source is not None and there is not None and not self._notes.is_dry:
+            before, there = there, visit.crossing.stamp(_DESTINATION, source, there.name)
+            wrote = 0 if fingerprint(before) == fingerprint(there) else 1
+            visit.wrote = visit.wrote or wrote > 0
+        content, level = self._prove(visit, pair, 0)
+        self._notes.settled(
+            visit,
+            name,
+            d_name,
+            source,
+            there,
+            row,
+            str(reason),
+            content=content,
+            level=level,
+            wrote=wrote,
+            losses=() if carrier is None else carrier.take(),
+        )
+
     def _stamp(
         self, visit: Opened, to: Side, reason: Reason, pair: Pair, name: str, d_name: str, row: Known | None
     ) -> None:
@@ -235,7 +259,17 @@ class Hand:
             source, wrote = visit.crossing.stamp(to, destination, source.name), 2
         visit.wrote = True
         self._notes.settled(
-            visit, name, d_name, source, destination, row, str(reason), content=content, level=level, wrote=wrote
+            visit,
+            name,
+            d_name,
+            source,
+            destination,
+            row,
+            str(reason),
+            content=content,
+            level=level,
+            wrote=wrote,
+            losses=() if self._passage.carrier is None else self._passage.carrier.take(),
         )
 
     def _prove(self, visit: Opened, pair: Pair, level: int) -> tuple[bytes | None, int]:

@@ -143,7 +143,7 @@ class Bench:
             for work in works:
                 if type(work) not in (VisitWork, PartWork):
                     for said in self._task(passage, orders, work, stopped):
-                        task(said)
+                        task(said if passage.carrier is None else said._replace(uses=passage.carrier.uses()))
         except BaseException:
             self.close()  # what is unsettled there belongs to nobody any more
             raise

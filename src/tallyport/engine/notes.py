@@ -1,5 +1,6 @@
 """What came of each item of a visit, written down as the row that the ledger will hold."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tallyport.domain.actions import Reason
@@ -7,6 +8,7 @@ from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.entries import Entry, Kind, Pair, Side
 from tallyport.domain.errors import TallyportError
 from tallyport.domain.items import DONE, Status
+from tallyport.domain.losses import Loss, told
 from tallyport.domain.naming import fit
 from tallyport.domain.policies import Policies
 from tallyport.domain.rules import Rules
@@ -72,6 +74,7 @@ class Notes:
         content: bytes | None = None,
         level: int = 0,
         wrote: int = 0,
+        losses: Sequence[Loss] = (),
     ) -> None:
         """Write down an item that both sides hold, equal now."""
         entry = source or destination
@@ -94,9 +97,11 @@ class Notes:
             0,
             None if d_name == name else d_name,
             "",
-            "",
+            told(losses),
             wrote,
         )
+        if losses:
+            lost(visit, name, losses)
         self.done(visit, item, source)
 
     def planned(
@@ -197,8 +202,11 @@ class Notes:
         """Write down what was carried, visible and as durable as asked; ``level`` is what the passage proves."""
         visit, entry, row = ticket.visit, ticket.entry, ticket.row
         there, content, moved = landed[:3]
-        name, processing = ticket.name, ticket.processing
+        name, processing, message = ticket.name, ticket.processing, ""
         if len(landed) > 3:  # a passage that says more than the lean one
+            if landed.losses:
+                message = told(landed.losses)
+                lost(visit, name, landed.losses)
             if landed.level is not None:
                 level = landed.level
             processing = ",".join(filter(None, (processing, landed.processing)))
@@ -222,7 +230,7 @@ class Notes:
             moved,
             None if ticket.d_name == name else ticket.d_name,
             processing,
-            "",
+            message,
             wrote,
         )
         self.done(visit, item, entry)
@@ -303,7 +311,7 @@ class Notes:
         if entry.kind == _CONTAINER:
             visit.children.append((name, d_name, False, row.item_id if row is not None else 0))
 
-    def container_row(self, visit: Opened, container: Entry | None) -> Row | None:
+    def container_row(self, visit: Opened, container: Entry | None, losses: Sequence[Loss] = ()) -> Row | None:
         """Give the row of the container itself, where the visit went through it."""
         work, source = visit.work, visit.container
         if source is None or work.only is not None:
@@ -316,6 +324,8 @@ class Notes:
             status, reason, message = _FLAGGED, str(Reason.TOO_MANY_ITEMS), visit.too_many
         elif container is not None:
             d_side = (container.size, container.modified, container.tag)
+            message = told(losses)
+            lost(visit, "", losses)
         elif self.is_dry:
             return None
         elif self._rules.skips_empty_containers:
@@ -341,6 +351,11 @@ class Notes:
             message,
             1 if visit.wrote else 0,
         )
+
+
+def lost(visit: Opened, name: str, losses: Sequence[Loss]) -> None:
+    """Have the next report of a visit say what one of its items lost."""
+    visit.losses.extend((name, one.what, one.detail) for one in losses)
 
 
 def entry_facts(entry: Entry | None) -> tuple[int | None, int | None, bytes | None]:

@@ -48,6 +48,7 @@ class Opened:
         "items",
         "left",
         "listing",
+        "losses",
         "s_bytes",
         "s_files",
         "scanned",
@@ -82,6 +83,7 @@ class Opened:
         self.too_many: str | None = None
         self.signature: bytes | None = None  # of the last clean visit, found to hold still
         self.taken: set[str] | None = None  # keys of the names in use, where the destination cannot take all
+        self.losses: list[tuple[str, str, str]] = []  # name (empty: the container), what, detail
         self.is_clean = True  # nothing failed, nothing is left for later
         self.wrote = False
 

@@ -6,15 +6,19 @@ and as durable as the job asks. Two kinds exist: ``passage_local`` for two local
 Errors are :class:`~tallyport.domain.errors.TallyportError`. A passage is used by one thread.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from tallyport.connectors.protocol import Connector
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Limits
+from tallyport.domain.carrying import carriage_of
 from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
 from tallyport.domain.errors import REMEDIES, Scope, TallyportError
 from tallyport.domain.items import Status
+from tallyport.domain.losses import Loss, told
 from tallyport.domain.policies import Policies
+from tallyport.engine.carrier import Carrier, Maps
 from tallyport.engine.lease import Guard
 from tallyport.engine.throttle import Meter
 from tallyport.engine.work import (
@@ -41,6 +45,7 @@ class Landed(NamedTuple):
     moved: int  # bytes written
     level: int | None = None  # of the proof; None = that of the passage
     processing: str = ""
+    losses: tuple[Loss, ...] = ()  # what did not travel with it
 
 
 Settled = tuple[Any, Any]
@@ -141,6 +146,7 @@ class Passage(Protocol):
     has_parts: bool  # big files can be carried in parts
     has_links: bool  # hard links can be made at the destination
     guard: Guard  # called before anything is made visible
+    carrier: Carrier | None  # gives items what they have besides content; None where the job asks for nothing
     paces_itself: bool  # what it carries waits for its turn chunk by chunk
 
     def pace(self, meter: Meter | None, stopped: Callable[[], bool]) -> None:
@@ -195,7 +201,24 @@ def open_passage(terms: Terms, policies: Policies) -> Passage:
         Local(json.loads(settings)["path"], path.strip("/"), make=make)
         for (_, settings, path), make in ((terms.source, False), (terms.destination, not policies.simulation))
     )
-    return LocalPassage(source, destination, policies=policies, token=terms.token)
+    return LocalPassage(source, destination, policies=policies, token=terms.token, maps=terms.maps)
+
+
+def carrier_of(
+    policies: Policies,
+    maps: str,
+    source: Connector,
+    destination: Connector,
+    *,
+    is_same_book: bool,
+    native_kind: str = "",
+) -> Carrier | None:
+    """Give what carries owners, grants and properties, or None where the job carries none."""
+    carriage = carriage_of(policies)
+    if not carriage.is_on or policies.simulation:
+        return None
+    chosen = Maps(maps, is_same_book=is_same_book)
+    return Carrier(carriage, chosen, source, destination, native_kind=native_kind)
 
 
 def planned_source(item: tuple[Any, ...]) -> Fingerprint:
@@ -215,7 +238,15 @@ def task_error(task_id: int, error: TallyportError) -> TaskReport:
     return TaskReport(task_id, error=(str(error.kind), error.message))
 
 
-def item_done(item: tuple[Any, ...], entry: Entry, *, content: bytes | None, level: int, moved: int) -> tuple[Any, ...]:
+def item_done(
+    item: tuple[Any, ...],
+    entry: Entry,
+    *,
+    content: bytes | None,
+    level: int,
+    moved: int,
+    losses: Sequence[Loss] = (),
+) -> tuple[Any, ...]:
     """Give a pending item its end: it stands at the destination as ``entry``."""
     name, kind, _, reason, item_id, _, s_size, s_modified, s_tag = item[:9]
     d_name, processing = item[15], item[16]
@@ -238,9 +269,14 @@ def item_done(item: tuple[Any, ...], entry: Entry, *, content: bytes | None, lev
         moved,
         d_name,
         processing,
-        "",
+        told(losses),
         1,
     )
+
+
+def plain(losses: Iterable[Loss]) -> tuple[tuple[str, str], ...]:
+    """Give losses as they cross a pipe."""
+    return tuple((one.what, one.detail) for one in losses)
 
 
 def item_gone(item: tuple[Any, ...], side: str) -> tuple[Any, ...]:

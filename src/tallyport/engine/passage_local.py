@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tallyport.connectors.hashing import of_parts
 from tallyport.connectors.local import Local
@@ -24,6 +24,7 @@ from tallyport.connectors.local_folders import (
     entry_of,
     make_folder,
     open_below,
+    open_to_inspect,
     remove,
     rename_new,
     same,
@@ -33,16 +34,28 @@ from tallyport.connectors.local_folders import (
 )
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.temporaries import TEMPORARY
+from tallyport.domain import posix_acl
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.entries import Entry, Fingerprint, Kind, Side, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.losses import Loss
 from tallyport.domain.paths import segments, split
 from tallyport.domain.policies import Policies, TransferType
-from tallyport.engine import staging
+from tallyport.engine import passage, staging
+from tallyport.engine.dressing import Dresser
 from tallyport.engine.lease import Guard, free
 from tallyport.engine.listing_local import LocalListing
-from tallyport.engine.passage import Settled, expected_at, item_done, item_gone, planned_source, task_error
+from tallyport.engine.passage import (
+    Settled,
+    carrier_of,
+    expected_at,
+    item_done,
+    item_gone,
+    plain,
+    planned_source,
+    task_error,
+)
 from tallyport.engine.staging import Stage
 from tallyport.engine.throttle import Meter
 from tallyport.engine.work import (
@@ -69,11 +82,12 @@ class LocalPassage:
     has_links = True
     paces_itself = False
 
-    def __init__(self, source: Local, destination: Local, *, policies: Policies, token: str) -> None:
+    def __init__(self, source: Local, destination: Local, *, policies: Policies, token: str, maps: str = "") -> None:
         self.source = source
         self.destination = destination
+        self.carrier = carrier_of(policies, maps, source, destination, is_same_book=True, native_kind=posix_acl.KIND)
+        self.dresser = None if self.carrier is None else Dresser(self.carrier, source, destination)
         self._times = policies.timestamps
-        self._owners = policies.preserve_owners
         self._reads_back = policies.verify > VerifyLevel.HASH
         self.source_limits = source.limits
         self.destination_limits = destination.limits
@@ -88,15 +102,15 @@ class LocalPassage:
         self._parents: dict[str, int] = {}  # folders of the destination that stages stand in
         self._staged_files = 0
         self.may_stage = (
-            policies.timestamps and not policies.simulation and not policies.preserve_owners and not self._reads_back
+            policies.timestamps and not policies.simulation and self.carrier is None and not self._reads_back
         )
         self.failures: list[Settled] = []
         self.guard: Guard = free
 
     def facts_of(self, entry: Entry) -> Facts:
-        """Give what travels with an entry under the job's policies."""
-        owner, group = (entry.owner, entry.group) if self._owners else (None, None)
-        return Facts(entry.size, entry.modified if self._times else None, entry.mode, owner, group)
+        """Give what travels with an entry under the job's policies, but what a dresser sets."""
+        mode = entry.mode if self.dresser is None or entry.kind is Kind.SYMLINK else None
+        return Facts(entry.size, entry.modified if self._times else None, mode)
 
     def pace(self, meter: Meter | None, stopped: Callable[[], bool]) -> None:
         """Files are small, and parts wait as a whole: whoever gives them waits before."""
@@ -114,8 +128,8 @@ class LocalPassage:
         if self.staged:
             failures = failures + self._show_staged()
         settled: list[Settled] = list(self.landing.settle())
-        if self._reads_back:
-            settled = [(ticket[0], self._read_back(outcome, *ticket[1:])) for ticket, outcome in settled]
+        if self._reads_back or self.dresser is not None:
+            settled = [(ticket[0], self._proved(outcome, *ticket[1:])) for ticket, outcome in settled]
         return failures + settled if failures else settled
 
     # -- stages
@@ -159,14 +173,19 @@ class LocalPassage:
             os.close(fd)
         self._parents.clear()
 
-    def _read_back(self, outcome: Landed | TallyportError, d_fd: int, name: str) -> Landed | TallyportError:
-        if isinstance(outcome, TallyportError) or outcome.entry.kind is not _FILE:
+    def _proved(
+        self, outcome: Landed | TallyportError, d_fd: int, name: str, losses: Callable[[], tuple[Loss, ...]]
+    ) -> Landed | passage.Landed | TallyportError:
+        """Read back what landed, where the level asks for that, and say with it what did not travel."""
+        if isinstance(outcome, TallyportError):
             return outcome
-        try:
-            self.prove(d_fd, name, outcome.hash)
-        except TallyportError as error:
-            return error
-        return outcome
+        if self._reads_back and outcome.entry.kind is _FILE:
+            try:
+                self.prove(d_fd, name, outcome.hash)
+            except TallyportError as error:
+                return error
+        lost = losses()
+        return passage.Landed(*outcome, losses=lost) if lost else outcome
 
     def prove(self, d_fd: int, name: str, expected: bytes) -> None:
         """Read what was written, from the disk where the level asks for that; remove it when it is not equal."""
@@ -204,6 +223,16 @@ class LocalPassage:
             with self._beside(work.path, work.d_path) as (s_fd, name, d_fd, d_name):
                 source = _still(s_fd, name, Fingerprint(*work.source))
                 replaces = expected_at(d_name, work.item) if work.replaces else None
+                losses: list[Loss] = []
+
+                def dress(temp_fd: int) -> None:
+                    if self.dresser is not None:
+                        open_fd = open_to_inspect(s_fd, name)
+                        try:
+                            losses.extend(self.dresser.dress(open_fd, temp_fd, _DESTINATION, d_name, source.mode))
+                        finally:
+                            os.close(open_fd)
+
                 try:
                     entry = finish(
                         d_fd,
@@ -212,6 +241,7 @@ class LocalPassage:
                         facts=self.facts_of(source),
                         replaces=replaces,
                         durability=self.durability,
+                        dress=None if self.dresser is None else dress,
                     )
                 except TallyportError as error:
                     there = entry_at(d_fd, d_name) if error.kind is ErrorKind.NOT_FOUND else None
@@ -222,11 +252,12 @@ class LocalPassage:
                     self.prove(d_fd, d_name, content)
         except TallyportError as error:
             return task_error(work.task_id, error)
-        return TaskReport(work.task_id, item_done(work.item, entry, content=content, level=self.level, moved=work.size))
+        done = item_done(work.item, entry, content=content, level=self.level, moved=work.size, losses=losses)
+        return TaskReport(work.task_id, done, losses=plain(losses))
 
     def link(self, work: LinkWork) -> list[TaskReport]:
         reports: dict[int, TaskReport] = {}
-        made: list[tuple[int, int, str, bytes, int]] = []  # position, descriptor, name, hash, moved
+        made: list[Made] = []
         held: list[int] = []
         folders: dict[str, int] = {}
         try:
@@ -238,15 +269,15 @@ class LocalPassage:
                         held.append(folders[d_container])
                     d_fd = folders[d_container]
                     replaces = expected_at(d_name, work.items[position]) if work.replaces[position] else None
-                    content, moved = self._link_one(work, position, d_fd, d_name, replaces, made)
-                    made.append((position, d_fd, d_name, content, moved))
+                    content, moved, losses = self._link_one(work, position, d_fd, d_name, replaces, made)
+                    made.append(Made(position, d_fd, d_name, content, moved, losses))
                 except TallyportError as error:
                     reports[position] = task_error(task_id, error)
             if self.durability is not Durability.NONE:
                 with translate("sync the folder", ""):
                     for d_fd in held:
                         sync_folder(d_fd)
-            for position, d_fd, d_name, content, moved in made:
+            for position, d_fd, d_name, content, moved, losses in made:
                 entry = entry_at(d_fd, d_name)
                 if entry is None:
                     gone = refusal(ErrorKind.NOT_FOUND, "link", d_name, "it vanished at once")
@@ -255,8 +286,8 @@ class LocalPassage:
                 item = work.items[position]
                 if not moved and position:
                     item = (*item[:3], str(Reason.LINKED), *item[4:])
-                done = item_done(item, entry, content=content, level=self.level, moved=moved)
-                reports[position] = TaskReport(work.task_ids[position], done)
+                done = item_done(item, entry, content=content, level=self.level, moved=moved, losses=losses)
+                reports[position] = TaskReport(work.task_ids[position], done, losses=plain(losses))
         finally:
             for d_fd in held:
                 os.close(d_fd)
@@ -269,15 +300,15 @@ class LocalPassage:
         d_fd: int,
         d_name: str,
         replaces: Entry | None,
-        made: list[tuple[int, int, str, bytes, int]],
-    ) -> tuple[bytes, int]:
+        made: "list[Made]",
+    ) -> tuple[bytes, int, tuple[Loss, ...]]:
         """Make one name of the group: a link to one that is made, or the content where there is none."""
         container, name = split(work.paths[position])
         s_fd = self.source.open_container(container)
         try:
             expected = planned_source(work.items[position])
             entry = _still(s_fd, name, expected)
-            for _, first_fd, first_name, content, _ in made:
+            for _, first_fd, first_name, content, _, losses in made:
                 temporary = f"{TEMPORARY}{self.token}-{os.urandom(6).hex()}"
                 try:
                     hard_link(first_fd, first_name, d_fd, d_name, replaces=replaces, temporary=temporary)
@@ -285,7 +316,10 @@ class LocalPassage:
                     if error.kind is not ErrorKind.UNSUPPORTED:
                         raise
                     break  # no (more) links on this file system: a copy holds the same
-                return content, 0
+                return content, 0, losses
+            dressing = None
+            if self.dresser is not None:
+                dressing = self.dresser.dressing(_DESTINATION, d_name, entry.mode)
             with Landing(self.durability, self.token) as landing:
                 landing.copy(
                     s_fd,
@@ -296,13 +330,14 @@ class LocalPassage:
                     replaces=replaces,
                     new=False,
                     ticket=None,
+                    dress=dressing,
                 )
                 ((_, outcome),) = landing.settle()
             if isinstance(outcome, TallyportError):
                 raise outcome
             if self._reads_back:
                 self.prove(d_fd, d_name, outcome.hash)
-            return outcome.hash, outcome.moved
+            return outcome.hash, outcome.moved, () if dressing is None else dressing.losses
         finally:
             os.close(s_fd)
 
@@ -378,6 +413,7 @@ class LocalCrossing:
         self._s_fd = -1 if work.gone == "source" else passage.source.open_container(work.path)
         self._d_fd = -1
         self._must_open = False  # the destination lacks the rights to be filled
+        self._opened_from: int | None = None  # the mode it had before it got them
         self.stage: Stage | None = None
         self.stage_ticket: Any = None
         self._may_stage = (
@@ -483,7 +519,8 @@ class LocalCrossing:
         if self._must_open:
             self._must_open = False
             with translate("write to", self._work.d_path):
-                os.fchmod(self._d_fd, stat.S_IMODE(os.fstat(self._d_fd).st_mode) | 0o700)
+                self._opened_from = os.fstat(self._d_fd).st_mode
+                os.fchmod(self._d_fd, stat.S_IMODE(self._opened_from) | 0o700)
         return self._d_fd
 
     def container(self, side: Side) -> Entry | None:
@@ -517,11 +554,34 @@ class LocalCrossing:
             except TallyportError as error:
                 passage.failures.append((ticket, error))
                 return
-        if passage._reads_back:
-            ticket = (ticket, to_fd, name)
         facts = passage.facts_of(entry)
+        dressing, lost = None, _nothing_lost
+        if passage.dresser is not None:
+            if entry.kind is _FILE:
+                dressing = passage.dresser.dressing(to, name, entry.mode)
+                lost = lambda: dressing.losses  # noqa: E731 - known once the file is dressed
+            else:
+                try:
+                    owner, group, losses = passage.dresser.owners(entry, to, name)
+                except TallyportError as error:
+                    passage.failures.append((ticket, error))
+                    return
+                facts = facts._replace(owner=owner, group=group)
+                lost = lambda: losses  # noqa: E731
+        if passage.dresser is not None or passage._reads_back:
+            ticket = (ticket, to_fd, name, lost)
         if entry.kind is _FILE:
-            self._landing.copy(from_fd, entry, to_fd, name, facts=facts, replaces=replaces, new=is_new, ticket=ticket)
+            self._landing.copy(
+                from_fd,
+                entry,
+                to_fd,
+                name,
+                facts=facts,
+                replaces=replaces,
+                new=is_new,
+                ticket=ticket,
+                dress=dressing,
+            )
         else:
             self._landing.symlink(entry, to_fd, name, facts=facts, replaces=replaces, new=is_new, ticket=ticket)
 
@@ -531,12 +591,41 @@ class LocalCrossing:
     def make(self, to: Side, entry: Entry, name: str) -> Entry:
         fd = self._ready(to)
         self._landing.touch(fd)
-        return make_folder(fd, name, 0o777 if entry.mode is None else entry.mode)
+        made = make_folder(fd, name, 0o777 if entry.mode is None else entry.mode)
+        if self._passage.dresser is None:
+            return made
+        # Before anything is in it, so that nobody sees what they should not; what fails here holds back what is below.
+        self._dress(to, entry, name, is_filled=False)
+        return entry_at(fd, name) or made
 
     def stamp(self, to: Side, entry: Entry, name: str) -> Entry:
         fd = self._ready(to)
         self._landing.touch(fd)
-        return stamp(fd, name, self._passage.facts_of(entry))
+        passage = self._passage
+        if passage.dresser is None or passage.carrier is None:
+            return stamp(fd, name, passage.facts_of(entry))
+        if entry.kind is Kind.SYMLINK:
+            owner, group, losses = passage.dresser.owners(entry, to, name)
+            passage.carrier.note(losses)
+            return stamp(fd, name, passage.facts_of(entry)._replace(owner=owner, group=group))
+        passage.carrier.note(self._dress(to, entry, name))
+        return stamp(fd, name, passage.facts_of(entry))
+
+    def _dress(self, to: Side, entry: Entry, name: str, *, is_filled: bool = True) -> tuple[Loss, ...]:
+        """Give what stands under a name what its like on the other side has besides content."""
+        dresser = self._passage.dresser
+        if dresser is None:
+            raise AssertionError("asked only where something travels")
+        with translate("set the permissions of", name):
+            s_fd = open_to_inspect(self._fd(to.other), entry.name)
+            try:
+                d_fd = open_to_inspect(self._fd(to), name)
+                try:
+                    return dresser.dress(s_fd, d_fd, to, name, entry.mode, is_filled=is_filled)
+                finally:
+                    os.close(d_fd)
+            finally:
+                os.close(s_fd)
 
     def rename(self, side: Side, name: str, new_name: str) -> None:
         fd = self._ready(side)
@@ -568,12 +657,25 @@ class LocalCrossing:
         with translate("set times and permissions of", self._work.d_path):
             before = os.fstat(self._d_fd)
             if self._s_fd >= 0:
-                stamp_fd(self._d_fd, self._passage.facts_of(entry_of(".", os.fstat(self._s_fd))))
+                source = entry_of(".", os.fstat(self._s_fd))
+                self._dress_container(source, before)
+                stamp_fd(self._d_fd, self._passage.facts_of(source))
             after = os.fstat(self._d_fd)
         has_changed = before.st_ctime_ns != after.st_ctime_ns
         if has_changed:
             self._landing.touch(self._d_fd)
         return entry_of(".", after), has_changed
+
+    def _dress_container(self, source: Entry, st: os.stat_result) -> None:
+        """Give the container its owner and lists once; later only the mode that filling it took away."""
+        dresser, carrier = self._passage.dresser, self._passage.carrier
+        if dresser is None or carrier is None:
+            return
+        if not self._work.carried:
+            name = self._work.d_path
+            carrier.note(dresser.dress(self._s_fd, self._d_fd, _DESTINATION, name, source.mode))
+        elif self._opened_from is not None:
+            os.fchmod(self._d_fd, stat.S_IMODE(self._opened_from))
 
     def identity(self, *, has_containers: bool) -> bytes:
         if self._fd(_DESTINATION) < 0:
@@ -588,6 +690,21 @@ class LocalCrossing:
             if fd >= 0:
                 os.close(fd)
         self._s_fd = self._d_fd = -1
+
+
+class Made(NamedTuple):
+    """One name of a group of hard links that stands."""
+
+    position: int
+    d_fd: int
+    d_name: str
+    hash: bytes
+    moved: int
+    losses: tuple[Loss, ...]
+
+
+def _nothing_lost() -> tuple[Loss, ...]:
+    return ()
 
 
 def _still(s_fd: int, name: str, expected: Fingerprint) -> Entry:

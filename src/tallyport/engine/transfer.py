@@ -32,6 +32,7 @@ from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.entries import Entry, Kind, Side, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.losses import Loss
 from tallyport.domain.naming import is_converted
 from tallyport.domain.paths import display, join, segments, split
 from tallyport.domain.policies import EmptyContainers, Policies, TransferType
@@ -42,9 +43,11 @@ from tallyport.engine.listing_stream import StreamListing
 from tallyport.engine.passage import (
     Landed,
     Settled,
+    carrier_of,
     expected_at,
     item_done,
     item_gone,
+    plain,
     planned_source,
     task_error,
 )
@@ -86,7 +89,13 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         token=terms.token,
     )
     return StreamPassage(
-        source, destination, policies=policies, token=terms.token, inside=_inside(terms, policies, destination)
+        source,
+        destination,
+        policies=policies,
+        token=terms.token,
+        inside=_inside(terms, policies, destination),
+        maps=terms.maps,
+        is_same_book=terms.source[:2] == terms.destination[:2],
     )
 
 
@@ -124,8 +133,11 @@ class StreamPassage:
         policies: Policies,
         token: str,
         inside: Inside | None = None,
+        maps: str = "",
+        is_same_book: bool = False,
     ) -> None:
         self._inside = inside
+        self.carrier = carrier_of(policies, maps, source, destination, is_same_book=is_same_book)
         self.source = source
         self.destination = destination
         self.source_limits = source.limits
@@ -161,18 +173,18 @@ class StreamPassage:
         return self.source if side is _SOURCE else self.destination
 
     def facts_of(self, entry: Entry, to: Connector, *, content: bytes | None = None) -> Facts:
-        """Give what travels with an entry under the job's policies, as far as the platform keeps it."""
+        """Give what travels with an entry under the job's policies, as far as the platform keeps it.
+
+        Owners are not among it: they go through the maps, as the carrier sets them.
+        """
         limits, policies = to.limits, self._policies
         giving = self.source_limits if to is self.destination else self.destination_limits
         is_dated = policies.timestamps and (giving.dates_containers or entry.kind is not Kind.CONTAINER)
-        owner, group = (entry.owner, entry.group) if policies.preserve_owners and limits.owners else (None, None)
         return Facts(
             entry.size if entry.kind is Kind.FILE else None,
             entry.modified if is_dated else None,
             entry.mode if limits.permissions else None,
-            owner,
-            group,
-            content,
+            hash=content,
         )
 
     def pace(self, meter: Meter | None, stopped: Callable[[], bool]) -> None:
@@ -248,9 +260,11 @@ class StreamPassage:
             if not isinstance(taking, Links):
                 raise _error(ErrorKind.UNSUPPORTED, "make the symlink", receiving, "the platform has none")
             facts = self.facts_of(entry, taking)._replace(mode=None)
-            return Landed(taking.make_symlink(receiving, entry.target or "", facts, when=when), None, 0)
+            made = taking.make_symlink(receiving, entry.target or "", facts, when=when)
+            return self._with_companions(to, path, entry, receiving, Landed(made, None, 0), is_new=replaces is None)
         if to is _DESTINATION and self._inside is not None and self._may_copy(entry):
-            return self._copy(self._inside, path, entry, receiving, when)
+            landed = self._copy(self._inside, path, entry, receiving, when)
+            return self._with_companions(to, path, entry, receiving, landed, is_new=replaces is None)
         running = ContentHash()
         moved = 0
 
@@ -270,7 +284,24 @@ class StreamPassage:
         stored = taking.write(receiving, sent(), facts, when=when)
         expected = running.digest()
         level = self._prove(taking, receiving, stored, expected, moved)
-        return Landed(stored, expected, moved, level)
+        landed = Landed(stored, expected, moved, level)
+        return self._with_companions(to, path, entry, receiving, landed, is_new=replaces is None)
+
+    def _with_companions(
+        self, to: Side, path: str, entry: Entry, receiving: str, landed: Landed, *, is_new: bool
+    ) -> Landed:
+        """Give what was stored its owner, grants and properties; without what may not be lacking it does not stay."""
+        if self.carrier is None:
+            return landed
+        taking = self.connector(to)
+        try:
+            losses = self.carrier.carry(to, path, entry, receiving)
+        except TallyportError:
+            if is_new:
+                self._unwrite(taking, receiving, landed.entry)
+            raise
+        there = taking.stat(receiving)  # setting them may have changed its tag, which is its mark from now on
+        return landed._replace(entry=there or landed.entry, losses=losses)
 
     def _may_copy(self, entry: Entry) -> bool:
         """Tell whether a copy that we do not see is proved as well as the job asks: by the hash that goes with it."""
@@ -362,8 +393,8 @@ class StreamPassage:
 
     def link(self, work: LinkWork) -> list[TaskReport]:
         reports: list[TaskReport] = []
-        made: tuple[str, bytes | None] | None = None
-        carried: list[tuple[int, tuple[Any, ...], str, bytes | None, int, int]] = []
+        made: tuple[str, bytes | None, tuple[Loss, ...]] | None = None
+        carried: list[tuple[int, tuple[Any, ...], str, bytes | None, int, int, tuple[Loss, ...]]] = []
         for position, task_id in enumerate(work.task_ids):
             path, d_path, item = work.paths[position], work.d_paths[position], work.items[position]
             replaces = expected_at(split(d_path)[1], item) if work.replaces[position] else None
@@ -377,23 +408,23 @@ class StreamPassage:
                     when = _ABSENT if replaces is None else Precondition(entry=replaces)
                     self.destination.make_hard_link(d_path, made[0], when=when)
                     item = (*item[:3], str(Reason.LINKED), *item[4:])
-                    carried.append((task_id, item, d_path, made[1], self.level, 0))
+                    carried.append((task_id, item, d_path, made[1], self.level, 0, made[2]))
                 else:
                     landed = self.carry(_DESTINATION, path, entry, d_path, replaces)
-                    made = d_path, landed.hash
-                    carried.append((task_id, item, d_path, landed.hash, landed.level or 0, landed.moved))
+                    made = d_path, landed.hash, landed.losses
+                    carried.append((task_id, item, d_path, landed.hash, landed.level or 0, landed.moved, landed.losses))
             except TallyportError as error:
                 reports.append(task_error(task_id, error))
         self.changed()
         self.settle()
-        for task_id, item, d_path, content, level, moved in carried:
+        for task_id, item, d_path, content, level, moved, losses in carried:
             entry = self.destination.stat(d_path)
             if entry is None:
                 gone = _error(ErrorKind.NOT_FOUND, "link", d_path, "it vanished at once")
                 reports.append(task_error(task_id, gone))
                 continue
-            done = item_done(item, entry, content=content, level=level, moved=moved)
-            reports.append(TaskReport(task_id, done))
+            done = item_done(item, entry, content=content, level=level, moved=moved, losses=losses)
+            reports.append(TaskReport(task_id, done, losses=plain(losses)))
         return reports
 
     def delete(self, work: DeleteWork) -> TaskReport:
@@ -540,14 +571,25 @@ class StreamCrossing:
         self._ready(to)
         self._passage.changed()
         connector = self._passage.connector(to)
-        return connector.make_container(self._path(to, name), self._passage.facts_of(entry, connector))
+        path = self._path(to, name)
+        made = connector.make_container(path, self._passage.facts_of(entry, connector))
+        if self._passage.carrier is None:
+            return made
+        # Before anything is in it, so that nobody sees what they should not; what fails here holds back what is below.
+        self._passage.carrier.carry(to, self._path(to.other, entry.name), entry, path)
+        return connector.stat(path) or made
 
     def stamp(self, to: Side, entry: Entry, name: str) -> Entry:
         connector = self._passage.connector(to)
         path = self._path(to, name)
         if isinstance(connector, Stamps):
             self._passage.changed()
-            return connector.stamp(path, self._passage.facts_of(entry, connector))
+            stamped = connector.stamp(path, self._passage.facts_of(entry, connector))
+            if self._passage.carrier is None:
+                return stamped
+        if self._passage.carrier is not None:
+            losses = self._passage.carrier.carry(to, self._path(to.other, entry.name), entry, path)
+            self._passage.carrier.note(losses)
         there = connector.stat(path)
         if there is None:
             raise _error(ErrorKind.NOT_FOUND, "stamp", path, "it vanished")
@@ -593,9 +635,14 @@ class StreamCrossing:
             return self._seal_implied()
         if not self._stands:
             return None, False
+        passage, work = self._passage, self._work
         if self._source is None:
-            return self._passage.destination.stat(self._work.d_path), False
-        return self._passage.stamp_container(self._work.path, self._work.d_path)
+            return passage.destination.stat(work.d_path), False
+        if passage.carrier is not None and not work.carried:
+            passage.carrier.note(passage.carrier.carry(_DESTINATION, work.path, self._source, work.d_path))
+            passage.changed()
+            return passage.stamp_container(work.path, work.d_path)[0], True
+        return passage.stamp_container(work.path, work.d_path)
 
     def identity(self, *, has_containers: bool) -> bytes:
         there = self._passage.destination.stat(self._work.d_path) if self._stands else None

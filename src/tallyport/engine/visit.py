@@ -8,11 +8,12 @@ A :class:`Round` begins and ends visits; ``scan`` goes through one container, ``
 item, ``notes`` writes down what came of it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 from tallyport.domain.entries import Entry, Side
 from tallyport.domain.errors import REMEDIES, Scope, TallyportError
+from tallyport.domain.losses import Loss
 from tallyport.engine.hand import Hand
 from tallyport.engine.notes import Notes
 from tallyport.engine.opened import Halt, Opened
@@ -184,7 +185,8 @@ class Round:
 
     def _end(self, ended: list[Opened]) -> None:
         """Seal the containers of visits that settled, together, then say what came of them."""
-        sealed: list[tuple[Opened, Entry | None]] = []
+        sealed: list[tuple[Opened, Entry | None, Sequence[Loss]]] = []
+        carrier = self._passage.carrier
         wrote = False
         for visit in ended:
             container = None
@@ -198,15 +200,15 @@ class Round:
                 except TallyportError as error:
                     self._give_up(visit, error)
             wrote = wrote or visit.wrote
-            sealed.append((visit, container))
+            sealed.append((visit, container, () if carrier is None else carrier.take()))
         if wrote:
             # This syncs what was sealed, and may land what other visits wait for.
             unsynced = self._take_outcomes()
             if unsynced is not None:
                 for visit in ended:
                     self._give_up(visit, unsynced)
-        for visit, container in sealed:
-            self._report(visit, container, last=True)
+        for visit, container, losses in sealed:
+            self._report(visit, container, losses, last=True)
             visit.crossing.close()
 
     def _keeps_times(self, visit: Opened) -> bool:
@@ -214,11 +216,13 @@ class Round:
         work = visit.work
         return self._orders.rules.removes_source and not (visit.wrote or work.blank or work.resumed or work.d_fresh)
 
-    def _report(self, visit: Opened, container: Entry | None = None, *, last: bool = False) -> None:
+    def _report(
+        self, visit: Opened, container: Entry | None = None, losses: Sequence[Loss] = (), *, last: bool = False
+    ) -> None:
         """Say what is known by now; with ``last`` also what became of the container itself."""
         row, signature = None, None if visit.signature is None else AS_IT_WAS
         if last and visit.error is None and visit.halted is None and signature is None:
-            row = self._notes.container_row(visit, container)
+            row = self._notes.container_row(visit, container, losses)
             if container is not None and self._may_sign(visit):
                 signature = sign(visit, self._orders.salt)
         self._emit(
@@ -238,6 +242,8 @@ class Round:
                 row,
                 tuple(visit.filled),
                 self._passage.level,
+                tuple(visit.losses),
+                () if self._passage.carrier is None else self._passage.carrier.uses(),
             )
         )
         if not last:
@@ -245,6 +251,7 @@ class Round:
             visit.filled = []
             visit.children = []
             visit.deferred = []
+            visit.losses = []
             visit.unchanged = visit.unchanged_bytes = visit.s_bytes = visit.s_files = 0
 
     def _may_sign(self, visit: Opened) -> bool:

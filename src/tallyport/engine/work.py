@@ -55,6 +55,7 @@ class VisitWork(NamedTuple):
     attempt: int = 0  # of the visit
     gone: str = ""  # the side that no longer has the container: what is below is decided with nothing there
     blank: bool = False  # the ledger has no row below: known rows are not asked for
+    carried: bool = False  # the container itself was carried before: its owner and grants stay as they are
 
 
 class ItemResult(NamedTuple):
@@ -114,6 +115,8 @@ class VisitReport(NamedTuple):
     container: tuple[object, ...] | None = None  # ItemResult tuple of the container itself, with last
     filled: tuple[Row, ...] = ()  # new files that a new container was filled with at once: Filled tuples
     level: int = 0  # domain.capabilities.VerifyLevel of those
+    losses: tuple[tuple[str, str, str], ...] = ()  # name (empty: the container), what, detail
+    uses: tuple[tuple[object, ...], ...] = ()  # who was met and became whom: engine.carrier.Use
 
 
 class Filled(NamedTuple):
@@ -151,6 +154,7 @@ class Terms(NamedTuple):
     first_run: bool = False  # no execution of this job that was not a simulation ended before
     tries: int = 0  # the most that any error category allows; fewer than the job's own count as those
     places: str = ""  # both ends without their secrets: what marks of them are made of
+    maps: str = ""  # JSON of the account map and the group map, empty where the job has none
 
     def __repr__(self) -> str:
         """Show what may be shown: the settings of both ends may hold secrets."""
@@ -222,3 +226,5 @@ class TaskReport(NamedTuple):
     hash: bytes | None = None  # of a part
     error: tuple[str, str] | None = None  # (ErrorKind, message)
     halted: str | None = None  # "stopped" or an ErrorKind of connection scope: not done, try again later
+    losses: tuple[tuple[str, str], ...] = ()  # what, detail
+    uses: tuple[tuple[object, ...], ...] = ()

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tallyport.domain import paths
 from tallyport.store import rows
 from tallyport.store.database import Database
-from tallyport.store.tables import batches, containers, tasks, visits
+from tallyport.store.tables import batches, containers, items, tasks, visits
 
 
 class VisitRow(NamedTuple):
@@ -27,6 +27,7 @@ class VisitRow(NamedTuple):
     files: int
     bytes: int
     parent_id: int = 0  # item of the container above; 0 for a root
+    status: int | None = None  # of the container's own item
 
 
 class TaskRow(NamedTuple):
@@ -91,8 +92,10 @@ _CLAIMED = (
         containers.c.files,
         containers.c.bytes,
         containers.c.parent_id,
+        items.c.status,
     )
     .outerjoin(containers, containers.c.item_id == visits.c.item_id)
+    .outerjoin(items, items.c.id == visits.c.item_id)
     .where(visits.c.id.in_(sa.bindparam("taken", expanding=True)))
     .order_by(visits.c.id)
 )
@@ -109,7 +112,8 @@ def claim_visits(tx: sa.Connection, database: Database, execution_id: int, batch
     found = tx.execute(_CLAIMED, {"taken": taken})
     return [
         VisitRow(
-            *r[0:2], decode(r[2]), decode(r[3]), bool(r[4]), bool(r[5]), *r[6:10], r[10] or 0, r[11] or 0, r[12] or 0
+            *(*r[0:2], decode(r[2]), decode(r[3]), bool(r[4]), bool(r[5]), *r[6:10]),
+            *(r[10] or 0, r[11] or 0, r[12] or 0, r[13]),
         )
         for r in found
     ]

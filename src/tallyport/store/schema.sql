@@ -127,6 +127,18 @@ CREATE TABLE replies (
 	created_at INTEGER NOT NULL,
 	PRIMARY KEY (principal, "key")
 );
+CREATE TABLE security_map (
+	job INTEGER NOT NULL,
+	side TEXT NOT NULL,
+	source TEXT NOT NULL,
+	resolution TEXT NOT NULL,
+	destination TEXT,
+	message TEXT,
+	permissions INTEGER NOT NULL,
+	execution_id INTEGER NOT NULL,
+	PRIMARY KEY (job, side, source),
+	CONSTRAINT side_word CHECK (side IN ('source', 'destination'))
+);
 CREATE TABLE users (
 	id TEXT NOT NULL,
 	name TEXT NOT NULL,
@@ -249,6 +261,23 @@ CREATE INDEX jobs_due ON jobs (next_run_at) WHERE next_run_at IS NOT NULL;
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX jobs_listed ON jobs (created_at, id);
 CREATE INDEX jobs_parent ON jobs (parent_id, part) WHERE parent_id IS NOT NULL;
+CREATE TABLE maps (
+	id TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	name TEXT NOT NULL,
+	source_connection TEXT,
+	destination_connection TEXT,
+	document TEXT NOT NULL,
+	version INTEGER DEFAULT '1' NOT NULL,
+	created_at INTEGER NOT NULL,
+	created_by TEXT,
+	modified_at INTEGER NOT NULL,
+	deleted_at INTEGER,
+	PRIMARY KEY (id),
+	CONSTRAINT kind_word CHECK (kind IN ('account_map', 'group_map')),
+	FOREIGN KEY(source_connection) REFERENCES connections (id),
+	FOREIGN KEY(destination_connection) REFERENCES connections (id)
+);
 CREATE TABLE tokens (
 	id TEXT NOT NULL,
 	user_id TEXT NOT NULL,
@@ -349,6 +378,39 @@ CREATE TABLE executions (
 );
 CREATE INDEX executions_job ON executions (job_id, id);
 CREATE INDEX executions_open ON executions (state) WHERE ended_at IS NULL;
+CREATE TABLE map_exceptions (
+	id INTEGER NOT NULL,
+	map_id TEXT NOT NULL,
+	"key" TEXT NOT NULL,
+	source_id TEXT DEFAULT '' NOT NULL,
+	source_username TEXT DEFAULT '' NOT NULL,
+	source_name TEXT DEFAULT '' NOT NULL,
+	source_caption TEXT DEFAULT '' NOT NULL,
+	source_email TEXT DEFAULT '' NOT NULL,
+	destination_id TEXT DEFAULT '' NOT NULL,
+	destination_username TEXT DEFAULT '' NOT NULL,
+	destination_name TEXT DEFAULT '' NOT NULL,
+	destination_caption TEXT DEFAULT '' NOT NULL,
+	destination_email TEXT DEFAULT '' NOT NULL,
+	PRIMARY KEY (id),
+	FOREIGN KEY(map_id) REFERENCES maps (id)
+);
+CREATE UNIQUE INDEX map_exceptions_key ON map_exceptions (map_id, "key");
+CREATE TABLE map_exclusions (
+	id INTEGER NOT NULL,
+	map_id TEXT NOT NULL,
+	side TEXT NOT NULL,
+	"key" TEXT NOT NULL,
+	principal_id TEXT DEFAULT '' NOT NULL,
+	principal_username TEXT DEFAULT '' NOT NULL,
+	principal_name TEXT DEFAULT '' NOT NULL,
+	principal_caption TEXT DEFAULT '' NOT NULL,
+	principal_email TEXT DEFAULT '' NOT NULL,
+	PRIMARY KEY (id),
+	CONSTRAINT side_word CHECK (side IN ('source', 'destination')),
+	FOREIGN KEY(map_id) REFERENCES maps (id)
+);
+CREATE UNIQUE INDEX map_exclusions_key ON map_exclusions (map_id, side, "key");
 CREATE TABLE plans (
 	job_id TEXT NOT NULL,
 	manifest TEXT,
@@ -398,6 +460,17 @@ CREATE TABLE failures (
 	FOREIGN KEY(execution_id) REFERENCES executions (id)
 );
 CREATE INDEX failures_path ON failures (execution_id, path, item_id);
+CREATE TABLE losses (
+	id INTEGER NOT NULL,
+	execution_id INTEGER NOT NULL,
+	item_id INTEGER NOT NULL,
+	what TEXT NOT NULL,
+	detail TEXT NOT NULL,
+	PRIMARY KEY (id),
+	FOREIGN KEY(execution_id) REFERENCES executions (id)
+);
+CREATE INDEX losses_execution ON losses (execution_id, item_id);
+CREATE INDEX losses_item ON losses (item_id);
 CREATE TABLE tasks (
 	id INTEGER NOT NULL,
 	execution_id INTEGER NOT NULL,

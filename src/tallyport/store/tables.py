@@ -62,6 +62,7 @@ JOB_STATES = (
     "failed",
     "failed_to_start",
 )
+PRINCIPAL_TEXTS = ("id", "username", "name", "caption", "email")  # of an account or group
 ENDED = ("canceled", "complete", "failed", "failed_to_start")
 
 users = Table(
@@ -494,6 +495,77 @@ error_categories = Table(
     sqlite_autoincrement=True,
 )
 Index("error_categories_job", error_categories.c.job_id)
+
+# What an item lost on the way although it was asked for, in each execution that carried it.
+losses = Table(
+    "losses",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("execution_id", Integer, ForeignKey("executions.id"), nullable=False),
+    Column("item_id", Big, nullable=False),
+    Column("what", Text, nullable=False),  # a word of domain.losses.Lost
+    Column("detail", Text, nullable=False),
+)
+Index("losses_item", losses.c.item_id)
+Index("losses_execution", losses.c.execution_id, losses.c.item_id)
+
+# Who was met on the items of a job, and became whom.
+security_map = Table(
+    "security_map",
+    metadata,
+    Column("job", Integer, primary_key=True, autoincrement=False),  # jobs.number
+    Column("side", Text, primary_key=True),  # at which they were looked up
+    Column("source", Text, primary_key=True),  # JSON of the principal
+    Column("resolution", Text, nullable=False),  # a word of domain.maps.How
+    Column("destination", Text),  # JSON; absent: nobody
+    Column("message", Text),
+    Column("permissions", Big, nullable=False),  # items they were met on
+    Column("execution_id", Integer, nullable=False),  # that met them last
+    _one_of("side", ("source", "destination")),
+)
+
+# Account maps and group maps. One serves many jobs.
+maps = Table(
+    "maps",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("source_connection", Text, ForeignKey("connections.id")),
+    Column("destination_connection", Text, ForeignKey("connections.id")),
+    Column("document", Text, nullable=False),  # JSON: rules, defaults, what becomes of the unmapped
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("created_at", Big, nullable=False),
+    Column("created_by", Text),
+    Column("modified_at", Big, nullable=False),
+    Column("deleted_at", Big),
+    _one_of("kind", ("account_map", "group_map")),
+)
+
+# The explicit pairs of a map: whoever is like the source becomes the destination.
+map_exceptions = Table(
+    "map_exceptions",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("map_id", Text, ForeignKey("maps.id"), nullable=False),
+    Column("key", Text, nullable=False),  # best text of the source, by which it is found
+    *(Column(f"source_{text}", Text, nullable=False, server_default="") for text in PRINCIPAL_TEXTS),
+    *(Column(f"destination_{text}", Text, nullable=False, server_default="") for text in PRINCIPAL_TEXTS),
+)
+Index("map_exceptions_key", map_exceptions.c.map_id, map_exceptions.c.key, unique=True)
+
+# Whom a map leaves out of owners and grants.
+map_exclusions = Table(
+    "map_exclusions",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=False),
+    Column("map_id", Text, ForeignKey("maps.id"), nullable=False),
+    Column("side", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    *(Column(f"principal_{text}", Text, nullable=False, server_default="") for text in PRINCIPAL_TEXTS),
+    _one_of("side", ("source", "destination")),
+)
+Index("map_exclusions_key", map_exclusions.c.map_id, map_exclusions.c.side, map_exclusions.c.key, unique=True)
 
 audit = Table(
     "audit",

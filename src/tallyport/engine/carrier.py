@@ -1,0 +1,255 @@
+"""Carries what an item has besides content: owner, grants and properties, under the policies of one execution.
+
+``domain/carrying.py`` says what shall travel; here it is read, set and read back. A carrier is used by one thread.
+It remembers whom the maps lead to, and how often, for the job's record of who became whom.
+"""
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from tallyport.connectors.protocol import Connector, Facts, Grants, Principals, Properties, Stamps
+from tallyport.domain.access import Access, Principal, PrincipalKind
+from tallyport.domain.carrying import (
+    Carriage,
+    Planned,
+    compare,
+    has_rules,
+    is_denial,
+    kept_properties,
+    plan,
+)
+from tallyport.domain.documents import Reader
+from tallyport.domain.entries import Entry, Kind, Side
+from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
+from tallyport.domain.losses import MOST, Loss, Lost, loss
+from tallyport.domain.map_documents import principal_document, read_map_document
+from tallyport.domain.maps import PrincipalMap, Resolution, automatic, resolve, shown
+from tallyport.domain.paths import display
+from tallyport.domain.policies import PermissionsPolicy
+
+MOST_KNOWN = 4_096  # kinds of access whose plan is remembered
+EVERYBODY = 50_000  # principals of one platform that are gone through where a rule asks for all
+
+Use = tuple[str, str, str, str, str, int]
+"""Side it was looked up at, source as JSON, how, destination as JSON (empty: nobody), message, items it was met on."""
+
+
+class Maps:
+    """The account map and the group map of a job, as its terms carry them."""
+
+    def __init__(self, text: str, *, is_same_book: bool) -> None:
+        document: dict[str, object] = json.loads(text) if text else {}
+        self._maps: dict[tuple[PrincipalKind, Side], PrincipalMap] = {}
+        for word, kind in (("account_map", PrincipalKind.ACCOUNT), ("group_map", PrincipalKind.GROUP)):
+            given = document.get(word)
+            if given is None:
+                chosen = automatic(kind, is_same_book=is_same_book)
+            else:
+                reader = Reader()
+                chosen = read_map_document(reader, given, f"/{word}", word, needs_rule=False).map
+                reader.finish()
+            self._maps[kind, Side.DESTINATION] = chosen
+            self._maps[kind, Side.SOURCE] = chosen.reversed()
+
+    def of(self, kind: PrincipalKind, to: Side) -> PrincipalMap:
+        """Give the map of a kind of principal, on the way to a side."""
+        return self._maps[PrincipalKind.GROUP if kind is PrincipalKind.GROUP else PrincipalKind.ACCOUNT, to]
+
+
+class Carrier:
+    """Gives what was carried its owner, grants and properties."""
+
+    def __init__(
+        self, carriage: Carriage, maps: Maps, source: Connector, destination: Connector, *, native_kind: str = ""
+    ) -> None:
+        self.carriage = carriage
+        self._native_kind = native_kind  # of access lists that both sides speak
+        self._maps = maps
+        self._sides: Mapping[Side, Connector] = {Side.SOURCE: source, Side.DESTINATION: destination}
+        self._resolved: dict[tuple[Side, Principal], Resolution] = {}
+        self._found: dict[tuple[Side, Principal], Sequence[Principal] | None] = {}
+        self._plans: dict[tuple[Side, Access], tuple[Planned, tuple[Principal, ...]]] = {}
+        self._uses: Counter[tuple[Side, Principal]] = Counter()
+        self._losses: list[Loss] = []
+
+    # -- who becomes whom
+
+    def planned(self, access: Access, to: Side) -> Planned:
+        """Say what of an item's access is to be set at one side."""
+        known = self._plans.get((to, access))
+        if known is None:
+            met: dict[Principal, None] = {}
+
+            def other(principal: Principal) -> Resolution:
+                met[principal] = None
+                return self.resolved(principal, to)
+
+            known = plan(access, self.carriage, other, native_kind=self._native_kind), tuple(met)
+            if len(self._plans) < MOST_KNOWN:
+                self._plans[to, access] = known
+        for principal in known[1]:
+            self._uses[to, principal] += 1
+        return known[0]
+
+    def resolved(self, principal: Principal, to: Side) -> Resolution:
+        """Say who a principal is at one side; each is looked up once."""
+        found = self._resolved.get((to, principal))
+        if found is None:
+            chosen = self._maps.of(principal.kind, to)
+            found = resolve(
+                principal, chosen, self._finder(to), is_external=lambda one: self._is_external(one, to.other)
+            )
+            self._resolved[to, principal] = found
+        return found
+
+    def uses(self) -> tuple[Use, ...]:
+        """Give who was met since the last call, and what became of them."""
+        uses, self._uses = self._uses, Counter()
+        told: list[Use] = []
+        for (to, principal), count in uses.items():
+            if principal.kind in (PrincipalKind.EVERYONE, PrincipalKind.DOMAIN):
+                continue
+            found = self.resolved(principal, to)
+            became = "" if found.principal is None else json.dumps(principal_document(found.principal), sort_keys=True)
+            was = json.dumps(principal_document(principal), sort_keys=True)
+            told.append((to.value, was, found.how.value, became, found.message, count))
+        return tuple(told)
+
+    def _finder(self, side: Side) -> Callable[[Principal], Sequence[Principal] | None]:
+        connector = self._sides[side]
+
+        def find(like: Principal) -> Sequence[Principal] | None:
+            if not isinstance(connector, Principals):
+                return None
+            if (side, like) not in self._found:
+                self._found[side, like] = tuple(itertools.islice(connector.principals(like), EVERYBODY))
+            return self._found[side, like]
+
+        return find
+
+    def _is_external(self, principal: Principal, side: Side) -> bool:
+        """Tell whether the side it comes from does not know somebody itself."""
+        found = self._finder(side)(Principal(principal.kind, email=principal.email))
+        return found is None or not found
+
+    # -- what was said
+
+    def note(self, losses: Sequence[Loss]) -> None:
+        """Keep what an item lost until ``take`` asks for it."""
+        self._losses.extend(losses)
+
+    def take(self) -> tuple[Loss, ...]:
+        """Give what was noted since the last call."""
+        losses, self._losses = self._losses, []
+        return tuple(losses)
+
+    # -- any two connections
+
+    def carry(self, to: Side, path: str, entry: Entry, receiving: str) -> tuple[Loss, ...]:
+        """Give what stands at the receiving side what the item has besides content; says what was lost."""
+        giving, taking = self._sides[to.other], self._sides[to]
+        losses: list[Loss] = []
+        if self.carriage.has_access:
+            losses += self._carry_access(giving, taking, to, path, entry, receiving)
+        if self.carriage.properties and entry.kind is not Kind.SYMLINK:
+            losses += _carry_properties(giving, taking, path, receiving)
+        return tuple(losses[:MOST])
+
+    def _carry_access(
+        self, giving: Connector, taking: Connector, to: Side, path: str, entry: Entry, receiving: str
+    ) -> list[Loss]:
+        access = giving.access(path) if isinstance(giving, Grants) else access_of(entry)
+        planned = self.planned(access, to)
+        if planned.refusal:
+            raise refused(receiving, planned.refusal)
+        wanted = planned.access
+        losses = list(planned.losses)
+        if not isinstance(taking, Grants):
+            losses += _without_grants(taking, access, wanted, receiving, self.carriage)
+            return losses
+        can_give = taking.limits.owners
+        asked = wanted if can_give else wanted._replace(owner=None, group=None)
+        if asked == Access() and self.carriage.grants is not PermissionsPolicy.DIFF:
+            return losses + list(compare(wanted, taking.access(receiving)))
+        try:
+            remove_others = self.carriage.grants is PermissionsPolicy.DIFF
+            got = taking.set_access(receiving, asked, remove_others=remove_others)
+        except TallyportError as error:
+            self.excuse(error, losses)
+            return losses
+        self.check(wanted, got, losses, receiving)
+        return losses
+
+    def excuse(self, error: TallyportError, losses: list[Loss]) -> None:
+        """Write an error of the platform down as a loss, where the job says that it stops nothing; else raise it."""
+        if REMEDIES[error.kind][0] is Scope.CONNECTION or self.carriage.stops_at_errors:
+            raise error
+        losses.append(loss(Lost.IGNORED_RULE, f"grants were not set: {error.message}"))
+
+    def check(self, wanted: Access, got: Access, losses: list[Loss], path: str) -> None:
+        """Add what was not kept; raise where that is a denial which the job does not do without."""
+        lost = compare(wanted, got)
+        losses.extend(lost)
+        if self.carriage.stops_at_denials:
+            for one in lost:
+                if is_denial(one, wanted):
+                    raise refused(path, one.detail)
+
+
+def access_of(entry: Entry) -> Access:
+    """Give owner and group as a platform without grants tells them."""
+    return Access(_principal(PrincipalKind.ACCOUNT, entry.owner), _principal(PrincipalKind.GROUP, entry.group))
+
+
+def refused(path: str, why: str) -> TallyportError:
+    """Make the error of an item that may not be carried without something."""
+    message = f"cannot carry {display(path) or 'the root'}: {why}; complete the map, or let the job do without"
+    return TallyportError(ErrorKind.UNSUPPORTED, message, path=path, operation="carry the access of")
+
+
+def _principal(kind: PrincipalKind, owner: str | int | None) -> Principal | None:
+    if owner is None:
+        return None
+    return Principal(kind, str(owner)) if isinstance(owner, int) else Principal(kind, name=owner)
+
+
+def _without_grants(
+    taking: Connector, access: Access, wanted: Access, receiving: str, carriage: Carriage
+) -> list[Loss]:
+    """Set at least the owner, where the platform keeps one; the rest is lost."""
+    losses: list[Loss] = []
+    if wanted.owner is not None or wanted.group is not None:
+        stored = None
+        if taking.limits.owners and isinstance(taking, Stamps):
+            facts = Facts(owner=_fact(wanted.owner), group=_fact(wanted.group))
+            stored = access_of(taking.stamp(receiving, facts))
+        losses += compare(wanted._replace(grants=(), links=(), native=b""), stored or Access())
+    if carriage.grants is not PermissionsPolicy.NONE and has_rules(access):
+        who = ", ".join(sorted({shown(grant.principal) for grant in access.grants}))
+        losses.append(loss(Lost.IGNORED_RULE, f"the destination keeps no grants: those for {who or 'nobody'} are lost"))
+    return losses
+
+
+def _fact(principal: Principal | None) -> str | int | None:
+    if principal is None:
+        return None
+    return int(principal.id) if principal.id.isdecimal() else principal.name or principal.id
+
+
+def _carry_properties(giving: Connector, taking: Connector, path: str, receiving: str) -> list[Loss]:
+    """Add the item's properties to what stands at the receiving side."""
+    if not isinstance(giving, Properties):
+        return []
+    values = giving.properties(path)
+    if not values:
+        return []
+    if not isinstance(taking, Properties):
+        return [loss(Lost.PROPERTY, f"the destination keeps no properties: {', '.join(sorted(values))} are lost")]
+    try:
+        return list(kept_properties(values, taking.set_properties(receiving, dict(values))))
+    except TallyportError as error:
+        if REMEDIES[error.kind][0] is Scope.CONNECTION:
+            raise
+        return [loss(Lost.PROPERTY, f"properties were not set: {error.message}")]

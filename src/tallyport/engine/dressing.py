@@ -1,0 +1,121 @@
+"""What a carrier does between two local trees: on the descriptors that are held, before anybody sees the file."""
+
+from collections.abc import Callable
+
+from tallyport.connectors.local import Local
+from tallyport.connectors.local_access import properties, set_properties
+from tallyport.connectors.local_errors import translate
+from tallyport.domain.access import Access
+from tallyport.domain.carrying import kept_properties
+from tallyport.domain.entries import Entry, Side
+from tallyport.domain.errors import TallyportError
+from tallyport.domain.losses import MOST, Loss
+from tallyport.domain.policies import PermissionsPolicy
+from tallyport.domain.posix_acl import pack, unpack
+from tallyport.engine.carrier import Carrier, refused
+
+
+class Dresser:
+    """Gives an open file or folder what another has besides content."""
+
+    def __init__(self, carrier: Carrier, source: Local, destination: Local) -> None:
+        self.carrier = carrier
+        self._sides = {Side.SOURCE: source.local_access, Side.DESTINATION: destination.local_access}
+        self._gives_owners = {side: one.limits.owners for side, one in _pairs(source, destination)}
+
+    def dressing(self, to: Side, name: str, mode: int | None) -> "Dressing":
+        """Prepare for one file that is on its way."""
+        return Dressing(self, to, name, mode)
+
+    def dress(
+        self, s_fd: int, d_fd: int, to: Side, name: str, mode: int | None, *, is_filled: bool = True
+    ) -> tuple[Loss, ...]:
+        """Set owner, lists and properties of ``d_fd`` after ``s_fd``; ``mode`` where no grants travel.
+
+        A folder that is not filled yet gets no default list: what is carried into it has lists of its own.
+        """
+        losses: list[Loss] = []
+        carriage = self.carrier.carriage
+        if carriage.has_access:
+            self._dress_access(s_fd, d_fd, to, name, mode, losses, is_filled=is_filled)
+        elif mode is not None:
+            with translate("set the permissions of", name):
+                self._sides[to].set(d_fd, Access(), mode=mode)
+        if carriage.properties:
+            with translate("set the properties of", name):
+                values = properties(s_fd)
+                if values:
+                    losses += kept_properties(values, set_properties(d_fd, dict(values)))
+        return tuple(losses[:MOST])
+
+    def owners(self, entry: Entry, to: Side, name: str) -> tuple[int | None, int | None, tuple[Loss, ...]]:
+        """Give the numbers that a symlink's owner and group become, None for none, and what is lost."""
+        if not self.carrier.carriage.owners or not isinstance(entry.owner, int) or not isinstance(entry.group, int):
+            return None, None, ()
+        book = self._sides[to.other].book
+        planned = self.carrier.planned(Access(book.account(entry.owner), book.group(entry.group)), to)
+        if planned.refusal:
+            raise refused(name, planned.refusal)
+        if not self._gives_owners[to]:
+            return None, None, planned.losses
+        owner, group = self._sides[to].numbers(planned.access)
+        return None if owner < 0 else owner, None if group < 0 else group, planned.losses
+
+    def _dress_access(
+        self,
+        s_fd: int,
+        d_fd: int,
+        to: Side,
+        name: str,
+        mode: int | None,
+        losses: list[Loss],
+        *,
+        is_filled: bool,
+    ) -> None:
+        carrier, taking = self.carrier, self._sides[to]
+        with translate("see the access of", name, to.other):
+            access = self._sides[to.other].read(s_fd)
+        planned = carrier.planned(access, to)
+        if planned.refusal:
+            raise refused(name, planned.refusal)
+        wanted = planned.access
+        losses += planned.losses
+        try:
+            with translate("set the owner of", name):
+                if self._gives_owners[to] and (wanted.owner is not None or wanted.group is not None):
+                    taking.set(d_fd, Access(wanted.owner, wanted.group))
+            with translate("set the permissions of", name):
+                rules = wanted._replace(owner=None, group=None)
+                if not is_filled and rules.native:
+                    rules = rules._replace(native=pack(unpack(rules.native)._replace(default=())))
+                taking.set(d_fd, rules, remove_others=carrier.carriage.grants is PermissionsPolicy.DIFF, mode=mode)
+        except TallyportError as error:
+            carrier.excuse(error, losses)
+            return
+        if not is_filled:
+            return  # looked at once it is filled
+        with translate("see the access of", name):
+            carrier.check(wanted, taking.read(d_fd), losses, name)
+
+
+class Dressing:
+    """One file on its way; called once its content stands, with the descriptors of both."""
+
+    __slots__ = ("_dresser", "_mode", "_name", "_to", "losses")
+
+    def __init__(self, dresser: Dresser, to: Side, name: str, mode: int | None) -> None:
+        self._dresser = dresser
+        self._to = to
+        self._name = name
+        self._mode = mode
+        self.losses: tuple[Loss, ...] = ()
+
+    def __call__(self, s_fd: int, d_fd: int) -> None:
+        self.losses = self._dresser.dress(s_fd, d_fd, self._to, self._name, self._mode)
+
+
+Dress = Callable[[int, int], None]
+
+
+def _pairs(source: Local, destination: Local) -> tuple[tuple[Side, Local], ...]:
+    return (Side.SOURCE, source), (Side.DESTINATION, destination)

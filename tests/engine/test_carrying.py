@@ -1,0 +1,216 @@
+"""Between any two platforms: grants, owners, links and properties go through the same plan, and losses are kept."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallyport.connectors.local import Local
+from tallyport.connectors.memory import Memory, Settings
+from tallyport.connectors.protocol import Connector, Facts
+from tallyport.domain.access import Access, AccessRight, Grant, Link, Principal, PrincipalKind
+from tallyport.domain.policies import PermissionsFailures, PermissionsPolicy, Policies, TransferType
+from tallyport.domain.rules import rules_for
+from tallyport.engine.orders import Orders
+from tallyport.engine.transfer import StreamPassage
+from tallyport.engine.visit import work
+from tallyport.engine.work import ItemResult, VisitReport, VisitWork
+from tallyport.store import losses, security_map
+
+ACCOUNT, GROUP = PrincipalKind.ACCOUNT, PrincipalKind.GROUP
+READ, WRITE = frozenset({AccessRight.READ}), frozenset({AccessRight.WRITE})
+ALICE, BOB = Principal(ACCOUNT, "a1", "alice", email="alice@old.org"), Principal(ACCOUNT, "b2", "bob")
+OVER_THERE = Principal(ACCOUNT, "x9", "alice.new", email="alice@old.org")
+FAITHFUL = Policies(
+    transfer_type=TransferType.COPY,
+    permissions_policy=PermissionsPolicy.ADD,
+    permissions_links=True,
+    preserve_owners=True,
+)
+BY_MAIL = json.dumps({"account_map": {"map_by": {"email": True}}})
+
+
+class Run:
+    """One container carried between two connections, and what was said of it."""
+
+    def __init__(
+        self,
+        source: Connector,
+        destination: Connector,
+        policies: Policies = FAITHFUL,
+        maps: str = BY_MAIL,
+        **visit: Any,
+    ) -> None:
+        passage = StreamPassage(source, destination, policies=policies, token="t0", maps=maps)
+        rules = rules_for(policies, source.limits, destination.limits, started=0, first_run=True)
+        self.reports: list[VisitReport] = []
+        given = {"d_fresh": False, "resumed": False, "full": True, "signature": None, "blank": True} | visit
+        work(
+            VisitWork(1, 1, "", "", **given),
+            passage,
+            Orders(policies, rules, 1 << 30),
+            lambda *_: [],
+            self.reports.append,
+            lambda: False,
+        )
+        self.items = {row[0]: ItemResult._make(row) for report in self.reports for row in report.items}
+        self.losses = [loss for report in self.reports for loss in report.losses if loss[0]]
+
+    def words(self) -> list[str]:
+        return [what for _, what, _ in self.losses]
+
+
+@pytest.fixture
+def source() -> Memory:
+    made = Memory()
+    made.write("a.txt", [b"hello"], Facts())
+    made.set_access("a.txt", Access(ALICE, grants=(Grant(ALICE, READ | WRITE),)))
+    return made
+
+
+@pytest.fixture
+def destination() -> Memory:
+    made = Memory()
+    made.add_principal(OVER_THERE)
+    return made
+
+
+def test_grants_and_owner_arrive_as_whom_the_map_says(source: Memory, destination: Memory) -> None:
+    run = Run(source, destination)
+    found = destination.access("a.txt")
+    assert (found.owner, found.grants) == (OVER_THERE, (Grant(OVER_THERE, READ | WRITE),))
+    assert run.losses == []
+    assert run.items["a.txt"].message == ""
+
+
+def test_somebody_unknown_is_lost_and_the_item_says_so(source: Memory, destination: Memory) -> None:
+    source.set_access("a.txt", Access(grants=(Grant(BOB, READ),)))
+    run = Run(source, destination)
+    assert run.words() == ["invalid_security_identifier"]
+    assert "bob" in run.items["a.txt"].message
+    assert run.items["a.txt"].status == 1
+
+
+def test_what_a_platform_drops_without_a_word_is_found_by_reading_back(source: Memory, destination: Memory) -> None:
+    pair = {"source": {"name": "alice"}, "destination": {"id": "not-there"}}
+    run = Run(source, destination, maps=json.dumps({"account_map": {"exceptions": [pair]}}))
+    assert run.words() == ["owner", "access_rule_ignored"]
+
+
+def test_a_failing_map_leaves_nothing_behind(source: Memory, destination: Memory) -> None:
+    maps = json.dumps({"account_map": {"map_by": {"name": True}, "unmapped_policy": "fail"}})
+    run = Run(source, destination, maps=maps)
+    assert destination.stat("a.txt") is None
+    assert run.items["a.txt"].reason == "unsupported"
+
+
+def test_links_are_made_again_when_asked_for(source: Memory, destination: Memory) -> None:
+    link = Link(PrincipalKind.EVERYONE, READ)
+    source.set_access("a.txt", Access(links=(link,)))
+    Run(source, destination)
+    assert destination.access("a.txt").links == (link,)
+    other = Memory()
+    Run(source, other, dataclasses.replace(FAITHFUL, permissions_links=False))
+    assert other.access("a.txt").links == ()
+
+
+@pytest.mark.parametrize("policy", [PermissionsPolicy.ADD, PermissionsPolicy.DIFF])
+def test_diff_takes_away_what_the_source_lacks(source: Memory, policy: PermissionsPolicy) -> None:
+    destination = Memory()
+    destination.write("a.txt", [b"hello"], Facts(modified=source.stat("a.txt").modified))  # type: ignore[union-attr]
+    destination.set_access("a.txt", Access(grants=(Grant(BOB, READ),)))
+    Run(source, destination, dataclasses.replace(FAITHFUL, permissions_policy=policy), maps="{}")
+    kept = Grant(BOB, READ) in destination.access("a.txt").grants
+    assert kept is (policy is PermissionsPolicy.ADD)
+
+
+def test_a_platform_without_grants_loses_them_with_a_word(source: Memory) -> None:
+    destination = Memory(Settings(grants=False, properties=False, permissions=False))
+    source.set_properties("a.txt", {"author": b"Ann"})
+    run = Run(source, destination)
+    assert run.words() == ["owner", "access_rule_ignored", "property_value"]
+
+
+def test_a_platform_without_grants_keeps_an_owner_where_it_can() -> None:
+    source, destination = Memory(), Memory(Settings(grants=False))
+    source.write("a.txt", [b"x"], Facts(owner=7))
+    run = Run(source, destination, maps=json.dumps({"account_map": {"map_by": {"passthrough": True}}}))
+    entry = destination.stat("a.txt")
+    assert entry is not None
+    assert (entry.owner, run.losses) == (7, [])
+
+
+def test_properties_are_carried_and_added(source: Memory, destination: Memory) -> None:
+    source.set_properties("a.txt", {"author": b"Ann"})
+    Run(source, destination)
+    assert destination.properties("a.txt") == {"author": b"Ann"}
+
+
+@pytest.mark.parametrize(
+    ("failures", "arrives"), [(PermissionsFailures.EXCEPTIONS, True), (PermissionsFailures.DENY, False)]
+)
+def test_a_denial_that_cannot_be_carried_stops_the_item_where_the_job_says_so(
+    source: Memory, tmp_path: Path, failures: PermissionsFailures, arrives: bool
+) -> None:
+    source.set_access("a.txt", Access(grants=(Grant(Principal(GROUP, name="nogroup"), READ, deny=True),)))
+    local = Local(str(tmp_path))
+    try:
+        maps = json.dumps({"group_map": {"map_by": {"name": True}}, "account_map": {"map_by": {"name": True}}})
+        run = Run(source, local, dataclasses.replace(FAITHFUL, permissions_failures=failures), maps=maps)
+        assert (local.stat("a.txt") is not None) is arrives
+        if arrives:
+            assert "unsupported_access_rule" in run.words()
+    finally:
+        local.close()
+
+
+def test_a_container_gets_its_grants_before_it_is_filled(source: Memory, destination: Memory) -> None:
+    source.make_container("folder", Facts())
+    source.set_access("folder", Access(ALICE, grants=(Grant(ALICE, READ),)))
+    Run(source, destination)
+    assert destination.access("folder").grants == (Grant(OVER_THERE, READ),)
+
+
+def test_equal_content_that_nobody_knows_gets_what_it_may_lack(source: Memory, destination: Memory) -> None:
+    Run(source, destination)
+    modified = source.stat("a.txt").modified  # type: ignore[union-attr]
+    bare = Memory()
+    bare.add_principal(OVER_THERE)
+    bare.write("a.txt", [b"hello"], Facts(modified=modified))  # a run was killed before it set the rest
+    run = Run(source, bare)
+    assert run.items["a.txt"].reason == "same_content"
+    assert bare.access("a.txt").owner == OVER_THERE
+
+
+# -- recorded
+
+
+def faithful(port: Any) -> Callable[..., Any]:
+    return lambda: port.run(dataclasses.replace(FAITHFUL))
+
+
+def test_the_ledger_keeps_what_was_lost_and_who_became_whom(port: Any) -> None:
+    port.source.write("a.txt", [b"hello"], Facts())
+    port.source.set_access("a.txt", Access(ALICE, grants=(Grant(BOB, READ),)))
+    port.destination.add_principal(OVER_THERE)
+    port.start()
+    execution = faithful(port)()
+    with port.database.read() as tx:
+        found = list(losses.iterate(tx, execution.id))
+        counted = losses.counts(tx, execution.id)
+        met, total = security_map.page(tx, port.job.number)
+    assert counted == {"invalid_security_identifier": 1}
+    assert [(one.what, one.detail) for one in found] == [
+        ("invalid_security_identifier", "a grant was not carried: nobody at the other side is the account bob")
+    ]
+    assert total == 2
+    assert {(json.loads(one.source)["name"], one.resolution, one.permissions) for one in met} == {
+        ("alice", "email", 1),
+        ("bob", "unmapped", 1),
+    }
+    again = faithful(port)()
+    with port.database.read() as tx:
+        assert list(losses.iterate(tx, again.id)) == []
