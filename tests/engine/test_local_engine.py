@@ -22,7 +22,7 @@ from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.mover_pool import MoverPool, ThreadCrew
 from tallyport.engine.passage_local import LocalPassage
 from tallyport.engine.work import DeleteWork
-from tallyport.store import connections, items, tables
+from tallyport.store import connections, executions, frontier, items, tables
 from tallyport.testing.compare import differences, snapshot
 from tallyport.testing.trees import sample_tree
 from tests.engine.conftest import Port, copy
@@ -231,3 +231,29 @@ def test_connections_stay_what_they_were(local: LocalPort) -> None:
         found = connections.find(tx, local.job.source_connection or "")
     assert isinstance(found, Connection)
     assert found.platform == "fs"
+
+
+def test_what_a_run_that_failed_left_half_done_is_swept_by_the_next(local: LocalPort) -> None:
+    local.here.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (local.here / name).write_text(name)
+    (local.here / "folder").mkdir()
+    (local.here / "folder" / "c.txt").write_text("c")
+    local.start()
+    assert local.run().result == "clean"
+    local.stop()
+    failed = local.begin()
+    with local.database.begin() as tx:
+        token = tx.execute(sa.select(tables.executions.c.token).where(tables.executions.c.id == failed)).scalar()
+        root = tx.execute(sa.select(tables.jobs.c.root_item_id)).scalar()
+        begun = (9, failed, root, b"", b"", False, False, "", None)
+        frontier.add_visits(tx, local.database, [begun])
+        tx.execute(sa.update(tables.visits).values(attempts=1))
+        executions.move(tx, failed, ("ready",), "failed", info="its movers ended")
+    (local.there / f".tallyport-{token}-1").write_text("half")
+    (local.there / "folder" / ".tallyport-of-somebody-else").write_text("theirs")
+    local.start()
+    after = local.run()
+    assert (after.state, after.transferred, after.failed) == ("complete", 0, 0)
+    assert sorted(os.listdir(local.there)) == ["a.txt", "b.txt", "folder"]
+    assert sorted(os.listdir(local.there / "folder")) == [".tallyport-of-somebody-else", "c.txt"]

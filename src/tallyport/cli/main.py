@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "failed": ("tallyport.cli.failed:failed", "List the items that failed in a run, or group them by cause."),
     "explain": ("tallyport.cli.explain:explain", "Say what became of one path in a run, and why."),
     "serve": ("tallyport.cli.serve:serve", "Run the server: API, scheduler and workers in one process."),
+    "selftest": ("tallyport.cli.selftest:selftest", "Attack this installation on scratch data, and print a scorecard."),
     "worker": ("tallyport.cli.worker:worker", "Run one more worker beside a server on PostgreSQL."),
     "jobs": ("tallyport.cli.jobs:jobs", "Work with the jobs of a server."),
     "connections": ("tallyport.cli.connections:connections", "Work with the connections of a server."),

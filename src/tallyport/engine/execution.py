@@ -71,6 +71,7 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
     moved = executions.move(tx, execution.id, ("ready",), "executing", **values)
     if not moved or execution.started_at is not None:
         return  # goes on after a pause or a wait: the frontier stands
+    frontier.mark_unclean(tx, job.id, execution.id)
     if execution.scope is None:
         frontier.add_visits(tx, database, [(ids.take(), execution.id, root, b"", b"", False, blank, "", None)])
     else:

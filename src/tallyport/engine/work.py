@@ -47,7 +47,7 @@ class VisitWork(NamedTuple):
     path: str  # at the source, from the endpoint's root
     d_path: str  # at the destination
     d_fresh: bool  # made by this execution and never visited before: nothing to list there
-    resumed: bool  # visited before in this execution: list the destination, sweep temporaries
+    resumed: bool  # begun before and not ended: list the destination, sweep temporaries
     full: bool  # list the destination although the baseline could be trusted
     signature: bytes | None  # of the last clean visit; equal now ⇒ nothing below changed but sub-containers
     s_only: bool = False  # the container is not made at the destination (filtered, simulation, taxonomy rules)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tallyport.domain import paths
 from tallyport.store import rows
 from tallyport.store.database import Database
-from tallyport.store.tables import batches, containers, items, tasks, visits
+from tallyport.store.tables import batches, containers, executions, items, tasks, visits
 
 
 class VisitRow(NamedTuple):
@@ -28,6 +28,7 @@ class VisitRow(NamedTuple):
     bytes: int
     parent_id: int = 0  # item of the container above; 0 for a root
     status: int | None = None  # of the container's own item
+    unclean: bool = False  # an execution that ended badly may have left temporaries in it
 
 
 class TaskRow(NamedTuple):
@@ -93,6 +94,7 @@ _CLAIMED = (
         containers.c.bytes,
         containers.c.parent_id,
         items.c.status,
+        containers.c.unclean,
     )
     .outerjoin(containers, containers.c.item_id == visits.c.item_id)
     .outerjoin(items, items.c.id == visits.c.item_id)
@@ -113,7 +115,7 @@ def claim_visits(tx: sa.Connection, database: Database, execution_id: int, batch
     return [
         VisitRow(
             *(*r[0:2], decode(r[2]), decode(r[3]), bool(r[4]), bool(r[5]), *r[6:10]),
-            *(r[10] or 0, r[11] or 0, r[12] or 0, r[13]),
+            *(r[10] or 0, r[11] or 0, r[12] or 0, r[13], bool(r[14])),
         )
         for r in found
     ]
@@ -129,6 +131,15 @@ def end_visits(tx: sa.Connection, database: Database, ended: Sequence[tuple[str,
             ),
             [(state, state, visit) for state, visit in ended],
         )
+
+
+def mark_unclean(tx: sa.Connection, job_id: str, execution_id: int) -> None:
+    """Mark the containers that earlier executions of a job began to visit and never ended."""
+    earlier = sa.select(executions.c.id).where(executions.c.job_id == job_id, executions.c.id < execution_id)
+    begun = sa.select(visits.c.item_id).where(
+        visits.c.execution_id.in_(earlier), visits.c.attempts > 0, visits.c.state != "done"
+    )
+    tx.execute(sa.update(containers).where(containers.c.item_id.in_(begun)).values(unclean=True))
 
 
 def pending_visits(tx: sa.Connection, execution_id: int, most: int) -> int:

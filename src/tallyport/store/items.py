@@ -344,7 +344,8 @@ def close_containers(tx: sa.Connection, database: Database, values: Sequence[tup
     if values:
         tx.exec_driver_sql(
             database.sql(
-                "UPDATE containers SET signature = ?, files = ?, bytes = ?, execution_id = ? WHERE item_id = ?"
+                "UPDATE containers SET signature = ?, files = ?, bytes = ?, execution_id = ?, unclean = FALSE"
+                " WHERE item_id = ?"
             ),
             list(values),
         )

@@ -58,6 +58,7 @@ CREATE TABLE containers (
 	signature BLOB,
 	files INTEGER DEFAULT '0' NOT NULL,
 	bytes INTEGER DEFAULT '0' NOT NULL,
+	unclean BOOLEAN DEFAULT 0 NOT NULL,
 	execution_id INTEGER NOT NULL,
 	PRIMARY KEY (item_id)
 );

@@ -344,6 +344,9 @@ containers = Table(
     Column("signature", LargeBinary),  # of the last clean visit; absent = look at everything
     Column("files", Big, nullable=False, server_default="0"),
     Column("bytes", Big, nullable=False, server_default="0"),
+    Column(
+        "unclean", Boolean, nullable=False, server_default=sa.false()
+    ),  # a run that ended badly may have left something
     Column("execution_id", Integer, nullable=False),
 )
 Index("containers_parent", containers.c.parent_id)

@@ -1,0 +1,113 @@
+"""``python -m tallyport.battery``: run the battery and print its card."""
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tallyport.battery import card, changes, crashes, obstacles
+from tallyport.battery.card import Score
+from tallyport.battery.ground import Broken, Ground, NotHere, ground
+
+LEAST_FREE = 512 << 20  # bytes of scratch
+
+
+class Attack(NamedTuple):
+    """One attack, how often it is made, and what it attacks."""
+
+    id: str
+    act: Callable[[Ground], None]
+    invariant: str
+    quick: int  # rounds
+    full: int
+
+
+ATTACKS = (
+    Attack("C1", crashes.random_kills, "I6 killed at any moment, it goes on and loses nothing", 2, 100),
+    Attack("C2", crashes.kills_at_steps, "I1, I6 killed at any step, no path is ever partial", 4, 200),
+    Attack("C9", crashes.damaged_ledger, "I2, I5 nothing is done or deleted on the word of a bad ledger", 2, 100),
+    Attack("C10", crashes.lost_ledger, "I5 without a baseline nothing is deleted", 1, 10),
+    Attack("D1", obstacles.full_disk, "I1 a full disk costs no old content", 1, 5),
+    Attack("D3", crashes.errors_at_steps, "I2 a call that failed is never taken for done", 3, 100),
+    Attack("D4", obstacles.few_descriptors, "I6 a shortage is said or outlasted", 1, 5),
+    Attack("D5", obstacles.closed_places, "I5 what cannot be listed is unknown, and nothing below is deleted", 1, 5),
+    Attack("D6", obstacles.empty_source, "I5 the delete brake stops before the first delete", 2, 10),
+    Attack("P4", obstacles.special_files, "special files never block, special bits are not restored", 1, 5),
+    Attack("S1", changes.rewritten_while_read, "I1 never a mix of two contents", 1, 50),
+    Attack("S3", changes.vanishing_folders, "I4 what vanishes is one outcome, the rest is done", 1, 20),
+    Attack("S4", changes.edited_at_the_destination, "what a person changed at the destination stays", 1, 5),
+    Attack("T3", changes.odd_times, "odd times arrive and settle", 1, 5),
+    Attack("Z2", changes.second_run_writes_nothing, "an unchanged tree is left alone", 1, 5),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was chosen; 0 when every attack that could be made was held."""
+    options = _options(arguments)
+    unknown = set(options.only) - {attack.id for attack in ATTACKS}
+    if unknown:
+        print(
+            f"no such attack: {', '.join(sorted(unknown))}; there are {', '.join(a.id for a in ATTACKS)}",
+            file=sys.stderr,
+        )
+        return 2
+    seed = options.seed if options.seed is not None else time.time_ns() % 1_000_000_000
+    chosen = [attack for attack in ATTACKS if not options.only or attack.id in options.only]
+    with tempfile.TemporaryDirectory(prefix="battery-", dir=options.scratch) as scratch:
+        if shutil.disk_usage(scratch).free < LEAST_FREE:
+            print(f"the battery needs {LEAST_FREE >> 20} MiB of scratch: name a folder by --scratch", file=sys.stderr)
+            return 1
+        print(f"seed {seed}, scratch in {scratch}", file=sys.stderr, flush=True)
+        scores = [_score(attack, scratch, seed, quick=options.quick) for attack in chosen]
+    write = {"text": card.text, "json": card.document, "markdown": card.markdown}[options.format]
+    print(write(scores))
+    return 1 if any(score.outcome == "broken" for score in scores) else 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tallyport selftest", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few rounds of each attack")
+    parser.add_argument("--seed", type=int, help="replay a run")
+    parser.add_argument("--only", action="append", default=[], metavar="ID", help="this attack; repeatable")
+    parser.add_argument("--scratch", default=None, metavar="DIR", help="where to work: its file system is attacked")
+    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+    return parser.parse_args(arguments)
+
+
+def _score(attack: Attack, scratch: str, seed: int, *, quick: bool) -> Score:
+    """Make one attack as often as it is to be made, until it breaks something."""
+    wanted = attack.quick if quick else attack.full
+    begun = time.monotonic()
+    outcome, detail, rounds = "held", "", 0
+    chance = random.Random(f"{seed} {attack.id}")
+    last = seed
+    words = (attack.act.__doc__ or "").split(":")[0].strip().rstrip(".")
+    for _ in range(wanted):
+        last = chance.randrange(1 << 31)
+        try:
+            with ground(scratch, last) as here:
+                attack.act(here)
+            rounds += 1
+        except NotHere as lack:
+            outcome, detail = "skipped", str(lack)
+            break
+        except Broken as broken:
+            outcome, detail = "broken", f"{broken} (seed {seed}, round {rounds + 1})"
+            break
+        except Exception as error:  # an attack that falls over proves nothing, and must not look as if it did
+            outcome, detail = "broken", f"{type(error).__name__}: {error} (seed {seed}, round {rounds + 1})"
+            break
+        finally:
+            os.chdir("/")
+    seconds = time.monotonic() - begun
+    print(f"{attack.id:<4} {outcome:<8} {seconds:6.1f} s  {words}", file=sys.stderr, flush=True)
+    return Score(attack.id, words, attack.invariant, outcome, rounds, round(seconds, 1), seed, detail)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

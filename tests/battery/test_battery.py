@@ -1,0 +1,109 @@
+"""The battery attacks, tells what came of it, and bites when a promise is broken."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tallyport.battery import __main__ as battery
+from tallyport.battery import ground
+from tallyport.battery.__main__ import ATTACKS, Attack
+from tallyport.battery.ground import Broken, Ground, NotHere
+from tallyport.cli.main import tallyport
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "battery.md"
+BAD = """
+import os, shutil, sys
+words = sys.argv[1:]
+if words[0] in ("copy", "publish"):
+    shutil.rmtree(words[2], ignore_errors=True)  # deletes what is there, then copies: every sin at once
+    shutil.copytree(words[1], words[2], symlinks=True, ignore_dangling_symlinks=True)
+    print('{"bytes": 1, "transferred": 1, "transferred_bytes": 1, "skipped": 0}')
+"""
+
+
+def broken(here: Ground) -> None:
+    """Break a promise: always."""
+    raise Broken("it did not hold")
+
+
+def absent(here: Ground) -> None:
+    """Need something: never there."""
+    raise NotHere("no such machine")
+
+
+def falls_over(here: Ground) -> None:
+    """Fall over."""
+    raise KeyError("seed")
+
+
+def seeds(here: Ground) -> None:
+    """Draw a number."""
+    DRAWN.append(here.chance.random())
+
+
+DRAWN: list[float] = []
+
+
+@pytest.mark.parametrize(
+    ("act", "outcome", "status"), [(broken, "broken", 1), (absent, "skipped", 0), (falls_over, "broken", 1)]
+)
+def test_what_came_of_an_attack_is_told(monkeypatch, capsys, act, outcome: str, status: int) -> None:
+    monkeypatch.setattr(battery, "ATTACKS", (Attack("X1", act, "none", 1, 1),))
+    assert battery.main(["--quick", "--format=json", "--seed=7"]) == status
+    (score,) = json.loads(capsys.readouterr().out)["scores"]
+    assert (score["id"], score["outcome"], score["seed"]) == ("X1", outcome, 7)
+    assert score["detail"]
+
+
+def test_a_seed_replays_a_run(monkeypatch) -> None:
+    monkeypatch.setattr(battery, "ATTACKS", (Attack("X1", seeds, "none", 3, 3),))
+    DRAWN.clear()
+    for _ in range(2):
+        battery.main(["--quick", "--seed=11"])
+    assert DRAWN[:3] == DRAWN[3:]
+    assert len(set(DRAWN)) == 3
+
+
+def test_an_attack_that_is_not_there_is_refused_with_those_that_are(capsys) -> None:
+    assert battery.main(["--only=C77"]) == 2
+    assert "C1, C2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("attack", ["D6", "Z2", "C10"])
+def test_the_battery_bites_a_product_that_breaks_promises(monkeypatch, capsys, tmp_path: Path, attack: str) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text(BAD)
+    monkeypatch.setattr(ground, "PROGRAM", [sys.executable, str(bad)])
+    assert battery.main(["--quick", "--format=json", f"--only={attack}"]) == 1
+    (score,) = json.loads(capsys.readouterr().out)["scores"]
+    assert score["outcome"] == "broken"
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(200)
+def test_a_few_attacks_are_held() -> None:
+    done = CliRunner().invoke(
+        tallyport, ["selftest", "--battery", "--quick", "--only", "C10", "--only", "D6", "--only", "T3"]
+    )
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(7_200)
+def test_every_attack_is_held(capfd) -> None:
+    assert battery.main([]) == 0, capfd.readouterr().out
+
+
+def test_the_page_has_a_line_for_each_attack() -> None:
+    told = set(re.findall(r"^\| ([A-Z]\d+) \|", PAGE.read_text("utf-8"), re.M))
+    assert told == {attack.id for attack in ATTACKS}
+
+
+def test_without_saying_what_to_test_nothing_is_attacked() -> None:
+    done = CliRunner().invoke(tallyport, ["selftest"])
+    assert done.exit_code == 2
+    assert "--battery --quick" in done.output
