@@ -1,8 +1,12 @@
-"""Servers of files for tests: OpenSSH, the SSH server of asyncssh in this process, and Samba."""
+"""Servers of files for tests: OpenSSH, the SSH server of asyncssh in this process, Samba, WsgiDAV and Apache."""
 
+import base64
+import hashlib
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -187,3 +191,99 @@ def samba() -> Iterator[SmbServer]:
         command = [program, "--foreground", "--no-process-group", "--debug-stdout", "-s", config]
         with running(command, port, folder):
             yield SmbServer(port, user, password, os.path.join(folder, "share"))
+
+
+class DavServer(NamedTuple):
+    """A WebDAV server."""
+
+    url: str
+    username: str
+    password: str
+    folder: str
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Give a connection's settings for it."""
+        return {"url": self.url, "username": self.username, "password": self.password}
+
+
+@contextmanager
+def wsgidav() -> Iterator[DavServer]:
+    """Run WsgiDAV, which keeps dead properties and lets a file's time be set."""
+    with scratch("wsgidav") as folder:
+        files = os.path.join(folder, "files")
+        os.mkdir(files)
+        port = free_port()
+        config = {
+            "host": HOST,
+            "port": port,
+            "server": "cheroot",
+            "provider_mapping": {"/": files},
+            "simple_dc": {"user_mapping": {"*": {"u": {"password": "p"}}}},
+            "http_authenticator": {"accept_basic": True, "accept_digest": False, "default_to_digest": False},
+            "lock_storage": True,
+            "property_manager": True,
+            "mutable_live_props": ["{DAV:}getlastmodified"],
+            "logging": {"enable": False},
+        }
+        path = os.path.join(folder, "config.json")
+        with open(path, "w", encoding="utf-8") as stream:
+            json.dump(config, stream)
+        command = [sys.executable, "-m", "wsgidav.server.server_cli", "--config", path]
+        with running(command, port, folder):
+            yield DavServer(f"http://{HOST}:{port}", "u", "p", files)
+
+
+_APACHE = """
+ServerRoot {folder}
+PidFile {folder}/pid
+ErrorLog {folder}/error.log
+ServerName 127.0.0.1
+Listen 127.0.0.1:{port}
+User {user}
+Group {group}
+{modules}
+DavLockDB {folder}/locks/db
+DocumentRoot {folder}/files
+TypesConfig /dev/null
+<Directory {folder}/files>
+  Dav On
+  AuthType Basic
+  AuthName test
+  AuthUserFile {folder}/users
+  Require valid-user
+</Directory>
+"""
+_MODULES = (
+    *("mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic"),
+    *("dav", "dav_fs", "dav_lock", "mime"),
+)
+
+
+@contextmanager
+def apache() -> Iterator[DavServer]:
+    """Run Apache with mod_dav_fs, whose fresh files have weak ETags and whose times cannot be set."""
+    program = shutil.which("apache2")
+    assert program is not None
+    libraries = next(path for path in ("/usr/lib/apache2/modules", "/usr/libexec/apache2") if os.path.isdir(path))
+    with scratch("apache") as folder:
+        files, locks = os.path.join(folder, "files"), os.path.join(folder, "locks")
+        port = free_port()
+        loads = [
+            f"LoadModule {name}_module {libraries}/mod_{name}.so"
+            for name in _MODULES
+            if os.path.exists(f"{libraries}/mod_{name}.so")
+        ]
+        user, group = ("www-data", "www-data") if os.geteuid() == 0 else (str(os.geteuid()), f"#{os.getegid()}")
+        for path in (files, locks):
+            os.mkdir(path)
+            if os.geteuid() == 0:
+                shutil.chown(path, user, group)
+        with open(os.path.join(folder, "users"), "w", encoding="utf-8") as stream:
+            digest = base64.b64encode(hashlib.sha1(b"p", usedforsecurity=False).digest()).decode()
+            stream.write(f"u:{{SHA}}{digest}\n")
+        config = os.path.join(folder, "apache.conf")
+        with open(config, "w", encoding="utf-8") as stream:
+            stream.write(_APACHE.format(folder=folder, port=port, user=user, group=group, modules="\n".join(loads)))
+        with running([program, "-D", "FOREGROUND", "-f", config], port, folder):
+            yield DavServer(f"http://{HOST}:{port}", "u", "p", files)
