@@ -163,6 +163,7 @@ def embedded(data: Path, *, movers: int | None = None) -> Iterator[Embedded]:
 
         gc.freeze()  # what was imported stays
         gc.enable()
+        gc.set_threshold(20_000, 20, 50)  # a run makes rows by the thousand, and hardly a cycle
         with open_store(data) as database:
             engine = Engine(database, InlineDispatcher(), Crews(local, ThreadCrew(8)), vault=own_vault(data))
             engine.start()

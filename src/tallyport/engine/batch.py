@@ -165,7 +165,7 @@ class Batch:
             return visits, tasks
         orders, database = self._orders, self._database
         execution_id = orders.scene.execution_id
-        if orders.kinds:
+        if orders.kinds and frontier.pending_tasks(tx, execution_id, orders.kinds):
             most = 200 if "part" not in orders.kinds else 8
             tasks = frontier.claim_tasks(tx, database, execution_id, self._batch_id, orders.kinds, most, TASK_BYTES)
         if orders.visits and not tasks:

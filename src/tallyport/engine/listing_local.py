@@ -179,6 +179,7 @@ def _containers(page: list[tuple[str, os.stat_result]]) -> list[str]:
 
 
 def _sums(page: list[tuple[str, os.stat_result]]) -> tuple[int, int, int]:
-    sizes = [st.st_size for _, st in page if st.st_mode >> 12 == _FILE_BITS]
-    others = sum(st.st_mode >> 12 != _DIRECTORY for _, st in page)
-    return others, len(sizes), sum(sizes)
+    kinds = [st.st_mode >> 12 for _, st in page]
+    files = kinds.count(_FILE_BITS)
+    sizes = [st.st_size for _, st in page if files == len(page) or st.st_mode >> 12 == _FILE_BITS]
+    return len(page) - kinds.count(_DIRECTORY), files, sum(sizes)

@@ -276,10 +276,18 @@ def open_tasks(tx: sa.Connection, execution_id: int, kinds: Sequence[str], most:
 
 def pending_tasks(tx: sa.Connection, execution_id: int, kinds: Sequence[str]) -> bool:
     """Say whether tasks of the given kinds wait to be claimed."""
-    query = sa.select(tasks.c.id).where(
-        tasks.c.execution_id == execution_id, tasks.c.state == "pending", tasks.c.task.in_(list(kinds))
+    return tx.execute(_PENDING_TASK, {"execution": execution_id, "kinds": list(kinds)}).first() is not None
+
+
+_PENDING_TASK = (
+    sa.select(tasks.c.id)
+    .where(
+        tasks.c.execution_id == sa.bindparam("execution"),
+        tasks.c.state == "pending",
+        tasks.c.task.in_(sa.bindparam("kinds", expanding=True)),
     )
-    return tx.execute(query.limit(1)).first() is not None
+    .limit(1)
+)
 
 
 def count_tasks(tx: sa.Connection, execution_id: int, kinds: Sequence[str]) -> int:
