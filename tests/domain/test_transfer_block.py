@@ -323,6 +323,12 @@ def test_choices_that_cannot_act_are_said(keys, warning):
     assert any(warning in said for said in read(**keys).warnings)
 
 
+@pytest.mark.parametrize("name", ["a/b", "..", ".", "/", "a\0b", " "])
+def test_a_quarantine_is_one_folder_at_the_root(name):
+    assert problems(quarantine=name)[0][0] == "/transfer/quarantine"
+    assert read(quarantine="/.kept/").policies.quarantine == ".kept"
+
+
 @pytest.mark.parametrize("key", LATER)
 def test_keys_not_in_force_yet_are_known_and_say_so_only_when_chosen(key):
     assert key in KEYS or key in KEPT or key == "impersonate_as"

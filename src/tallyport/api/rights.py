@@ -82,6 +82,8 @@ RULES: dict[tuple[str, str], Right] = {
     ("POST", "/v1/jobs/check"): R,
     ("GET", "/v1/jobs/schema"): R,
     ("GET", "/v1/jobs/history"): R,
+    ("POST", "/v1/transfers/executions/{execution}/undo"): M,
+    ("POST", "/v1/transfers/executions/{execution}/purge"): M,
     ("GET", "/v1/transfers/categories"): R,
     ("POST", "/v1/transfers/categories"): M,
     ("DELETE", "/v1/transfers/categories/{category}"): M,

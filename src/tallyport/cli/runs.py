@@ -151,6 +151,29 @@ def retry(
 
 @runs.command()
 @click.argument("run")
+@json_option
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@data_option
+def undo(run: str, as_json: bool, quiet: bool, data: str | None) -> None:
+    """Put back what a run replaced and deleted, as its quarantine holds it.
+
+    Where something else stands since, nothing is touched, and the item counts as failed.
+    """
+    _work_quarantine(run, "undo", as_json=as_json, quiet=quiet, data=data)
+
+
+@runs.command()
+@click.argument("run")
+@json_option
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@data_option
+def purge(run: str, as_json: bool, quiet: bool, data: str | None) -> None:
+    """Empty the quarantine of a run for good: it cannot be undone any more."""
+    _work_quarantine(run, "purge", as_json=as_json, quiet=quiet, data=data)
+
+
+@runs.command()
+@click.argument("run")
 @data_option
 def cancel(run: str, data: str | None) -> None:
     """End a run that was paused or interrupted, for good. What it carried stays."""
@@ -233,6 +256,22 @@ def _resume(tx: Any, found: Execution, *, approve_deletes: bool) -> Execution:
             )
         executions.change(tx, found.id, approved_deletes=wanted, wait_reason=None)
     return go_on(tx, found)
+
+
+def _work_quarantine(run: str, verb: str, *, as_json: bool, quiet: bool, data: str | None) -> None:
+    def begin(tx: Any, found: Execution) -> Execution:
+        from tallyport.control.executions import queue_undo
+        from tallyport.control.refusals import Refusal
+        from tallyport.store import jobs
+
+        job = jobs.find(tx, found.job_id, deleted=True)
+        assert job is not None
+        try:
+            return queue_undo(tx, job, found, "cli", verb=verb)
+        except Refusal as refusal:
+            raise Stop(Exit.ERROR, str(refusal)) from refusal
+
+    finish(_drive(run, begin, movers=None, as_json=as_json, quiet=quiet, verbose=False, data=data))
 
 
 def _retry(tx: Any, found: Execution, reasons: tuple[str, ...]) -> Execution:

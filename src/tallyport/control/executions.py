@@ -211,6 +211,39 @@ def resubmit(desk: Desk, execution_id: int, by: Caller, *, suspended: bool = Fal
     return new.id
 
 
+def undo(desk: Desk, execution_id: int, by: Caller, *, verb: str = "undo") -> Picture:
+    """Put back what an ended execution replaced and deleted, or (``purge``) empty its quarantine for good."""
+    with desk.database.begin() as tx:
+        run = find_execution(tx, execution_id)
+        job = find_job(tx, run.job_id)
+        new = queue_undo(tx, job, run, by.name, verb=verb)
+        desk.note(tx, job.id, f"job.{verb}", f"{verb} of execution {run.id} asked by {by.name}", execution_id=new.id)
+        picture = look(tx, find_job(tx, job.id))
+    desk.nudge()
+    return picture
+
+
+def queue_undo(tx: sa.Connection, job: Job, run: Execution, by: str, *, verb: str) -> Execution:
+    """Store an execution that works the quarantine of another, or refuse with the reason."""
+    policies = transfer_block.policies_from_json(run.policies)
+    if not run.has_ended:
+        raise Conflict(f"execution {run.id} has not ended: cancel it, or wait for its end")
+    if policies.quarantine is None or run.simulation or run.trigger in ("undo", "purge"):
+        raise Conflict(f"execution {run.id} kept nothing: its job had no quarantine when it ran")
+    if executions.active(tx, job.id) is not None:
+        raise Conflict("the job has an execution that has not ended", [Problem("status", "conflict", job.state)])
+    return executions.add(
+        tx,
+        job_id=job.id,
+        trigger=verb,
+        retry_of=run.id,
+        scope=json.dumps({"quarantine_of": run.id}),
+        policies=run.policies,
+        created_by=by,
+        state=State.READY.value,
+    )
+
+
 def hold(desk: Desk, tx: sa.Connection, job: Job, by: Caller) -> None:
     """Hold an automatic job's next run until somebody starts it; an active run pauses."""
     if judge(job, Call.HOLD) is not Verdict.YES:

@@ -33,7 +33,6 @@ LATER: dict[str, str] = {
     "on_initialize": "nothing is purged",
     "item_inspection_policy": "content that is not carried is not tracked for validation",
     "item_inspection_policy_next": "content that is not carried is not tracked for validation",
-    "quarantine": "what is replaced or deleted is not kept",
 }
 """Keys that are accepted and checked, and what holds until they act. A key leaves when its behaviour lands."""
 

@@ -41,7 +41,7 @@ KEY_WORDS: Mapping[str, str] = {
     "symlinks": "Carried as links, followed where they stay inside the root, left out, or flagged.",
     "verify": "How each item is proved; see the verify levels.",
     "durability": "When a written item may be called done: unsynced, synced in groups, synced one by one.",
-    "quarantine": "A folder at the destination that keeps what is replaced or deleted.",
+    "quarantine": "A folder at the root of each side that keeps what is replaced or deleted there, for `undo`.",
     "full_look": "List the destination even where the last execution's record could be trusted.",
     "limits.max_attempts": "Tries of an item over all executions before it is flagged.",
     "limits.max_deletes": "More deletes than this wait for a person.",

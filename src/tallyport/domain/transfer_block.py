@@ -13,6 +13,7 @@ from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.documents import BlockErrors, Problem, Reader, pointer
 from tallyport.domain.endpoints import Endpoint, MapUse, read_endpoint, read_map
 from tallyport.domain.filter_documents import read_filter
+from tallyport.domain.paths import check_segment
 from tallyport.domain.policies import (
     AuditLevel,
     Bandwidth,
@@ -192,6 +193,17 @@ def _read_deletes(reader: Reader, value: object, path: str) -> object:
     return DeletePropagation.IGNORE_BOTH
 
 
+def _read_quarantine(reader: Reader, value: object, path: str) -> object:
+    """Read the name of a folder at the root of a side."""
+    text = reader.text(value, path)
+    name = None if text is None else text.strip("/")
+    why = None if name is None else check_segment(name)
+    if why is not None:
+        reader.wrong(path, "unknown_value", f"must be the name of one folder: {why}")
+        return None
+    return name
+
+
 def _read_bandwidth(reader: Reader, value: object, path: str) -> object:
     members = reader.members(value, path, ("bytes_per_second", "window"))
     rate = None
@@ -260,7 +272,7 @@ KEYS: Mapping[str, Key] = {
     "symlinks": _word("symlinks", Symlinks),
     "verify": _chosen("verify", {level.name.lower(): level for level in VerifyLevel if level is not VerifyLevel.NONE}),
     "durability": _word("durability", Durability),
-    "quarantine": Key("quarantine", lambda reader, value, path: reader.text(value, path)),
+    "quarantine": Key("quarantine", _read_quarantine),
     "full_look": _flag("full_look"),
     "limits.max_attempts": _whole("max_attempts", 1, 1000),
     "limits.max_deletes": _whole("max_deletes", 0),

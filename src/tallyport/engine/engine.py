@@ -39,6 +39,7 @@ from tallyport.engine.recorder import Fenced
 from tallyport.engine.roster import Roster, task_id
 from tallyport.engine.schedule import keep_time
 from tallyport.engine.tally import Scene
+from tallyport.engine.undoing import Undoing, order_of
 from tallyport.engine.work import Terms
 from tallyport.store import audit, beginnings, connections, error_categories, executions, frontier, jobs
 from tallyport.store.database import Database, is_outage
@@ -338,7 +339,7 @@ class Engine:
         if execution_id is None:
             return
         try:
-            ending = self._run(execution_id, task)
+            ending = self._undo(execution_id, task) or self._run(execution_id, task)
             self._judge(execution_id, ending)
         except Fenced:
             return
@@ -356,6 +357,28 @@ class Engine:
             self._wake.set()
             with contextlib.suppress(sa.exc.DBAPIError):  # an outage passes; the overseer looks again
                 self._step(execution_id)
+
+    def _undo(self, execution_id: int, task: TaskRef) -> Ending | None:
+        """Work a quarantine, where that is what the execution is for."""
+        with self._database.read() as tx:
+            execution = executions.find(tx, execution_id)
+            job = None if execution is None else jobs.find(tx, execution.job_id, deleted=True)
+        if execution is None or job is None or order_of(execution) is None:
+            return None
+
+        def stopped() -> bool:
+            with self._database.read() as tx:
+                now = executions.find(tx, execution_id)
+            return self._stopping.is_set() or now is None or now.state != "executing"
+
+        level = audit.LEVELS[policies_from_json(execution.policies).audit_level]
+        work = Undoing(self._database, self._ids, job, execution, self._terms(job, execution), level)
+        is_done = work.run(stopped)
+        with self._database.begin() as tx:
+            if is_done:
+                executions.change(tx, execution_id, phase="finalize")
+            frontier.end_batch(tx, task.batch_id)
+        return Ending(None if is_done else "stopped")
 
     def _run(self, execution_id: int, task: TaskRef) -> Ending:
         execution, job = self._database.outlast(lambda: self._found(execution_id), stopped=self._stopping.is_set)

@@ -20,6 +20,7 @@ from tallyport.domain.items import FAILED, Status
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies
 from tallyport.domain.policies_json import policies_from_json
+from tallyport.engine.undoing import order_of
 from tallyport.store import audit, executions, frontier, items, jobs, rows
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
@@ -61,7 +62,8 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
         root = ids.take()
         items.upsert(tx, database, [_root_row(root, job.number, execution.id)])
         items.add_containers(tx, database, [(root, job.number, 0, b"", b"", execution.id)])
-    jobs.change(tx, job.id, root_item_id=root, reset=None)
+    if order_of(execution) is None:
+        jobs.change(tx, job.id, root_item_id=root, reset=None)
     full = execution.full or job.reset in ("soft", "permissions", "hard", "full", "1")
     values: dict[str, object] = {"phase": "executing", "full": full, "wait_until": None, "wait_reason": None}
     if execution.deadline is None:
@@ -69,8 +71,8 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
     if execution.wait_reason == "brake":  # a person resumed it, and so approved what it wants to delete
         values["approved_deletes"] = frontier.count_tasks(tx, execution.id, ("delete_destination",))
     moved = executions.move(tx, execution.id, ("ready",), "executing", **values)
-    if not moved or execution.started_at is not None:
-        return  # goes on after a pause or a wait: the frontier stands
+    if not moved or execution.started_at is not None or order_of(execution) is not None:
+        return  # goes on after a pause or a wait: the frontier stands; or has none
     frontier.mark_unclean(tx, job.id, execution.id)
     if execution.scope is None:
         frontier.add_visits(tx, database, [(ids.take(), execution.id, root, b"", b"", False, blank, "", None)])
@@ -101,6 +103,8 @@ def advance(
     policies = policies_from_json(execution.policies)
     if execution.halted_by is not None or stops.halts(policies, execution.failed):
         return Step(ended=_halted(tx, database, ids, execution)) if not out else Step()
+    if order_of(execution) is not None:
+        return _advance_undoing(tx, database, ids, execution, len(out))
     phase = execution.phase
     at = next((n for n, (name, _, _) in enumerate(PHASES) if name == phase), 0)
     while True:
@@ -123,6 +127,15 @@ def advance(
         if at + 1 == len(PHASES):
             return Step(ended=_complete(tx, database, ids, execution))
         at += 1
+
+
+def _advance_undoing(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, out: int) -> Step:
+    """One batch works the whole quarantine, and says at its end that it is done."""
+    if out:
+        return Step()
+    if execution.phase == "finalize":
+        return Step(ended=_complete(tx, database, ids, execution))
+    return Step((frontier.add_batch(tx, execution.id, "transfer"),))
 
 
 def fail(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, state: str, info: str) -> None:

@@ -14,7 +14,7 @@ from tallyport.domain.policies import Policies
 from tallyport.domain.rules import Rules
 from tallyport.domain.settle import failed
 from tallyport.engine.opened import Opened, Ticket
-from tallyport.engine.passage import Landed
+from tallyport.engine.passage import Landed, kept_as
 from tallyport.engine.work import Known, Row
 
 _FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
@@ -230,7 +230,7 @@ class Notes:
             moved,
             None if ticket.d_name == name else ticket.d_name,
             processing,
-            message,
+            "; ".join(filter(None, (message, kept_as(ticket.kept)))),
             wrote,
         )
         self.done(visit, item, entry)

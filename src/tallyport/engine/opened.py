@@ -8,7 +8,7 @@ from tallyport.engine.work import Known, Row, VisitWork
 class Ticket:
     """One item on its way."""
 
-    __slots__ = ("d_name", "entry", "name", "processing", "reason", "row", "to", "tries", "visit")
+    __slots__ = ("d_name", "entry", "kept", "name", "processing", "reason", "row", "to", "tries", "visit")
 
     def __init__(
         self,
@@ -31,6 +31,7 @@ class Ticket:
         self.to = to
         self.processing = processing
         self.tries = tries
+        self.kept = ""  # where what it replaces is kept
 
 
 class Opened:
@@ -44,6 +45,7 @@ class Opened:
         "error",
         "filled",
         "halted",
+        "hidden",
         "is_clean",
         "items",
         "left",
@@ -67,6 +69,7 @@ class Opened:
         self.crossing = crossing
         self.container: Entry | None = None  # the source's own entry
         self.listing: Listing | None = None
+        self.hidden = ""  # a name that is ours on both sides: nothing of it is seen
         self.items: list[Row] = []
         self.filled: list[Row] = []  # what a new container was filled with
         self.left: set[str] = set()  # names that the rules leave out

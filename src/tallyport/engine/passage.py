@@ -17,6 +17,7 @@ from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
 from tallyport.domain.errors import REMEDIES, Scope, TallyportError
 from tallyport.domain.items import Status
 from tallyport.domain.losses import Loss, told
+from tallyport.domain.paths import display
 from tallyport.domain.policies import Policies
 from tallyport.engine.carrier import Carrier, Maps
 from tallyport.engine.lease import Guard
@@ -46,6 +47,7 @@ class Landed(NamedTuple):
     level: int | None = None  # of the proof; None = that of the passage
     processing: str = ""
     losses: tuple[Loss, ...] = ()  # what did not travel with it
+    kept: str = ""  # where what it replaced is kept
 
 
 Settled = tuple[Any, Any]
@@ -201,7 +203,14 @@ def open_passage(terms: Terms, policies: Policies) -> Passage:
         Local(json.loads(settings)["path"], path.strip("/"), make=make)
         for (_, settings, path), make in ((terms.source, False), (terms.destination, not policies.simulation))
     )
-    return LocalPassage(source, destination, policies=policies, token=terms.token, maps=terms.maps)
+    return LocalPassage(
+        source,
+        destination,
+        policies=policies,
+        token=terms.token,
+        maps=terms.maps,
+        quarantine=quarantine_of(terms.quarantine, terms.execution_id),
+    )
 
 
 def carrier_of(
@@ -238,6 +247,16 @@ def task_error(task_id: int, error: TallyportError) -> TaskReport:
     return TaskReport(task_id, error=(str(error.kind), error.message))
 
 
+def kept_as(place: str) -> str:
+    """Say in an item's row where what it replaced is kept."""
+    return f"what stood here is kept as {display(place)}" if place else ""
+
+
+def quarantine_of(name: str | None, execution_id: int) -> str | None:
+    """Give the folder, on each side, that keeps what an execution replaces and deletes."""
+    return None if name is None else f"{name}/{execution_id}"
+
+
 def item_done(
     item: tuple[Any, ...],
     entry: Entry,
@@ -246,6 +265,7 @@ def item_done(
     level: int,
     moved: int,
     losses: Sequence[Loss] = (),
+    kept: str = "",
 ) -> tuple[Any, ...]:
     """Give a pending item its end: it stands at the destination as ``entry``."""
     name, kind, _, reason, item_id, _, s_size, s_modified, s_tag = item[:9]
@@ -269,7 +289,7 @@ def item_done(
         moved,
         d_name,
         processing,
-        told(losses),
+        "; ".join(filter(None, (told(losses), kept_as(kept)))),
         1,
     )
 
@@ -279,10 +299,10 @@ def plain(losses: Iterable[Loss]) -> tuple[tuple[str, str], ...]:
     return tuple((one.what, one.detail) for one in losses)
 
 
-def item_gone(item: tuple[Any, ...], side: str) -> tuple[Any, ...]:
+def item_gone(item: tuple[Any, ...], side: str, *, kept: str = "") -> tuple[Any, ...]:
     """Give a pending delete its end. A moved item keeps its baseline, any other loses it."""
     is_moved = side == Side.SOURCE and item[3] != Reason.DELETED_AT_DESTINATION
     reason = str(Reason.MOVED) if is_moved else item[3]
     facts = item[6:13] if is_moved else (None,) * 7
     wrote = 2 if side == Side.SOURCE else 1
-    return (*item[:2], int(Status.SUCCESS), reason, item[4], 0, *facts, item[13], 0, *item[15:17], "", wrote)
+    return (*item[:2], int(Status.SUCCESS), reason, item[4], 0, *facts, item[13], 0, *item[15:17], kept_as(kept), wrote)

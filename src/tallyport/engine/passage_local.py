@@ -33,6 +33,7 @@ from tallyport.connectors.local_folders import (
     sweep,
 )
 from tallyport.connectors.protocol import Facts
+from tallyport.connectors.quarantine import Keeper
 from tallyport.connectors.temporaries import TEMPORARY
 from tallyport.domain import posix_acl
 from tallyport.domain.actions import Reason
@@ -40,7 +41,7 @@ from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.entries import Entry, Fingerprint, Kind, Side, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.losses import Loss
-from tallyport.domain.paths import segments, split
+from tallyport.domain.paths import join, segments, split
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.engine import passage, staging
 from tallyport.engine.dressing import Dresser
@@ -82,7 +83,16 @@ class LocalPassage:
     has_links = True
     paces_itself = False
 
-    def __init__(self, source: Local, destination: Local, *, policies: Policies, token: str, maps: str = "") -> None:
+    def __init__(
+        self,
+        source: Local,
+        destination: Local,
+        *,
+        policies: Policies,
+        token: str,
+        maps: str = "",
+        quarantine: str | None = None,
+    ) -> None:
         self.source = source
         self.destination = destination
         self.carrier = carrier_of(policies, maps, source, destination, is_same_book=True, native_kind=posix_acl.KIND)
@@ -106,11 +116,32 @@ class LocalPassage:
         )
         self.failures: list[Settled] = []
         self.guard: Guard = free
+        ends = {_SOURCE: source, _DESTINATION: destination}
+        self._keepers = {} if quarantine is None else {side: Keeper(end, quarantine) for side, end in ends.items()}
 
     def facts_of(self, entry: Entry) -> Facts:
         """Give what travels with an entry under the job's policies, but what a dresser sets."""
         mode = entry.mode if self.dresser is None or entry.kind is Kind.SYMLINK else None
         return Facts(entry.size, entry.modified if self._times else None, mode)
+
+    def keep(self, to: Side, path: str, replaces: Entry | None) -> tuple[Entry | None, str]:
+        """Keep what is about to be replaced, where the job asks for that; gives what is replaced now, and where."""
+        if replaces is None or not self._keepers:
+            return replaces, ""
+        kept, place = self._keepers[to].keep(path, replaces)
+        self._secure(to, place)
+        return kept, place
+
+    def _secure(self, side: Side, place: str) -> None:
+        """Bring the name of what is kept to disk before anything takes its old place."""
+        if not place or self.durability is Durability.NONE:
+            return
+        fd = (self.source if side is _SOURCE else self.destination).open_container(split(place)[0])
+        try:
+            with translate("sync the folder", place):
+                sync_folder(fd)
+        finally:
+            os.close(fd)
 
     def pace(self, meter: Meter | None, stopped: Callable[[], bool]) -> None:
         """Files are small, and parts wait as a whole: whoever gives them waits before."""
@@ -223,6 +254,7 @@ class LocalPassage:
             with self._beside(work.path, work.d_path) as (s_fd, name, d_fd, d_name):
                 source = _still(s_fd, name, Fingerprint(*work.source))
                 replaces = expected_at(d_name, work.item) if work.replaces else None
+                replaces, kept = self.keep(_DESTINATION, work.d_path, replaces)
                 losses: list[Loss] = []
 
                 def dress(temp_fd: int) -> None:
@@ -252,7 +284,7 @@ class LocalPassage:
                     self.prove(d_fd, d_name, content)
         except TallyportError as error:
             return task_error(work.task_id, error)
-        done = item_done(work.item, entry, content=content, level=self.level, moved=work.size, losses=losses)
+        done = item_done(work.item, entry, content=content, level=self.level, moved=work.size, losses=losses, kept=kept)
         return TaskReport(work.task_id, done, losses=plain(losses))
 
     def link(self, work: LinkWork) -> list[TaskReport]:
@@ -260,6 +292,7 @@ class LocalPassage:
         made: list[Made] = []
         held: list[int] = []
         folders: dict[str, int] = {}
+        kept: dict[int, str] = {}
         try:
             for position, task_id in enumerate(work.task_ids):
                 try:
@@ -269,6 +302,7 @@ class LocalPassage:
                         held.append(folders[d_container])
                     d_fd = folders[d_container]
                     replaces = expected_at(d_name, work.items[position]) if work.replaces[position] else None
+                    replaces, kept[position] = self.keep(_DESTINATION, work.d_paths[position], replaces)
                     content, moved, losses = self._link_one(work, position, d_fd, d_name, replaces, made)
                     made.append(Made(position, d_fd, d_name, content, moved, losses))
                 except TallyportError as error:
@@ -286,7 +320,8 @@ class LocalPassage:
                 item = work.items[position]
                 if not moved and position:
                     item = (*item[:3], str(Reason.LINKED), *item[4:])
-                done = item_done(item, entry, content=content, level=self.level, moved=moved, losses=losses)
+                place = kept.get(position, "")
+                done = item_done(item, entry, content=content, level=self.level, moved=moved, losses=losses, kept=place)
                 reports[position] = TaskReport(work.task_ids[position], done, losses=plain(losses))
         finally:
             for d_fd in held:
@@ -344,6 +379,7 @@ class LocalPassage:
     def delete(self, work: DeleteWork) -> TaskReport:
         side = self.source if work.side == _SOURCE else self.destination
         container, name = split(work.path)
+        kept = ""
         kind = Kind(work.kind)
         expect = None if kind is Kind.CONTAINER or work.expect is None else Fingerprint(*work.expect)
         try:
@@ -351,7 +387,12 @@ class LocalPassage:
             try:
                 if expect is not None and side is self.source:
                     expect = _still_as_carried(fd, name, kind, expect, work.item)
-                remove(fd, name, kind, expect)
+                if self._keepers:
+                    wanted = None if expect is None else Entry(name, kind, *expect)
+                    kept = self._keepers[Side(work.side)].take(work.path, kind, wanted)
+                    self._secure(Side(work.side), kept)
+                else:
+                    remove(fd, name, kind, expect)
                 if self.durability is not Durability.NONE:
                     with translate("sync the folder", container):
                         sync_folder(fd)
@@ -360,7 +401,7 @@ class LocalPassage:
         except TallyportError as error:
             if error.kind is not ErrorKind.NOT_FOUND:
                 return task_error(work.task_id, error)
-        return TaskReport(work.task_id, item_gone(work.item, work.side))
+        return TaskReport(work.task_id, item_gone(work.item, work.side, kept=kept))
 
     def stamp(self, work: StampWork) -> TaskReport:
         try:
@@ -554,6 +595,16 @@ class LocalCrossing:
             except TallyportError as error:
                 passage.failures.append((ticket, error))
                 return
+        if replaces is not None:
+            work = self._work
+            try:
+                path = join(work.path if to is _SOURCE else work.d_path, name)
+                replaces, kept = passage.keep(to, path, replaces)
+            except TallyportError as error:
+                passage.failures.append((ticket, error))
+                return
+            if kept:
+                ticket.kept = kept
         facts = passage.facts_of(entry)
         dressing, lost = None, _nothing_lost
         if passage.dresser is not None:

@@ -59,6 +59,7 @@ class Scan:
         if work.only is not None:
             self._scan_only(visit, work.only)
             return
+        visit.hidden = self._policies.quarantine or "" if not work.path else ""
         listing = visit.listing = crossing.listing(_SOURCE)
         most = self._policies.max_items_per_container
         if most is not None and listing.count > most:
@@ -82,12 +83,15 @@ class Scan:
             destination = see_destination(crossing, self._key)
         page: list[Entry] | None = None
         for following in listing.pages():
-            if page is not None:
+            if visit.hidden:
+                following = [entry for entry in following if entry.name != visit.hidden]
+            if page is not None and page:
                 self._scan_page(visit, page, rows.through(page[-1].name), destination)
             page = following
         self._scan_page(visit, page or [], rows.through(None), destination)
         for entry in destination.rest():
-            self._look_at_extra(visit, entry)
+            if entry.name != visit.hidden:
+                self._look_at_extra(visit, entry)
 
     def _scan_changes(self, visit: Opened, listing: Listing, signature: bytes) -> bool:
         """Look at what changed since the last clean visit alone, where that is known and less than most."""

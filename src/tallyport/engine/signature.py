@@ -47,7 +47,7 @@ def is_as_signed(visit: Opened, listing: Listing, signature: bytes, salt: bytes)
         return False
     visit.unchanged, visit.s_files, visit.s_bytes = _TOTALS.unpack_from(signature, _HASH)
     visit.unchanged_bytes = visit.s_bytes
-    visit.children = [(name, name, False, 0) for name in listing.containers()]
+    visit.children = [(name, name, False, 0) for name in listing.containers() if name != visit.hidden]
     visit.signature = signature
     return True
 

@@ -26,6 +26,7 @@ from tallyport.connectors.protocol import (
     Sweeps,
     Syncs,
 )
+from tallyport.connectors.quarantine import Keeper
 from tallyport.connectors.registry import below
 from tallyport.connectors.width import Holding
 from tallyport.domain.actions import Reason
@@ -49,6 +50,7 @@ from tallyport.engine.passage import (
     item_gone,
     plain,
     planned_source,
+    quarantine_of,
     task_error,
 )
 from tallyport.engine.pool import Pool
@@ -96,6 +98,7 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         inside=_inside(terms, policies, destination),
         maps=terms.maps,
         is_same_book=terms.source[:2] == terms.destination[:2],
+        quarantine=quarantine_of(terms.quarantine, terms.execution_id),
     )
 
 
@@ -135,6 +138,7 @@ class StreamPassage:
         inside: Inside | None = None,
         maps: str = "",
         is_same_book: bool = False,
+        quarantine: str | None = None,
     ) -> None:
         self._inside = inside
         self.carrier = carrier_of(policies, maps, source, destination, is_same_book=is_same_book)
@@ -153,6 +157,8 @@ class StreamPassage:
         self.level = int(VerifyLevel.READBACK if self._reads_back else VerifyLevel.HASH)
         self._outcomes: list[Settled] = []
         self.guard: Guard = free
+        ends = {_SOURCE: source, _DESTINATION: destination}
+        self._keepers = {} if quarantine is None else {side: Keeper(end, quarantine) for side, end in ends.items()}
         self._is_unsynced = False
         self._meter: Meter | None = None
         self._stopped: Callable[[], bool] = bool
@@ -224,6 +230,8 @@ class StreamPassage:
         def act() -> int:
             try:
                 landed = self.patiently(lambda: self.carry(to, path, entry, receiving, replaces))
+                if landed.kept:
+                    ticket.kept = landed.kept
             except TallyportError as error:
                 self.landed(ticket, error)
                 raise
@@ -254,6 +262,18 @@ class StreamPassage:
 
     def carry(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None) -> Landed:
         """Carry one file or symlink; raises when nothing was stored."""
+        if replaces is None or not self._keepers:
+            return self._carry(to, path, entry, receiving, replaces)
+        keeper = self._keepers[to]
+        replaces, place = keeper.keep(receiving, replaces)
+        try:
+            return self._carry(to, path, entry, receiving, replaces)._replace(kept=place)
+        except TallyportError:
+            if replaces is None:
+                keeper.put_back(receiving, place)
+            raise
+
+    def _carry(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None) -> Landed:
         giving, taking = self.connector(to.other), self.connector(to)
         when = _ABSENT if replaces is None else Precondition(entry=replaces)
         if entry.kind is Kind.SYMLINK:
@@ -381,11 +401,25 @@ class StreamPassage:
 
     def finish(self, work: FinishWork) -> TaskReport:
         try:
-            entry, content = self.patiently(lambda: uploads.finish(self, work))
+            keeping, kept = self._keeping(work)
+            entry, content = self.patiently(lambda: uploads.finish(self, keeping))
             level = self._prove(self.destination, work.d_path, entry, content, work.size)
         except TallyportError as error:
             return task_error(work.task_id, error)
-        return TaskReport(work.task_id, item_done(work.item, entry, content=content, level=level, moved=work.size))
+        done = item_done(work.item, entry, content=content, level=level, moved=work.size, kept=kept)
+        return TaskReport(work.task_id, done)
+
+    def _keeping(self, work: FinishWork) -> tuple[FinishWork, str]:
+        """Keep what a big file replaces, where the job asks for that; gives the work as it stands after that."""
+        if not work.replaces or not self._keepers:
+            return work, ""
+        expect = expected_at(split(work.d_path)[1], work.item)
+        if expect is None:
+            return work, ""
+        now, place = self._keepers[_DESTINATION].keep(work.d_path, expect)
+        if now is None:
+            return work._replace(replaces=False), place
+        return work._replace(item=(*work.item[:9], now.size, now.modified, now.tag, *work.item[12:])), place
 
     def hash_there(self, path: str) -> bytes:
         """Hash what stands at the destination."""
@@ -394,7 +428,7 @@ class StreamPassage:
     def link(self, work: LinkWork) -> list[TaskReport]:
         reports: list[TaskReport] = []
         made: tuple[str, bytes | None, tuple[Loss, ...]] | None = None
-        carried: list[tuple[int, tuple[Any, ...], str, bytes | None, int, int, tuple[Loss, ...]]] = []
+        carried: list[tuple[int, tuple[Any, ...], str, bytes | None, int, int, tuple[Loss, ...], str]] = []
         for position, task_id in enumerate(work.task_ids):
             path, d_path, item = work.paths[position], work.d_paths[position], work.items[position]
             replaces = expected_at(split(d_path)[1], item) if work.replaces[position] else None
@@ -404,26 +438,30 @@ class StreamPassage:
                     raise _error(ErrorKind.NOT_FOUND, "read", path, "it vanished since it was listed")
                 if fingerprint(entry) != planned_source(item):
                     raise _error(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed since it was listed")
+                kept = ""
                 if made is not None and isinstance(self.destination, Links):
+                    if replaces is not None and self._keepers:
+                        replaces, kept = self._keepers[_DESTINATION].keep(d_path, replaces)
                     when = _ABSENT if replaces is None else Precondition(entry=replaces)
                     self.destination.make_hard_link(d_path, made[0], when=when)
                     item = (*item[:3], str(Reason.LINKED), *item[4:])
-                    carried.append((task_id, item, d_path, made[1], self.level, 0, made[2]))
+                    carried.append((task_id, item, d_path, made[1], self.level, 0, made[2], kept))
                 else:
                     landed = self.carry(_DESTINATION, path, entry, d_path, replaces)
                     made = d_path, landed.hash, landed.losses
-                    carried.append((task_id, item, d_path, landed.hash, landed.level or 0, landed.moved, landed.losses))
+                    proved = landed.hash, landed.level or 0, landed.moved, landed.losses, landed.kept
+                    carried.append((task_id, item, d_path, *proved))
             except TallyportError as error:
                 reports.append(task_error(task_id, error))
         self.changed()
         self.settle()
-        for task_id, item, d_path, content, level, moved, losses in carried:
+        for task_id, item, d_path, content, level, moved, losses, kept in carried:
             entry = self.destination.stat(d_path)
             if entry is None:
                 gone = _error(ErrorKind.NOT_FOUND, "link", d_path, "it vanished at once")
                 reports.append(task_error(task_id, gone))
                 continue
-            done = item_done(item, entry, content=content, level=level, moved=moved, losses=losses)
+            done = item_done(item, entry, content=content, level=level, moved=moved, losses=losses, kept=kept)
             reports.append(TaskReport(task_id, done, losses=plain(losses)))
         return reports
 
@@ -442,12 +480,16 @@ class StreamPassage:
         try:
             if expect is not None and not expect.tag and work.side == _SOURCE and kind is Kind.FILE:
                 expect = self._still_as_carried(work.path, expect, work.item)
-            connector.delete(work.path, expect=expect)
+            kept = ""
+            if self._keepers:
+                kept = self._keepers[Side(work.side)].take(work.path, kind, expect)
+            else:
+                connector.delete(work.path, expect=expect)
             if isinstance(connector, Syncs) and self._policies.durability is not Durability.NONE:
                 connector.sync()
         except TallyportError as error:
             return task_error(work.task_id, error)
-        return TaskReport(work.task_id, item_gone(work.item, work.side))
+        return TaskReport(work.task_id, item_gone(work.item, work.side, kept=kept))
 
     def _still_as_carried(self, path: str, expect: Entry, item: tuple[Any, ...]) -> Entry:
         """Give one of several names of a source's file as it is, if it holds what was proved at the destination.

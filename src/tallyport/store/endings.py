@@ -136,6 +136,8 @@ def _part(job: Job) -> parts.Part:
 
 def _count(tx: sa.Connection, job: Job, execution: Execution) -> Job:
     """Count an ended run towards the stop policy, and close the job when a limit is met."""
+    if execution.trigger in ("undo", "purge"):
+        return job  # no run of the job: it works the quarantine of one
     result = None if execution.result is None else Result(execution.result)
     before = stops.Counts(job.executions, job.successes, job.failures)
     counts = stops.counted(before, State(execution.state), result)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from tallyport.domain import paths
+from tallyport.domain.entries import Fingerprint
 from tallyport.store import rows
 from tallyport.store.database import Database
 from tallyport.store.tables import containers, items
@@ -144,6 +145,30 @@ def at_path(tx: sa.Connection, job: int, path: str) -> ItemRow | None:
         wanted = _PAGE.where(items.c.parent_id == parent, items.c.name == paths.to_bytes(name))
     row = tx.execute(wanted).first() if parent is not None else None
     return None if row is None else _item(row._mapping)
+
+
+def standing_at(
+    tx: sa.Connection, job: int, path: str, *, at_destination: bool
+) -> tuple[int, int, Fingerprint | None] | None:
+    """Give the item that stands at a path of one side: its id, the execution that settled it, how it stood there."""
+    folder, name = paths.split(path)
+    place = containers.c.d_path if at_destination else containers.c.path
+    parents = sa.select(containers.c.item_id).where(containers.c.job == job, place == paths.to_bytes(folder))
+    own = sa.func.coalesce(items.c.d_name, items.c.name) if at_destination else items.c.name
+    side = (
+        (items.c.d_size, items.c.d_modified, items.c.d_tag)
+        if at_destination
+        else (items.c.s_size, items.c.s_modified, items.c.s_tag)
+    )
+    query = sa.select(items.c.id, items.c.execution_id, *side).where(
+        items.c.job == job, items.c.parent_id.in_(parents), own == paths.to_bytes(name)
+    )
+    row = tx.execute(query.limit(1)).first()
+    if row is None:
+        return None
+    number, execution_id, size, modified, tag = row
+    mark = None if size is None else Fingerprint(size, modified or 0, bytes(tag or b""))
+    return number, execution_id, mark
 
 
 def totals(tx: sa.Connection, job: int) -> dict[int, Totals]:

@@ -11,7 +11,7 @@ from tallyport.api.dryviq import views, words
 from tallyport.api.times import iso
 from tallyport.api.wiring import Called, Desked, Document, flag, json_response, text, whole
 from tallyport.api.wiring import words as listed
-from tallyport.control import items, reports
+from tallyport.control import executions, items, reports
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.items import Wanted
 from tallyport.control.refusals import NotFound, invalid
@@ -108,6 +108,16 @@ def audit_csv(request: Request, desk: Desked) -> Response:
 @router.get("/stats", summary="Totals of all jobs")
 def all_stats(request: Request, desk: Desked) -> Response:
     return _stats(desk, listed(request.query_params, "jobs", "job"))
+
+
+@router.post("/executions/{execution}/undo", status_code=202, summary="Put back what a run replaced and deleted")
+def undo_execution(request: Request, desk: Desked, caller: Called, execution: str) -> Response:
+    return _undone(request, desk, caller, execution, "undo")
+
+
+@router.post("/executions/{execution}/purge", status_code=202, summary="Empty the quarantine of a run for good")
+def purge_execution(request: Request, desk: Desked, caller: Called, execution: str) -> Response:
+    return _undone(request, desk, caller, execution, "purge")
 
 
 @router.get("/{job}/stats", summary="Totals of a job")
@@ -268,6 +278,14 @@ def _stats(desk: Desk, jobs: list[str]) -> Response:
         "executions": found.executions,
     }
     return json_response({"status": 200, "type": "stats", "stats": document, "data": document})
+
+
+def _undone(request: Request, desk: Desk, caller: Caller, execution: str, verb: str) -> Response:
+    if not (execution.isascii() and execution.isdigit() and len(execution) < 19):
+        raise NotFound(f"there is no execution {execution[:40]!r}")
+    picture = executions.undo(desk, int(execution), caller, verb=verb)
+    shown = views.job(picture, request.app.state.gauge)
+    return json_response({"status": 202, "type": "job", "job": shown, "data": shown}, 202)
 
 
 def _id(text: str) -> int:
