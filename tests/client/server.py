@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
-from tallyport.api.app import create_api
+from tallyport.api.app import ApiSettings, create_api
 from tallyport.control.users import add_user, create_token
 from tallyport.store import executions
 from tallyport.store.database import Database, open_database
@@ -54,7 +54,7 @@ def serving(folder: Path) -> Iterator[Served]:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     served = Served(url, create_token(database, "ann"), database)
     keys = [new_key()]
-    api = create_api(database, nudge=served.nudge, vault=Vault(keys.copy))
+    api = create_api(database, nudge=served.nudge, vault=Vault(keys.copy), settings=ApiSettings(allow_private=True))
     served.close_streams = api.state.hub.close
     config = uvicorn.Config(api, http="h11", log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)

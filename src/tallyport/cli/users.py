@@ -1,6 +1,8 @@
 """``tallyport users``: the accounts of a data folder."""
 
+import getpass
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ ROLES = ("viewer", "operator", "manager", "admin", "auditor")  # control.desk.RO
 
 @click.group()
 def users() -> None:
-    """Add and list the accounts of a data folder."""
+    """Add, change and list the accounts of a data folder."""
 
 
 @users.command()
@@ -34,9 +36,7 @@ def add(name: str, role: str, email: str | None, password_stdin: bool, no_passwo
         raise click.UsageError("--password-stdin and --no-password exclude each other")
     password: str | None = None
     if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-        if not password:
-            raise click.UsageError("standard input holds no password")
+        password = _read_password()
     elif not no_password:
         if not sys.stdin.isatty():
             raise click.UsageError("give --password-stdin or --no-password")
@@ -44,6 +44,47 @@ def add(name: str, role: str, email: str | None, password_stdin: bool, no_passwo
     with accounts(data) as database:
         add_user(database, name, role, password, email)
     click.echo(f"added {name} ({role})")
+
+
+@users.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), help="What the account may do.")
+@click.option("--email", help="Address; it can be used to sign in. Empty removes it.")
+@click.option("--password-stdin", is_flag=True, help="Read a new password from standard input. Ends the sessions.")
+@click.option("--no-password", is_flag=True, help="No sign-in by password any more.")
+@click.option("--disable/--enable", "disabled", default=None, help="Keep the account out, or let it in again.")
+@click.option("--unlock", is_flag=True, help="Let it in again after too many failed sign-ins.")
+@data_option
+def change(
+    name: str,
+    role: str | None,
+    email: str | None,
+    password_stdin: bool,
+    no_password: bool,
+    disabled: bool | None,
+    unlock: bool,
+    data: str | None,
+) -> None:
+    """Change an account. It acts on the next request, also of a server that runs."""
+    from tallyport.control import accounts as control
+    from tallyport.control.desk import OWNER, Desk
+
+    if password_stdin and no_password:
+        raise click.UsageError("--password-stdin and --no-password exclude each other")
+    patch: dict[str, object] = {
+        key: value for key, value in (("role", role), ("disabled", disabled)) if value is not None
+    }
+    if email is not None:
+        patch["email"] = email or None
+    if password_stdin or no_password:
+        patch["password"] = _read_password() if password_stdin else None
+    if unlock:
+        patch["locked"] = False
+    if not patch:
+        raise click.UsageError("nothing to change: see --help")
+    with accounts(data) as database:
+        control.change(Desk(database=database), name, patch, OWNER)
+    click.echo(f"changed {name}")
 
 
 @users.command("list")
@@ -67,17 +108,33 @@ def list_(as_json: bool, data: str | None) -> None:
 
 @contextmanager
 def accounts(data: str | None) -> Iterator[Database]:
-    """Open the store for a change to its accounts, and turn a refusal into an exit code.
+    """Open the store for a change to its accounts by whoever runs this, and turn a refusal into an exit code.
 
     Without the lock of the data folder: accounts may be added while the server runs.
     """
     from tallyport import app
     from tallyport.control.refusals import NotFound, Refusal
+    from tallyport.store.acting import Actor, acting
 
     try:
-        with app.open_ledger(data_folder(data)) as database:
+        with app.open_ledger(data_folder(data)) as database, acting(Actor(f"command line: {_account()}")):
             yield database
     except NotFound as refusal:
         raise Stop(Exit.NOT_FOUND, refusal.message) from refusal
     except Refusal as refusal:
         raise Stop(Exit.ERROR, refusal.message) from refusal
+
+
+def _read_password() -> str:
+    password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise click.UsageError("standard input holds no password")
+    return password
+
+
+def _account() -> str:
+    """Name the account of this machine that runs the command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -23,13 +23,18 @@ from tallyport.client.errors import (
     TimedOut,
     TooMany,
 )
+from tallyport.client.record import AuditLine, Event
 from tallyport.client.shapes import Connection, FailedItem, Group, Item, Job
+from tallyport.client.webhooks import Delivery, Webhook
 
 __all__ = [
+    "AuditLine",
     "Client",
     "ClientError",
     "Conflict",
     "Connection",
+    "Delivery",
+    "Event",
     "FailedItem",
     "Group",
     "Invalid",
@@ -45,4 +50,5 @@ __all__ = [
     "Stale",
     "TimedOut",
     "TooMany",
+    "Webhook",
 ]

@@ -10,8 +10,10 @@ from tallyport.client import shapes
 from tallyport.client.connections import Connections
 from tallyport.client.items import Items
 from tallyport.client.jobs import Jobs
+from tallyport.client.record import Audit, Events
 from tallyport.client.shapes import FailedItem, Job
 from tallyport.client.transport import Transport
+from tallyport.client.webhooks import Webhooks
 
 PAGE = 1_000
 
@@ -34,6 +36,9 @@ class Client:
         self.connections = Connections(self._transport)
         self.jobs = Jobs(self._transport)
         self.items = Items(self._transport)
+        self.webhooks = Webhooks(self._transport)
+        self.events = Events(self._transport)
+        self.audit = Audit(self._transport)
 
     def failed_items(self, execution: Job | int) -> Iterator[FailedItem]:
         """Give the items that failed in a run; of a job, in its newest run."""

@@ -9,14 +9,17 @@ PAGE = 1_000
 
 
 def pages(
-    transport: Transport, path: str, key: str, params: Mapping[str, Any], *, limit: int = PAGE
+    transport: Transport, path: str, key: str, params: Mapping[str, Any], *, limit: int = PAGE, offset: bool = True
 ) -> Iterator[Mapping[str, Any]]:
-    """Give every member of a list. Follows the server's own link to the next page where it sends one."""
-    at, query = path, {**params, "limit": limit, "offset": 0}
+    """Give every member of a list. Follows the server's own link to the next page where it sends one.
+
+    Without ``offset`` the list goes on by the link alone, and has one view of each member.
+    """
+    at, query = path, {**params, "limit": limit, **({"offset": 0} if offset else {})}
     while True:
         document = transport.get(at, query)
         members = document.get(key)
-        views = document.get("data") or []
+        views = (document.get("data") or []) if offset else []
         if members is None:
             members = views
         elif len(views) == len(members):  # both views of each: one member with both
