@@ -50,13 +50,19 @@ class Gauge:
 
 
 def _share(run: Execution, previous: Execution | None) -> int:
-    """Estimate from what was seen so far, or in the run before when that was more."""
-    seen, done = run.bytes, run.transferred_bytes + run.unchanged_bytes
-    expected = max(seen, previous.bytes if previous is not None and run.scope is None else 0)
-    if not expected:
-        seen, done = run.files + run.folders, run.items
-        expected = max(seen, previous.files + previous.folders if previous is not None and run.scope is None else 0)
-    return 100 * min(done, expected) // expected if expected else 0
+    """Estimate from what was seen so far, or in the run before when that was more; the lesser of bytes and items.
+
+    A file's bytes are seen when it is settled and its folder's number of files before: bytes alone promise too much.
+    """
+    before = previous if previous is not None and run.scope is None else None
+    size = max(run.bytes, before.bytes if before else 0)
+    many = max(run.files + run.folders, before.files + before.folders if before else 0)
+    shares = [100 * min(done, seen) // seen for done, seen in _parts(run, size, many) if seen]
+    return min(shares, default=0)
+
+
+def _parts(run: Execution, size: int, many: int) -> tuple[tuple[int, int], ...]:
+    return (run.transferred_bytes + run.unchanged_bytes, size), (run.items, many)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

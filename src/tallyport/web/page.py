@@ -73,6 +73,7 @@ SECTIONS: Sequence[Section] = (
         "Server",
         (
             Link("/users", "Users", "users", Right.AUDIT),
+            Link("/webhooks", "Webhooks", "webhook", Right.MANAGE),
             Link("/audit", "Admin audit", "history", Right.AUDIT),
             Link("/settings", "Settings", "settings", Right.ADMIN),
             Link("/about", "About", "info-circle"),

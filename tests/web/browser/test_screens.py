@@ -57,6 +57,8 @@ SCREENS = (
     Screen("user", "/console/users/ada"),
     Screen("me", "/console/me"),
     Screen("audit", "/console/audit"),
+    Screen("webhooks", "/console/webhooks"),
+    Screen("webhook", "/console/webhooks/{webhook}"),
     Screen("settings", "/console/settings"),
     Screen("about", "/console/about"),
     Screen("not-found", "/console/nowhere"),
@@ -84,7 +86,8 @@ def parts(server: Server, tmp_path_factory) -> dict[str, str]:
     item = next(server.items(job))["id"]
     connection = server.call("GET", "/v1/connections")["connections"][0]["id"]
     server.call("PATCH", f"/v1/jobs/{idle}", {"schedule": {"mode": "auto", "run_at": {"hr": 2}}, "status": "paused"})
-    return {"job": job, "idle": idle, "item": item, "connection": connection}
+    hook = server.call("POST", "/v1/webhooks", {"url": "https://1.1.1.1/hook", "name": "hook"})["data"]["id"]
+    return {"webhook": hook, "job": job, "idle": idle, "item": item, "connection": connection}
 
 
 @pytest.fixture(params=sorted(LOOKS))

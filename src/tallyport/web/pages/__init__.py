@@ -12,6 +12,7 @@ from tallyport.web.pages import (
     people,
     reports,
     signing,
+    webhooks,
     wizard,
 )
 
@@ -26,5 +27,6 @@ ROUTES: tuple[Route, ...] = (
     *failed.ROUTES,
     *connections.ROUTES,
     *people.ROUTES,
+    *webhooks.ROUTES,
     *installation.ROUTES,
 )

@@ -63,7 +63,8 @@ function then(button, answer, changed) {
   const next = button.dataset.then ?? "reload";
   const told = button.dataset.told;
   if (told) sessionStorage.setItem("told", told.replace("{n}", changed));
-  if (next === "token") button.dispatchEvent(new CustomEvent("token", { detail: answer, bubbles: true }));
+  if (next === "outcome") say(`${answer.data.success ? "Taken" : "Refused"}: ${answer.data.status ?? "no answer"} after ${answer.data.milliseconds} ms. ${answer.data.answer ?? ""}`, answer.data.success ? "success" : "danger");
+  else if (next === "token") button.dispatchEvent(new CustomEvent("token", { detail: answer, bubbles: true }));
   else if (next === "reload") location.reload();
   else if (next.startsWith("go:")) location.assign(next.slice(3).replace("{id}", answer?.data?.id ?? answer?.job?.id ?? ""));
   else if (next === "stay") { if (told) { sessionStorage.removeItem("told"); say(told.replace("{n}", changed), "success"); } }
