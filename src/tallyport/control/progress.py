@@ -56,9 +56,14 @@ def _share(run: Execution, previous: Execution | None) -> int:
     """
     before = previous if previous is not None and run.scope is None else None
     size = max(run.bytes, before.bytes if before else 0)
-    many = max(run.files + run.folders, before.files + before.folders if before else 0)
+    many = max(_seen(run), _seen(before) if before else 0)
     shares = [100 * min(done, seen) // seen for done, seen in _parts(run, size, many) if seen]
     return min(shares, default=0)
+
+
+def _seen(run: Execution) -> int:
+    """Give how many items a run will account for, as far as it has looked: containers count where there is no file."""
+    return max(run.files or run.folders, run.items)
 
 
 def _parts(run: Execution, size: int, many: int) -> tuple[tuple[int, int], ...]:
@@ -96,7 +101,7 @@ def outlook(
     """Estimate. ``rate``: bytes and items a second of late; absent, the mean since the start."""
     before = previous if previous is not None and run.scope is None else None
     done = run.transferred + run.unchanged + run.deleted
-    expected = max(run.files + run.folders, run.items, before.files + before.folders if before else 0)
+    expected = max(_seen(run), _seen(before) if before and not run.has_ended else 0)
     remaining = 0 if run.has_ended else expected - run.items
     done_bytes = run.transferred_bytes + run.unchanged_bytes
     expected_bytes = max(run.bytes, done_bytes, before.bytes if before and not run.has_ended else 0)
