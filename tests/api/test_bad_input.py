@@ -214,9 +214,6 @@ def test_what_is_unknown_is_404(world: World, method: str, path: str) -> None:
     ("method", "path"),
     [
         ("PATCH", "/v1/jobs/{}?reset=inspect_all"),
-        ("GET", "/Events"),
-        ("GET", "/Job/1/TaskDetails"),
-        ("POST", "/Jobs/MultiJobOperation"),
     ],
 )
 def test_what_is_not_in_this_version_says_so(world: World, method: str, path: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from tallyport.api.commvault.paths import canonical
 from tallyport.domain.items import Status
-from tallyport.store import failures
+from tallyport.engine import schedule
+from tallyport.store import audit, executions, failures
 from tests.api.world import World
 
 
@@ -285,3 +286,70 @@ def test_problems_carry_the_error_number_of_this_dialect(world: World) -> None:
 
 def test_who_am_i_answers_both_methods(world: World) -> None:
     assert world.post("/WhoAmI").json() == world.get("/webconsole/api/whoami").json()
+
+
+def test_many_executions_are_operated_at_once_each_with_its_answer(world: World) -> None:
+    running, waiting = (world.run(world.job(), state) for state in ("executing", "ready"))
+    body = {"message": 1, "jobOpReq": {"operationType": 1, "jobs": [{"jobId": running}, {"jobId": 999}]}}
+    found = world.post("/Jobs/MultiJobOperation", json=body).json()
+    assert [one["errList"][0]["errorCode"] for one in found["errors"]] == [0, 2]
+    assert found["error"]["errorCode"] == 2
+    wrong = world.post("/Jobs/MultiJobOperation", json={"jobOpReq": {"operationType": "JOB_DANCE"}}).json()
+    assert wrong["error"]["errorCode"] == 2
+    every = (
+        '<JobManager_PerformMultiCellJobOpReq message="ALL_JOBS"><jobOpReq operationType="JOB_KILL"/>'
+        "</JobManager_PerformMultiCellJobOpReq>"
+    )
+    killed = world.post("/commandcenter/api/QCommand/qoperation execute", content=every.encode())
+    assert killed.json()["error"]["errorCode"] == 0
+    states = {world.get(f"/Job/{run}").json()["jobs"][0]["jobSummary"]["status"] for run in (running, waiting)}
+    assert states == {"Kill Pending", "Killed"}
+    assert world.post("/Qcommand/other", content=b"{}").status_code == 404
+
+
+def test_a_pause_may_end_by_itself(world: World) -> None:
+    job = world.job()
+    run = world.run(job, "ready")
+    assert code(world.post(f"/Job/{run}/action/pause?autoResumeInSec=60")) == 0
+    until = world.latest(job).wait_until
+    assert until is not None
+    assert world.post(f"/Job/{run}/action/pause?autoResumeInSec=x").status_code == 400
+    with world.database.begin() as tx:
+        executions.change(tx, run, wait_until=1)
+    schedule.keep_time(world.database)
+    assert (world.latest(job).state, world.stored(job).held) == ("ready", False)
+
+
+def test_events_of_an_execution_by_severity(world: World) -> None:
+    job = world.job()
+    run = world.run(job, "executing")
+    other = world.post(f"/Job/{run}/action/kill")
+    assert other.status_code == 200
+    with world.database.begin() as tx:
+        lines = [(5, "execution.failed", None, "it broke", None), (3, "execution.started", None, "began", None)]
+        audit.write(tx, world.database, world.ids, job, run, lines)
+    every = world.get(f"/Events?jobId={run}").json()["commservEvents"]
+    assert [(event["severity"], event["eventCodeString"]) for event in every] == [
+        (6, "execution.failed"),
+        (0, "execution.started"),
+    ]
+    major = world.get(f"/events?jobId={run}&showMajor=1").json()["commservEvents"]
+    assert [event["description"] for event in major] == ["it broke"]
+    assert world.get(f"/Events?jobId={run}&level=3").json()["commservEvents"] == major
+    assert world.get(f"/Events?jobId={run}&fromTime=4000000000").json()["commservEvents"] == []
+    assert world.get(f"/Events/{major[0]['id']}").json()["commservEvents"] == major
+    assert world.get("/Events?jobId=999").json()["commservEvents"] == []
+    assert world.get("/Events/7").status_code == 404
+
+
+def test_more_of_an_execution(world: World) -> None:
+    job = world.job(name="named")
+    run = world.run(job, "executing", files=7)
+    task = world.get(f"/Job/{run}/TaskDetails").json()["taskInfo"]
+    assert (task["task"]["taskName"], task["migrationJobId"]) == ("named", job)
+    assert world.get(f"/Job/{run}/AdvancedDetails?infoType=16").json()["bkpInfo"]["files"] == 7
+    assert world.get(f"/Job/{run}/AdvancedDetails?infoType=3").json()["errorCode"] == 2
+    assert "error" in world.get("/Job/999/TaskDetails").json()
+    assert world.get("/Jobs/active?limit=5").json()["totalRecordsWithoutPaging"] == 1
+    assert world.post("/Jobs/aggregations/summary", json={}).json()["runningJobs"] == 1
+    assert world.get("/SearchSvc/CVWebService.svc/commserv").json()["commcell"]["commCellName"] == "tallyport"

@@ -268,7 +268,7 @@ def test_a_planned_job_looks_first_and_runs_when_it_is_approved(board: Board) ->
     job_id = board.make(plan=True)
     assert board.job(job_id).state == "planning"
     deadline = time.monotonic() + 30
-    while (plan := plans.show(board.desk, job_id)).manifest is None or board.run_of(job_id).phase != "finalize":
+    while (plan := plans.show(board.desk, job_id, OWNER)).manifest is None or board.run_of(job_id).phase != "finalize":
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert (plan.manifest["items"], plan.manifest["bytes"], plan.manifest["complete"]) == (5, 1550, True)
@@ -283,7 +283,7 @@ def test_a_plan_that_is_approved_before_it_stands_runs_by_itself(board: Board) -
     job_id = board.make(plan=True, status="start")
     board.port.start()
     assert board.end(job_id).result == "clean"
-    assert plans.show(board.desk, job_id).manifest is not None
+    assert plans.show(board.desk, job_id, OWNER).manifest is not None
 
 
 def test_a_plan_of_a_source_that_is_not_there_fails_to_start(board: Board) -> None:

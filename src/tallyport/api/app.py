@@ -24,6 +24,8 @@ from tallyport.api import (
     webhooks,
 )
 from tallyport.api.attempts import Attempts
+from tallyport.api.commvault import events as cv_events
+from tallyport.api.commvault import operations as cv_operations
 from tallyport.api.commvault import paths as cv_paths
 from tallyport.api.commvault import routes as cv_routes
 from tallyport.api.commvault import session as cv_session
@@ -116,6 +118,8 @@ def create_api(
         error_categories.router,  # before {job}
         items.router,
         cv_session.router,
+        cv_operations.router,  # static names below /Jobs and /Qcommand
+        cv_events.router,
         cv_routes.router,
     ):
         app.include_router(router)

@@ -145,4 +145,9 @@ RULES: dict[tuple[str, str], Right] = {
     ("POST", "/Job/{job}/action/Resubmit"): U,
     ("POST", "/Jobs/MultiJobOperation"): U,
     ("GET", "/Events"): R,
+    ("GET", "/Events/{event}"): R,
+    ("GET", "/Jobs/active"): R,
+    ("POST", "/Jobs/aggregations/summary"): R,
+    ("GET", "/CommServ"): R,
+    ("POST", "/Qcommand/{command}"): U,
 }

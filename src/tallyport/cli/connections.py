@@ -97,6 +97,21 @@ def rm(connection: str, url: str, token_file: str | None) -> None:
 
 def read_json(name: str) -> dict[str, Any]:
     """Read a JSON object from a file, or from standard input for ``-``."""
+    found = _read(name)
+    if not isinstance(found, dict):
+        raise Stop(Exit.USAGE, f"{line(name)} does not hold a JSON object")
+    return found
+
+
+def read_list(name: str) -> list[dict[str, Any]]:
+    """Read a JSON list of objects from a file, or from standard input for ``-``."""
+    found = _read(name)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise Stop(Exit.USAGE, f"{line(name)} does not hold a JSON list of objects")
+    return found
+
+
+def _read(name: str) -> Any:
     try:
         with click.open_file(name, encoding="utf-8") as stream:
             found = json.load(stream)
@@ -106,6 +121,4 @@ def read_json(name: str) -> dict[str, Any]:
         raise Stop(Exit.ERROR, f"cannot read {line(name)}: {error.strerror}") from error
     except ValueError as error:
         raise Stop(Exit.USAGE, f"{line(name)} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise Stop(Exit.USAGE, f"{line(name)} does not hold a JSON object")
     return found

@@ -1,13 +1,13 @@
 """``tallyport jobs``: the jobs of a server. Each command is one call of the API."""
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tallyport.cli.connections import read_json
-from tallyport.cli.exits import Exit, finish
+from tallyport.cli.connections import read_json, read_list
+from tallyport.cli.exits import Exit, Stop, finish
 from tallyport.cli.options import json_option
 from tallyport.cli.remote import server, server_options
 from tallyport.cli.showing import line, table
@@ -115,13 +115,128 @@ _verb("cancel", "End the run under way for good. What it carried stays.", lambda
 @jobs.command()
 @click.argument("job")
 @click.option("--reason", help="Only items that failed for this reason.")
+@click.option("--scope", type=click.Choice(["unresolved", "failed", "pending", "all"]), help="Which items.")
+@click.option("--item", "items", multiple=True, metavar="ID", help="Only this item. Can be given again.")
+@click.option("--list", "listed", metavar="FILE.csv", help="Only the items of an edited CSV of failed items.")
 @json_option
 @server_options
-def retry(job: str, reason: str | None, as_json: bool, url: str, token_file: str | None) -> None:
+def retry(
+    job: str,
+    reason: str | None,
+    scope: str | None,
+    items: tuple[str, ...],
+    listed: str | None,
+    as_json: bool,
+    url: str,
+    token_file: str | None,
+) -> None:
     """Try the unresolved items of a job again, and only those, in a new run."""
+    content = None if listed is None else _read_bytes(listed)
     with server(url, token_file) as client:
-        found = client.jobs.retry(job, reason=reason)
-    click.echo(json.dumps(found.raw) if as_json else f"{found.id} is {_state(found)}")
+        if content is not None:
+            count, resolved = client.jobs.retry_list(job, content)
+            if not as_json:
+                click.echo(f"{count} items are tried again, {resolved} are resolved already")
+            found = client.jobs.get(job)
+        else:
+            found = client.jobs.retry(job, reason=reason, scope=scope, items=items or None)
+    _tell(found, as_json)
+
+
+@jobs.command()
+@click.argument("job")
+@click.option("--file", "-f", "file", metavar="FILE.json", help="What to change; - is standard input.")
+@click.option("--name", help="The new name.")
+@json_option
+@server_options
+def update(job: str, file: str | None, name: str | None, as_json: bool, url: str, token_file: str | None) -> None:
+    """Change a job. A run under way keeps what it began with."""
+    changes = _changes(file, name)
+    if not changes:
+        raise click.UsageError("give --file or --name")
+    with server(url, token_file) as client:
+        found = client.jobs.patch(job, changes)
+    for warning in found.warnings:
+        click.echo(f"note: {line(warning)}", err=True)
+    _tell(found, as_json)
+
+
+@jobs.command()
+@click.argument("job")
+@click.option("--file", "-f", "file", metavar="FILE.json", help="What is different; - is standard input.")
+@click.option("--name", help="The name of the new job.")
+@json_option
+@server_options
+def clone(job: str, file: str | None, name: str | None, as_json: bool, url: str, token_file: str | None) -> None:
+    """Make a new job from this one and print its id."""
+    with server(url, token_file) as client:
+        made = client.jobs.clone(job, _changes(file, name))
+    click.echo(json.dumps(made.raw) if as_json else made.id)
+
+
+@jobs.command()
+@click.argument("job")
+@click.option("--parts", type=click.IntRange(2, 1000), help="So many parts, of about the same bytes.")
+@click.option("--file", "-f", "file", metavar="FILE.json", help="A list of parts: path, paths, filter.")
+@click.option("--parallel", is_flag=True, help="All at once; otherwise one after the other.")
+@json_option
+@server_options
+def split(
+    job: str, parts: int | None, file: str | None, parallel: bool, as_json: bool, url: str, token_file: str | None
+) -> None:
+    """Split a job into parts and run it so."""
+    if (parts is None) == (file is None):
+        raise click.UsageError("give either --parts or --file")
+    wanted: int | list[dict[str, Any]] = parts or 0 if file is None else read_list(file)
+    with server(url, token_file) as client:
+        found = client.jobs.split(job, wanted, parallel=parallel)
+        below = list(client.jobs.parts(job))
+    if as_json:
+        click.echo(json.dumps({**found.raw, "parts": [part.raw for part in below]}))
+        return
+    for text in table(("PART", "STATE", "NAME"), [(part.id, _state(part), part.name) for part in below]):
+        click.echo(text)
+
+
+@jobs.command()
+@click.argument("job")
+@click.option("--anew", is_flag=True, help="Look at the source again.")
+@json_option
+@server_options
+def plan(job: str, anew: bool, as_json: bool, url: str, token_file: str | None) -> None:
+    """Show what a run would carry. Exit code 7 when something would not go as it is."""
+    with server(url, token_file) as client:
+        found = client.jobs.plan(job, anew=anew)
+    manifest = found.get("manifest") or {}
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        fields = ", ".join(str(one["sourceField"]["key"]) for one in found["fieldMapping"])
+        click.echo(f"carries   {fields}")
+        for text in _manifest(manifest):
+            click.echo(text)
+        if found.get("problem"):
+            click.echo(f"problem   {line(str(found['problem']))}")
+    stopped = sum(int((manifest.get(key) or {}).get("count", 0)) for key in ("tooLarge", "blocked"))
+    finish(Exit.BLOCKERS if stopped else Exit.DONE)
+
+
+@jobs.command()
+@click.argument("job")
+@json_option
+@server_options
+def history(job: str, as_json: bool, url: str, token_file: str | None) -> None:
+    """List the runs of a job, newest first."""
+    with server(url, token_file) as client:
+        found = list(client.jobs.history(job))
+    if as_json:
+        click.echo(json.dumps({"job_executions": found}))
+        return
+    rows = [
+        (run["id"], run["status"], run["trigger"], run["stats"]["transferred"], run["stats"]["failed"]) for run in found
+    ]
+    for text in table(("RUN", "STATUS", "BEGUN BY", "CARRIED", "FAILED"), rows, right=(0, 3, 4)):
+        click.echo(text)
 
 
 @jobs.command()
@@ -177,6 +292,35 @@ def _code(job: "Job", *, failed: bool) -> Exit:
     if failed:
         return Exit.FAILED_ITEMS
     return Exit.DONE if job.state == "complete" else Exit.ERROR
+
+
+def _tell(found: "Job", as_json: bool) -> None:
+    click.echo(json.dumps(found.raw) if as_json else f"{found.id} is {_state(found)}")
+
+
+def _changes(file: str | None, name: str | None) -> dict[str, Any]:
+    changes: dict[str, Any] = {} if file is None else read_json(file)
+    return changes if name is None else {**changes, "name": name}
+
+
+def _read_bytes(file: str) -> bytes:
+    try:
+        with click.open_file(file, "rb") as stream:
+            content = stream.read()
+    except OSError as error:
+        raise Stop(Exit.ERROR, f"cannot read {line(file)}: {error.strerror}") from error
+    return bytes(content)
+
+
+def _manifest(manifest: Mapping[str, Any]) -> Iterator[str]:
+    if not manifest:
+        return
+    more = "" if manifest.get("complete") else ", and more: the look was cut short"
+    yield f"source    {manifest['items']:,} items in {manifest['folders']:,} folders, {manifest['bytes']:,} bytes{more}"
+    for key, word in (("tooLarge", "too large"), ("renamed", "renamed"), ("blocked", "blocked")):
+        found = manifest.get(key) or {}
+        if found.get("count"):
+            yield f"{word:<9} {found['count']:,}, for instance {line(str(found['first'][0]['path']))}"
 
 
 def _state(job: "Job") -> str:

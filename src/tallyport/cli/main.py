@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "selftest": ("tallyport.cli.selftest:selftest", "Attack this installation on scratch data, and print a scorecard."),
     "worker": ("tallyport.cli.worker:worker", "Run one more worker beside a server on PostgreSQL."),
     "jobs": ("tallyport.cli.jobs:jobs", "Work with the jobs of a server."),
+    "schedules": ("tallyport.cli.schedules:schedules", "See and change when the jobs of a server run."),
     "connections": ("tallyport.cli.connections:connections", "Work with the connections of a server."),
     "webhooks": ("tallyport.cli.webhooks:webhooks", "Have events of a server sent to an address."),
     "audit": ("tallyport.cli.audit:audit", "Read the record of what people did to a server."),

@@ -93,9 +93,63 @@ class Jobs:
         """End the run under way for good, after the items in flight."""
         return self._verb(job, "cancel")
 
-    def retry(self, job: Job | str, *, reason: str | None = None) -> Job:
-        """Try the unresolved items again, and only those; ``reason`` chooses among them."""
-        return shapes.job(self._transport.post(f"{_at(job)}/retry", params={"reason": reason}))
+    def retry(
+        self,
+        job: Job | str,
+        *,
+        reason: str | None = None,
+        scope: str | None = None,
+        items: Sequence[str | int] | None = None,
+    ) -> Job:
+        """Try the unresolved items again, and only those.
+
+        ``reason`` (a code, or the message of a group) or ``items`` choose among them; ``scope`` is ``failed``,
+        ``pending`` or ``all``.
+        """
+        body = None if items is None else {"items": [str(one) for one in items]}
+        return shapes.job(self._transport.post(f"{_at(job)}/retry", body, params={"reason": reason, "scope": scope}))
+
+    def retry_list(self, job: Job | str, content: bytes) -> tuple[int, int]:
+        """Try the items of an edited CSV of failed items again; gives how many, and how many are resolved by now.
+
+        Raises Invalid naming each row that cannot be used; nothing is done then.
+        """
+        document = self._transport.post_raw(f"{_at(job)}/failed-items/import", content, "text/csv")
+        meta = document.get("meta") or {}
+        return int(meta.get("total_count", 0)), int(meta.get("resolved", 0))
+
+    def clone(self, job: Job | str, changes: Mapping[str, Any] | None = None) -> Job:
+        """Make a new job from this one, with changes merged in."""
+        return shapes.job(self._transport.post(f"{_at(job)}/clone", dict(changes or {})))
+
+    def split(self, job: Job | str, parts: int | Sequence[Mapping[str, Any]], *, parallel: bool = False) -> Job:
+        """Split a job into parts, by number or one for each object, and run it so."""
+        wanted = parts if isinstance(parts, int) else [dict(one) for one in parts]
+        return shapes.job(self._transport.post(f"{_at(job)}/split", {"parts": wanted, "runInParallel": parallel}))
+
+    def parts(self, job: Job | str) -> Iterator[Job]:
+        """Give the parts a job was split into, in their order."""
+        query = {"parent": _id(job), "sortDirection": "asc", "profile": "both"}
+        for document in pages(self._transport, "/v1/jobs", "jobs", query, limit=100):
+            yield shapes.job(document)
+
+    def plan(self, job: Job | str, *, anew: bool = False) -> Mapping[str, Any]:
+        """Give what a run would carry, and what a look at the source found."""
+        document = self._transport.get(f"{_at(job)}/plan", {"anew": anew or None})
+        found: Mapping[str, Any] = document["data"]["plan"]
+        return found
+
+    def history(self, job: Job | str) -> Iterator[Mapping[str, Any]]:
+        """Give the runs of a job, newest first, as the server shows them."""
+        for document in pages(self._transport, f"{_at(job)}/history", "job_executions", {}, limit=100):
+            yield document.get("job_execution", document)
+
+    def schedule(self, job: Job | str, schedule: Mapping[str, Any], *, held: bool = False) -> Job:
+        """Give a job another schedule; ``held`` keeps its next run until somebody starts it."""
+        body: dict[str, Any] = {"schedule": dict(schedule)}
+        if held:
+            body["status"] = "paused"
+        return self.patch(job, body)
 
     def delete(self, job: Job | str) -> None:
         """Delete a job; a run under way is canceled first."""

@@ -54,6 +54,10 @@ class Transport:
         headers = {"Idempotency-Key": uuid.uuid4().hex}
         return self._send("POST", path, params=params, body=body, headers=headers, again=True)
 
+    def post_raw(self, path: str, content: bytes, kind: str) -> Any:
+        headers = {"Idempotency-Key": uuid.uuid4().hex, "Content-Type": kind}
+        return self._send("POST", path, content=content, headers=headers, again=True)
+
     def patch(
         self, path: str, body: Any = None, params: Mapping[str, Any] | None = None, *, version: int | None = None
     ) -> Any:
@@ -70,6 +74,7 @@ class Transport:
         *,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         again: bool,
     ) -> Any:
@@ -79,7 +84,12 @@ class Transport:
             wait: float | None = None
             try:
                 answer = self._http.request(
-                    method, path.lstrip("/"), params=query or None, json=body, headers=dict(headers or {})
+                    method,
+                    path.lstrip("/"),
+                    params=query or None,
+                    json=body,
+                    content=content,
+                    headers=dict(headers or {}),
                 )
             except httpx2.TransportError as error:
                 if not left:

@@ -109,8 +109,8 @@ def resume(desk: Desk, job_id: str, by: Caller) -> Picture:
     return picture
 
 
-def pause(desk: Desk, job_id: str, by: Caller) -> Picture:
-    """Stop at the next safe point; what is done stays done."""
+def pause(desk: Desk, job_id: str, by: Caller, *, seconds: int | None = None) -> Picture:
+    """Stop at the next safe point; what is done stays done. After ``seconds`` it goes on by itself."""
     with desk.database.begin() as tx:
         job = find_job(tx, job_id)
         if judge(job, Call.PAUSE) is Verdict.YES:
@@ -119,6 +119,8 @@ def pause(desk: Desk, job_id: str, by: Caller) -> Picture:
             else:
                 jobs.change(tx, job_id, state=State.PAUSED.value, held=job.managed, lease_until=None)
             parts.pause(tx, job)
+            if seconds is not None and (active := executions.active(tx, job_id)) is not None:
+                executions.change(tx, active.id, wait_until=rows.now() + seconds * 1_000_000)
             desk.note(tx, job_id, "job.paused", f"paused by {by.name}")
         picture = look(tx, find_job(tx, job_id))
     desk.nudge()

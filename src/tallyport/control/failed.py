@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 from tallyport.connectors import registry
@@ -16,7 +17,7 @@ from tallyport.store import connections, executions, failures, jobs
 from tallyport.store.failures import FailedItem, Group, ReasonCount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FailedItems:
     """What failed, ready to be read once."""
 
@@ -48,11 +49,15 @@ class FailedItems:
         run = self.execution
         return run is not None and self.total == 1 and run.failed == 0 and run.state in ("failed", "failed_to_start")
 
+    @cached_property
+    def _root(self) -> str:
+        parts = [location(self.source).rstrip("/"), self.job.source_path]
+        return "/".join(paths.display(part) for part in parts if part)
+
     def entity(self, row: FailedItem) -> str:
         """Give an item's full native path; containers end with the separator."""
-        root = location(self.source)
-        parts = [root.rstrip("/"), self.job.source_path, row.path]
-        path = "/".join(paths.display(part) for part in parts if part) or "/"
+        below = row.path if row.path.isascii() else paths.display(row.path)
+        path = f"{self._root}/{below}" if below and self._root else below or self._root or "/"
         return f"{path}/" if row.kind == Kind.CONTAINER and not path.endswith("/") else path
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.surveying import walk
-from tallyport.control import agents
+from tallyport.control import access, agents
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
 from tallyport.control.refusals import Conflict, Invalid, Problem, invalid
@@ -45,6 +45,7 @@ def split(desk: Desk, job_id: str, by: Caller, *, wanted: int | Sequence[Mapping
     """
     with desk.database.read() as tx:
         job = find_job(tx, job_id)
+        access.require_job(tx, job, by)
         _judge(tx, job)
         plan = plans.find(tx, job_id)
     if isinstance(wanted, int):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.surveying import survey
-from tallyport.control import executions, jobs
+from tallyport.control import access, executions, jobs
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
 from tallyport.control.refusals import Conflict
@@ -40,13 +40,14 @@ class Plan:
     problem: str | None = None  # why nobody could look
 
 
-def show(desk: Desk, job_id: str, *, anew: bool = False) -> Plan:
+def show(desk: Desk, job_id: str, by: Caller, *, anew: bool = False) -> Plan:
     """Give a job's plan: of a run under way what it began with, else what the next one will do.
 
     Looks at the source when nobody has, for a short while; what did not fit in is said to be incomplete.
     """
     with desk.database.read() as tx:
         picture = look(tx, find_job(tx, job_id))
+        access.require_job(tx, picture.job, by)
         kept = plans.find(tx, job_id)
     policies = _policies(picture)
     if not picture.job.managed:
@@ -73,7 +74,7 @@ def keep(desk: Desk, job_id: str, document: Mapping[str, Any], by: Caller) -> Pl
         executions.judge(job, Call.EDIT_PLAN)
         store_jobs.change(tx, job_id, extra={**job.extra, "plan": dict(document)})
         desk.note(tx, job_id, "job.planned", f"plan changed by {by.name}")
-    return show(desk, job_id)
+    return show(desk, job_id, by)
 
 
 def change(desk: Desk, job_id: str, by: Caller, *, carried: Sequence[str], dropped: Sequence[str]) -> Plan:
@@ -88,7 +89,7 @@ def change(desk: Desk, job_id: str, by: Caller, *, carried: Sequence[str], dropp
         jobs.change(desk, job_id, {"transfer": patch}, by)
         if run is not None:  # planned, not begun: it begins with the plan as it is approved
             executions.freeze_anew(desk, job_id, run.id)
-    return show(desk, job_id)
+    return show(desk, job_id, by)
 
 
 def limits_of(desk: Desk, connection: Connection | None) -> Limits:

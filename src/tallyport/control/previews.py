@@ -7,8 +7,8 @@ from itertools import islice
 
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.surveying import walk
-from tallyport.control import plans
-from tallyport.control.desk import Desk
+from tallyport.control import access, plans
+from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
 from tallyport.control.refusals import Conflict, Invalid, Problem
 from tallyport.domain import expressions, naming, paths, transfer_block
@@ -56,11 +56,12 @@ class Changed:
         return not self.messages
 
 
-def preview(desk: Desk, job_id: str, text: str, wanted: Wanted) -> list[Changed]:
+def preview(desk: Desk, job_id: str, text: str, wanted: Wanted, by: Caller) -> list[Changed]:
     """Give what an expression would make of at most ``MOST`` items of a job."""
     program = _read(text)
     with desk.database.read() as tx:
         picture = look(tx, find_job(tx, job_id))
+        access.require_job(tx, picture.job, by)
     if not picture.job.managed:
         raise Conflict("a job that an outside agent works has no items of ours")
     limits = plans.limits_of(desk, picture.destination)

@@ -11,7 +11,7 @@ from tallyport.control.pictures import Picture, find_execution, find_job, look, 
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import ACTIVE, State
-from tallyport.store import executions, failures, jobs
+from tallyport.store import executions, failures, jobs, rows
 
 _CHUNK = 1_000
 
@@ -65,6 +65,12 @@ def job_ids(desk: Desk, wanted: WantedJobs) -> list[str]:
         return [one.id for one in _matching(tx, wanted)]
 
 
+def counts(desk: Desk) -> dict[tuple[str, str | None], int]:
+    """Count the executions under way by state and by why they wait."""
+    with desk.database.read() as tx:
+        return executions.count_open(tx)
+
+
 def execution(desk: Desk, execution_id: int) -> tuple[Execution, Picture]:
     """Give an execution with its job."""
     with desk.database.read() as tx:
@@ -73,13 +79,14 @@ def execution(desk: Desk, execution_id: int) -> tuple[Execution, Picture]:
 
 
 def history(
-    desk: Desk, *, job_id: str | None, ended: bool | None, offset: int, limit: int
+    desk: Desk, *, job_id: str | None, ended: bool | None, offset: int, limit: int, within: int | None = None
 ) -> tuple[list[Execution], int]:
-    """Give one page of executions, newest first, of one job or of all."""
+    """Give one page of executions, newest first, of one job or of all; ended ones ``within`` so many seconds."""
     with desk.database.read() as tx:
         if job_id is not None:
             find_job(tx, job_id)
-        return executions.page(tx, job_id=job_id, ended=ended, offset=offset, limit=limit)
+        since = None if within is None else rows.now() - within * 1_000_000
+        return executions.page(tx, job_id=job_id, ended=ended, since=since, offset=offset, limit=limit)
 
 
 def categories(desk: Desk) -> dict[int, str]:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import find_job
-from tallyport.control.refusals import invalid
+from tallyport.control.refusals import NotFound, invalid
 from tallyport.store import audit, executions, items, jobs
 from tallyport.store.audit import AuditRow
 from tallyport.store.items import Totals
@@ -60,6 +60,15 @@ def audit_page(
         return audit.page(
             tx, job_id=job_id, execution_id=execution, item_id=item_id, levels=levels, after=after, limit=limit
         )
+
+
+def audit_line(desk: Desk, line_id: int) -> AuditRow:
+    """Give one audit line."""
+    with desk.database.read() as tx:
+        found = audit.find(tx, line_id) if line_id < 1 << 63 else None
+    if found is None:
+        raise NotFound(f"there is no event {line_id}")
+    return found
 
 
 def every_audit_line(

@@ -68,7 +68,7 @@ def _rows(content: bytes) -> Iterator[tuple[int, Mapping[str, str]]]:
                 raise Invalid([Problem(f"/rows/{reader.line_num}", "not_csv", "has another number of cells")])
             yield reader.line_num, {key: _plain(value) for key, value in row.items()}
     except csv.Error as error:
-        raise Invalid([Problem(f"/rows/{reader.line_num}", "not_csv", str(error))]) from error
+        raise Invalid([Problem(f"/rows/{reader.line_num + 1}", "not_csv", str(error))]) from error
 
 
 def _plain(cell: str) -> str:

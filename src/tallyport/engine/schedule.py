@@ -34,6 +34,7 @@ def keep_time(database: Database) -> int:
     with database.begin() as tx:
         database.alone(tx, TICK)
         stop_overdue(tx)
+        go_on(tx)
         lapse(tx)
     return begun
 
@@ -62,6 +63,13 @@ def stop_overdue(tx: sa.Connection) -> None:
             for part in jobs.parts(tx, run.job_id) if run.is_split else ():
                 if (active := executions.active(tx, part.id)) is not None:
                     endings.stop(tx, active, info=info)
+
+
+def go_on(tx: sa.Connection) -> None:
+    """Let runs go on that were paused for a time."""
+    for run in executions.to_resume(tx, rows.now()):
+        if executions.move(tx, run.id, (State.PAUSED.value,), State.READY.value, wait_until=None):
+            jobs.change(tx, run.job_id, held=False)
 
 
 def lapse(tx: sa.Connection) -> None:

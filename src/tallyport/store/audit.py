@@ -77,6 +77,12 @@ def page(
     return [_line(row) for row in found]
 
 
+def find(tx: sa.Connection, line_id: int) -> AuditRow | None:
+    """Give one line, or None."""
+    row = tx.execute(sa.select(audit).where(audit.c.id == line_id)).mappings().first()
+    return None if row is None else _line(row)
+
+
 def _line(row: Any) -> AuditRow:
     values = {name: row[name] for name in AuditRow._fields}
     values["path"] = None if row["path"] is None else paths.from_bytes(bytes(row["path"]))

@@ -81,16 +81,34 @@ def states_of_open(tx: sa.Connection) -> list[tuple[int, str]]:
     return [(row.id, row.state) for row in tx.execute(query)]
 
 
+def count_open(tx: sa.Connection) -> dict[tuple[str, str | None], int]:
+    """Count the executions that have not ended by state and wait reason."""
+    query = sa.select(executions.c.state, executions.c.wait_reason, sa.func.count()).where(
+        executions.c.ended_at.is_(None)
+    )
+    grouped = query.group_by(executions.c.state, executions.c.wait_reason)
+    return {(state, reason): int(count) for state, reason, count in tx.execute(grouped)}
+
+
+def to_resume(tx: sa.Connection, now: int) -> list[Execution]:
+    """Give paused executions that go on by themselves by now."""
+    query = sa.select(executions).where(executions.c.state == "paused", executions.c.wait_until <= now)
+    return [rows.to_value(Execution, row) for row in tx.execute(query).mappings()]
+
+
 def page(
     tx: sa.Connection,
     *,
     job_id: str | None = None,
     ended: bool | None = None,
+    since: int | None = None,
     offset: int = 0,
     limit: int = 100,
 ) -> tuple[list[Execution], int]:
-    """Give one page, newest first, and the number of all that match."""
+    """Give one page, newest first, and the number of all that match: open, or ended ``since`` a moment."""
     query = sa.select(executions)
+    if since is not None:
+        query = query.where(sa.or_(executions.c.ended_at.is_(None), executions.c.ended_at >= since))
     if job_id is not None:
         query = query.where(executions.c.job_id == job_id)
     if ended is not None:

@@ -18,6 +18,11 @@ _WORDS = (
     "Resubmit",
     "MultiJobOperation",
     "Events",
+    "active",
+    "aggregations",
+    "summary",
+    "CommServ",
+    "Qcommand",
     "Login",
     "Logout",
     "RenewLoginToken",
@@ -25,6 +30,7 @@ _WORDS = (
 )
 _CANONICAL = {word.lower(): word for word in _WORDS}
 _FIRST = frozenset({"job", "jobs", "jobdetails", "events", "login", "logout", "renewlogintoken", "whoami"})
+_FIRST |= {"commserv", "qcommand"}
 
 
 def canonical(path: str) -> str:

@@ -1,6 +1,7 @@
 """``/Job/{id}`` and its neighbours: a job here is one execution, and a conflict is an answer, not an error."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -9,18 +10,17 @@ from starlette.responses import Response
 from tallyport.api import paging
 from tallyport.api.commvault import failed_items, views, xml
 from tallyport.api.commvault.negotiation import JSON, XML, chosen
+from tallyport.api.commvault.operations import Verb, operate
 from tallyport.api.wiring import Called, Desked, Document, flag, json_response, whole
 from tallyport.control import executions, failed, reading
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture
-from tallyport.control.refusals import Conflict, NotBuilt, NotFound
+from tallyport.control.refusals import Conflict, NotFound
 from tallyport.domain.executions import Execution
 
 router = APIRouter(tags=["job control"])
 
 GOOD: dict[str, Any] = {"errors": [{"errList": [{"errorCode": 0, "errLogMessage": ""}]}]}
-OPERATIONS = {"pause": executions.pause, "resume": executions.resume, "kill": executions.cancel}
-BY_NUMBER = {0: "kill", 1: "pause", 2: "resume"}
 LIST_NAME = "JobManager_JobListResponse"
 
 
@@ -29,7 +29,8 @@ def list_executions(request: Request, desk: Desked) -> Response:
     query = request.query_params
     category = query.get("jobCategory", "All").lower()
     ended = {"active": False, "finished": True}.get(category)
-    return _list(request, desk, ended, _window(request))
+    seconds = whole(query, "completedJobLookupTime", 0, most=1 << 40) or None
+    return _list(request, desk, ended, _window(request), seconds=seconds)
 
 
 @router.post("/Jobs", summary="List executions by a filter in the body")
@@ -39,7 +40,11 @@ def find_executions(request: Request, desk: Desked, document: Document) -> Respo
     paged = paged if isinstance(paged, Mapping) else {}
     known = {name: str(paged[name]) for name in ("offset", "limit") if name in paged}
     part = paging.Slice(whole(known, "offset", 0, most=1 << 40), whole(known, "limit", 100, least=1, most=paging.MOST))
-    return _list(request, desk, {1: False, 2: True}.get(given.get("category", 0)), part)
+    chosen_by = given.get("jobFilter")
+    since = chosen_by.get("completedJobLookupTime") if isinstance(chosen_by, Mapping) else None
+    looked = {} if since is None else {"completedJobLookupTime": str(since)}
+    seconds = whole(looked, "completedJobLookupTime", 0, most=1 << 40) or None
+    return _list(request, desk, {1: False, 2: True}.get(given.get("category", 0)), part, seconds=seconds)
 
 
 @router.get("/Job/{job}", summary="Show an execution, or with ?FailedItems its failed items")
@@ -69,23 +74,44 @@ def show_details(request: Request, desk: Desked, document: Document) -> Response
     return json_response(views.detail(run, picture, request.app.state.gauge))
 
 
-@router.get("/Job/{job}/TaskDetails", summary="How an execution was asked for (not in this version)", name="show_task")
-@router.get("/Job/{job}/AdvancedDetails", summary="Details by kind (not in this version)", name="show_more_details")
-@router.get("/Events", summary="Events (not in this version)", name="list_execution_events")
-@router.post(
-    "/Jobs/MultiJobOperation",
-    summary="One operation on many executions (not in this version)",
-    name="operate_executions",
-)
-def later(request: Request) -> Response:
-    raise NotBuilt(f"{request.url.path} is not in this version")
+@router.get("/Job/{job}/TaskDetails", summary="How an execution was asked for")
+def show_task(request: Request, desk: Desked, job: str) -> Response:
+    try:
+        run, picture = _find(request, desk, job)
+    except NotFound as error:
+        return json_response({"error": {"errList": [{"errorCode": 2, "errorMessage": error.message}]}})
+    return json_response(views.task(run, picture))
+
+
+@router.get("/Job/{job}/AdvancedDetails", summary="More of an execution, by kind")
+def show_more_details(request: Request, desk: Desked, job: str) -> Response:
+    kind = whole(request.query_params, "infoType", 1, most=1 << 20)
+    if kind not in views.MORE:
+        return _bad(f"infoType {kind} is not one of {', '.join(map(str, views.MORE))}")
+    try:
+        run, picture = _find(request, desk, job)
+    except NotFound as error:
+        return _bad(error.message)
+    return json_response(views.more(run, picture, kind))
+
+
+@router.get("/Jobs/active", summary="List executions under way")
+def list_active(request: Request, desk: Desked) -> Response:
+    known = {"offset": request.query_params.get("start"), "limit": request.query_params.get("limit")}
+    given = {name: value for name, value in known.items() if value is not None}
+    part = paging.Slice(whole(given, "offset", 0, most=1 << 40), whole(given, "limit", 100, least=1, most=paging.MOST))
+    return _list(request, desk, False, part)
+
+
+@router.post("/Jobs/aggregations/summary", summary="Count executions under way by status")
+def summarise_active(desk: Desked) -> Response:
+    return json_response(views.totals(reading.counts(desk)))
 
 
 @router.post("/Job/{job}/action/pause", summary="Suspend an execution")
 def pause_execution(request: Request, desk: Desked, caller: Called, job: str) -> Response:
-    if "autoResumeInSec" in request.query_params:
-        raise NotBuilt("resuming by itself after a time is not in this version")
-    return _operate(request, desk, caller, job, executions.pause)
+    seconds = whole(request.query_params, "autoResumeInSec", 0, most=10 * 366 * 86_400)
+    return _operate(request, desk, caller, job, partial(executions.pause, seconds=seconds or None))
 
 
 @router.post("/Job/{job}/action/resume", summary="Let a suspended execution go on")
@@ -115,14 +141,10 @@ def resubmit_execution(request: Request, desk: Desked, caller: Called, job: str)
     return json_response({"jobIds": [str(new)]})
 
 
-def _operate(
-    request: Request, desk: Desk, caller: Caller, job: str, verb: Callable[[Desk, str, Caller], Picture]
-) -> Response:
+def _operate(request: Request, desk: Desk, caller: Caller, job: str, verb: Verb) -> Response:
     try:
-        run, picture = _find(request, desk, job)
-        if picture.job.execution_id != run.id:
-            return _bad(f"execution {run.id} has ended")
-        verb(desk, picture.job.id, caller)
+        run, _ = _find(request, desk, job)
+        operate(desk, caller, run.id, verb)
     except (Conflict, NotFound) as error:
         return _bad(error.message)
     return json_response(GOOD)
@@ -177,8 +199,11 @@ def _window(request: Request) -> paging.Slice:
     return paging.Slice(whole(known, "offset", 0, most=1 << 40), whole(known, "limit", 100, least=1, most=paging.MOST))
 
 
-def _list(request: Request, desk: Desk, ended: bool | None, part: paging.Slice) -> Response:
-    runs, total = reading.history(desk, job_id=None, ended=ended, offset=part.offset, limit=part.limit)
+def _list(
+    request: Request, desk: Desk, ended: bool | None, part: paging.Slice, *, seconds: int | None = None
+) -> Response:
+    """List executions; ``seconds``: leave out those that ended longer ago."""
+    runs, total = reading.history(desk, job_id=None, ended=ended, offset=part.offset, limit=part.limit, within=seconds)
     found = []
     for run in runs:
         try:

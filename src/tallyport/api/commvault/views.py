@@ -1,5 +1,6 @@
 """An execution as a job of this dialect."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tallyport.api.commvault import words
@@ -66,6 +67,9 @@ def summary(run: Execution, picture: Picture, gauge: Gauge) -> dict[str, Any]:
     )
 
 
+LOST = frozenset({State.FAILED, State.FAILED_TO_START, State.CANCELED})
+
+
 def detail(run: Execution, picture: Picture, gauge: Gauge) -> dict[str, Any]:
     """Show everything of one execution."""
     short = summary(run, picture, gauge)
@@ -90,10 +94,11 @@ def detail(run: Execution, picture: Picture, gauge: Gauge) -> dict[str, Any]:
                     "sizeOfApplication": run.bytes,
                     "skippedItems": run.skipped,
                     "failures": run.failed,
+                    "endTime": seconds(run.ended_at) or 0,
                 },
                 "progressInfo": {
                     "state": short["status"],
-                    "reasonForJobDelay": short["pendingReason"],
+                    "reasonForJobDelay": short["pendingReason"] or (run.info or "" if run.state in LOST else ""),
                     "numOfFilesTransferred": run.transferred,
                     "percentComplete": short["percentComplete"],
                 },
@@ -102,3 +107,79 @@ def detail(run: Execution, picture: Picture, gauge: Gauge) -> dict[str, Any]:
             }
         }
     }
+
+
+MORE = {1: "retentionInfo", 2: "referenceCopyInfo", 4: "dashCopyInfo", 8: "adminDataInfo", 16: "bkpInfo"}
+"""Kinds of further details, by the number their clients ask with; ours has something to say in the last two."""
+
+
+def task(run: Execution, picture: Picture) -> dict[str, Any]:
+    """Show how an execution was asked for."""
+    job = picture.job
+    by_schedule = run.trigger == "schedule"
+    return {
+        "taskInfo": {
+            "task": {
+                "taskId": job.number,
+                "taskName": job.name,
+                "taskType": 2 if by_schedule else 1,
+                "initiatedFrom": 3 if by_schedule else 1,
+                "ownerName": run.created_by or job.created_by or "system",
+                "createdTime": seconds(job.created_at),
+                "description": job.description or "",
+            },
+            "subTasks": [
+                {
+                    "subTask": {
+                        "subTaskId": run.attempt,
+                        "subTaskName": "Retry" if run.scope else "Full",
+                        "operationType": "Transfer",
+                        "subTaskType": "Transfer",
+                    },
+                    "pattern": {"description": str(job.schedule.get("cron") or job.schedule_mode)},
+                }
+            ],
+            "associations": [{"clientName": picture.source.name if picture.source is not None else ""}],
+            "migrationJobId": job.id,
+        }
+    }
+
+
+def more(run: Execution, picture: Picture, kind: int) -> dict[str, Any]:
+    """Show further details of a kind; what a transfer has not is empty."""
+    found: dict[str, Any] = {}
+    if kind == 16:
+        found = {
+            "files": run.files,
+            "bytes": run.bytes,
+            "transferred": run.transferred,
+            "transferredBytes": run.transferred_bytes,
+            "unchanged": run.unchanged,
+            "skipped": run.skipped,
+            "failed": run.failed,
+            "deleted": run.deleted,
+        }
+    elif kind == 8:
+        found = {"trigger": run.trigger, "attempt": run.attempt, "retryOf": run.retry_of or 0}
+    return {"errorCode": 0, "errorMessage": "", "jobId": run.id, "infoType": kind, MORE[kind]: found}
+
+
+COUNTED = {
+    "Running": "runningJobs",
+    "Waiting": "waitingJobs",
+    "Pending": "pendingJobs",
+    "Queued": "queuedJobs",
+    "Suspended": "suspendedJobs",
+    "Suspend Pending": "suspendPendingJobs",
+    "Kill Pending": "killPendingJobs",
+}
+
+
+def totals(counts: Mapping[tuple[str, str | None], int]) -> dict[str, int]:
+    """Show how many executions are under way by status."""
+    found = dict.fromkeys((*COUNTED.values(), "killedJobs", "interruptPendingJobs", "anomalousJobs"), 0)
+    for (state, reason), count in counts.items():
+        name = COUNTED.get(words.status_of(State(state), None, reason))
+        if name is not None:
+            found[name] += count
+    return found

@@ -28,11 +28,15 @@ COLORS = {"Completed": "green", "Failed": "red", "Failed to Start": "red", "Kill
 
 def status(run: Execution) -> str:
     """Give the status of an execution."""
-    state = State(run.state)
-    if state is State.WAITING and run.wait_reason in set(Wait):
-        return WAITING.get(Wait(run.wait_reason), "Waiting")
-    if state is State.COMPLETE and run.result is not None:
-        return COMPLETE.get(Result(run.result), "Completed")
+    return status_of(State(run.state), run.result, run.wait_reason)
+
+
+def status_of(state: State, result: str | None, wait_reason: str | None) -> str:
+    """Give the word for a state; a connection that recovers is waited for in "Pending"."""
+    if state is State.WAITING and wait_reason is not None:
+        return WAITING.get(Wait(wait_reason), "Waiting") if wait_reason in set(Wait) else "Pending"
+    if state is State.COMPLETE and result is not None:
+        return COMPLETE.get(Result(result), "Completed")
     return STATUS[state]
 
 

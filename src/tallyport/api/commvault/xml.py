@@ -57,6 +57,29 @@ def attributes(body: bytes) -> dict[str, str]:
         raise invalid("", f"the body is not XML: {error}", code="not_xml") from error
 
 
+def tree(body: bytes) -> dict[str, object]:
+    """Read a request as the JSON it stands for: attributes are scalars, repeated children are lists."""
+    if b"<!" in body:
+        raise invalid("", "an XML request may hold no declarations", code="not_xml")
+    try:
+        root = ElementTree.fromstring(body)
+    except ElementTree.ParseError as error:
+        raise invalid("", f"the body is not XML: {error}", code="not_xml") from error
+    return {root.tag: _members(root)}
+
+
+def _members(element: ElementTree.Element) -> dict[str, object]:
+    found: dict[str, object] = dict(element.attrib)
+    for child in element:
+        inner = _members(child)
+        before = found.get(child.tag)
+        if child.tag == "jobs":
+            found[child.tag] = [*before, inner] if isinstance(before, list) else [inner]
+        else:
+            found[child.tag] = inner
+    return found
+
+
 def _element(name: str, document: Mapping[str, object]) -> Iterator[str]:
     children = {key: value for key, value in document.items() if isinstance(value, Mapping | list)}
     yield f"<{name}"

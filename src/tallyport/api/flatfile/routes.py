@@ -25,10 +25,10 @@ SUCCESS = {"data": {"success": True}}
 
 
 @router.post("/preview-mutation", summary="Show what an expression would make of some items; changes nothing")
-def preview_mutation(request: Request, desk: Desked, document: Document) -> Response:
+def preview_mutation(request: Request, desk: Desked, caller: Called, document: Document) -> Response:
     envelopes.hooks_disabled(request)
     job, expression, wanted = previews.read(document)
-    found = preview(desk, job, expression, wanted)
+    found = preview(desk, job, expression, wanted, caller)
     return json_response({"data": [previews.record(one) for one in found]})
 
 
@@ -40,8 +40,8 @@ def execute_job(request: Request, desk: Desked, caller: Called, job: str) -> Res
 
 
 @router.get("/{job}/plan", summary="Show what a job would carry, and how")
-def show_plan(request: Request, desk: Desked, job: str) -> Response:
-    return _plan(request, planning.show(desk, job, anew=flag(request.query_params, "anew")))
+def show_plan(request: Request, desk: Desked, caller: Called, job: str) -> Response:
+    return _plan(request, planning.show(desk, job, caller, anew=flag(request.query_params, "anew")))
 
 
 @router.put("/{job}/plan", summary="Replace a job's plan", name="replace_plan")
