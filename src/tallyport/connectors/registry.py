@@ -126,12 +126,13 @@ PLATFORMS: dict[str, Platform] = {
         Platform("sftp", "SFTP", "tallyport.connectors.sftp:open_sftp", extra="sftp"),
         Platform("smb", "Windows share (SMB)", "tallyport.connectors.smb:open_smb", extra="smb"),
         Platform("webdav", "WebDAV, Nextcloud", "tallyport.connectors.webdav:open_webdav", extra="webdav"),
+        Platform("ftp", "FTP, FTPS", "tallyport.connectors.ftp:open_ftp"),
         Platform("memory", "Memory", "tallyport.connectors.memory:Memory", is_remote=False),
         Platform("s3", "S3", "tallyport.connectors.s3:open_s3", extra="s3"),
     )
 }
 
-LATER = ("ftp", "azure_blob", "gcs")
+LATER = ("azure_blob", "gcs")
 
 
 def platforms() -> dict[str, Platform]:
