@@ -25,6 +25,10 @@ def filled(name: str, world: World) -> dict[str, Any]:
     body = seed(name)
     for side in ("source", "destination"):
         body["transfer"][side]["connection"]["id"] = world.connection(side)
+    for kind in ("account_map", "group_map"):
+        if kind in body["transfer"]:
+            answer = world.post(f"/v1/{kind}s", json={"name": kind, "type": kind})
+            body["transfer"][kind]["id"] = answer.json()[kind]["id"]
     return body
 
 
@@ -47,7 +51,7 @@ def test_a_published_body_makes_a_job_that_holds_all_of_it(world: World, name: s
 
 def test_a_policy_that_is_not_in_force_yet_is_named(world: World) -> None:
     warnings = world.post("/v1/jobs", json=filled("all_features", world)).json()["warnings"]
-    assert any("account_map" in warning for warning in warnings)
+    assert not any("account_map" in warning for warning in warnings)
     assert any("impersonate_as" in warning for warning in warnings)
 
 

@@ -29,7 +29,7 @@ from tallyport.api.commvault import operations as cv_operations
 from tallyport.api.commvault import paths as cv_paths
 from tallyport.api.commvault import routes as cv_routes
 from tallyport.api.commvault import session as cv_session
-from tallyport.api.dryviq import connections, error_categories, history, items
+from tallyport.api.dryviq import connections, error_categories, history, items, maps
 from tallyport.api.events import routes as event_routes
 from tallyport.api.events.hub import Hub
 from tallyport.api.flatfile import routes as flatfile_routes
@@ -111,6 +111,7 @@ def create_api(
         reports.router,
         webhooks.router,
         connections.router,
+        maps.router,
         event_routes.router,
         history.router,  # static names below /v1/jobs stand before {job}
         flatfile_routes.router,

@@ -115,6 +115,8 @@ EVENT_PAGE = (
     Parameter("Last-Event-ID", "Of a stream: go on after this event.", place="header"),
 )
 
+APPEND = Parameter("append", "0: in the place of all; with a CSV file.", "boolean")
+
 PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("GET", "/v1/connections"): (
         *SLICE,
@@ -123,6 +125,23 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ),
     ("POST", "/v1/connections"): (Parameter("create", "1: make the folder when it is missing.", "boolean"), KEY),
     ("GET", "/v1/connections/{connection}"): (IF_NONE_MATCH,),
+    **{
+        rule: given
+        for maps in ("account_maps", "group_maps")
+        for rule, given in {
+            ("GET", f"/v1/{maps}"): (*SLICE, Parameter("q", "Text in the name.")),
+            ("POST", f"/v1/{maps}"): (KEY,),
+            ("GET", f"/v1/{maps}/{{map_id}}"): (IF_NONE_MATCH,),
+            ("PATCH", f"/v1/{maps}/{{map_id}}"): (IF_MATCH,),
+            ("GET", f"/v1/{maps}/{{map_id}}/exceptions"): SLICE,
+            ("POST", f"/v1/{maps}/{{map_id}}/exceptions"): (APPEND,),
+            ("POST", f"/v1/{maps}/{{map_id}}/exclusions/{{side}}"): (APPEND,),
+        }.items()
+    },
+    ("GET", "/v1/transfers/{job}/security_map"): (
+        *SLICE,
+        Parameter("resolution", "How they were resolved: exception, email, unmapped and so on, comma separated."),
+    ),
     ("POST", "/v1/connections/{connection}/test"): (
         Parameter("write", "1: also write a small file, read it back and remove it; asks for more rights.", "boolean"),
     ),
@@ -241,7 +260,41 @@ _PLAN: dict[str, Any] = {
 }
 _NOTES = {"info": _NAME, "outcome": {"type": "object"}}
 
+_SIDE_OF_MAP = {
+    "type": "object",
+    "properties": {
+        "connection": {"type": "object", "properties": {"id": _NAME}},
+        "default": {"type": "object"},
+        "exclusions": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_MAP: dict[str, Any] = {
+    "name": _NAME,
+    "type": _NAME,
+    "source": _SIDE_OF_MAP,
+    "destination": _SIDE_OF_MAP,
+    "map_by": {"type": "object", "description": "true for each rule that holds"},
+    "unmapped_policy": {"type": "string", "enum": ["skip", "default", "fail"]},
+    "exceptions": {"type": "array", "items": {"type": "object"}},
+}
+_PRINCIPALS: dict[str, Any] = {
+    "append": {"type": "boolean"},
+    "items": {"type": "array", "items": {"type": "object"}},
+}
+
 BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    **{
+        rule: given
+        for maps in ("account_maps", "group_maps")
+        for rule, given in {
+            ("POST", f"/v1/{maps}"): _MAP,
+            ("PATCH", f"/v1/{maps}/{{map_id}}"): _MAP,
+            ("POST", f"/v1/{maps}/{{map_id}}/exceptions"): _PRINCIPALS,
+            ("DELETE", f"/v1/{maps}/{{map_id}}/exceptions"): {"items": _PRINCIPALS["items"]},
+            ("POST", f"/v1/{maps}/{{map_id}}/exclusions/{{side}}"): _PRINCIPALS,
+            ("DELETE", f"/v1/{maps}/{{map_id}}/exclusions/{{side}}"): {"items": _PRINCIPALS["items"]},
+        }.items()
+    },
     ("POST", "/v1/setup"): {"token": _NAME, "name": _NAME, "password": _NAME, "email": _NAME},
     ("POST", "/v1/users"): {"name": _NAME, "role": {"type": "string"}, "password": _NAME, "email": _NAME},
     ("PATCH", "/v1/users/{user}"): {

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from tallyport.control import documents, endpoints, executions, parts, predecessors
+from tallyport.control import documents, endpoints, executions, maps, parts, predecessors
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
 from tallyport.control.refusals import Invalid, NotBuilt, NotFound, Problem, Stale, invalid
@@ -36,6 +36,7 @@ def create(
     draft = documents.read(document)
     with desk.database.begin() as tx:
         source, destination = endpoints.check(tx, draft, by)
+        maps.check(tx, draft.transfer, source.id, destination.id)
         at = rows.now()
         job = Job(
             id=jobs.new_id(),
@@ -68,7 +69,8 @@ def check(desk: Desk, document: object, by: Caller) -> documents.Draft:
     """Say what a job's document means without storing anything; raises what :func:`create` would raise."""
     draft = documents.read(document)
     with desk.database.read() as tx:
-        endpoints.check(tx, draft, by)
+        source, destination = endpoints.check(tx, draft, by)
+        maps.check(tx, draft.transfer, source.id, destination.id)
     return draft
 
 
@@ -86,7 +88,8 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
             merged["category"] = patch["category"]  # by id or by name: never both
         draft = documents.read(merged)
         _keep_endpoints(old, draft)
-        endpoints.check(tx, draft, by)
+        source, destination = endpoints.check(tx, draft, by)
+        maps.check(tx, draft.transfer, source.id, destination.id)
         values = _values(tx, draft, old.extra)
         values["name"] = draft.name or old.name
         values["transfer_type"] = draft.policies.transfer_type.value

@@ -17,15 +17,10 @@ from tallyport.domain.policies import (
 )
 
 LATER: dict[str, str] = {
-    "account_map": "owners and grants are not mapped between accounts",
-    "group_map": "groups and grants are not mapped",
     "impersonate_as": "the connection acts as its own account",
     "metadata_map": "properties are not mapped",
     "metadata_import": "no properties are imported",
     "tags": "tags are not carried",
-    "permissions.policy": "grants are not carried; permission bits of local files are",
-    "permissions.links": "shared links are not carried",
-    "permissions.failures": "no grants are carried, so none can fail",
     "permissions.import": "no grants are imported",
     "versioning.from_source.max": "only the newest content is carried",
     "versioning.from_destination.max": "only the newest content is carried",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tallyport.domain import paths
 from tallyport.domain.documents import Reader, pointer
+from tallyport.domain.map_documents import read_map_document
 
 ENDPOINT_TYPES = ("directory", "file", "control_file", "control_endpoint", "custom")
 PRINCIPAL_KEYS = ("id", "name", "email", "username")
@@ -90,6 +91,8 @@ def read_map(reader: Reader, value: object, path: str, kind: str) -> MapUse | No
     if value.get("id") is None:
         if not value.keys() - {"type"}:
             reader.wrong(path, "missing", "is empty: give the id of a map, or a map")
+        else:
+            read_map_document(reader, value, path, kind)
         return MapUse(None, value)
     name = reader.text(value["id"], pointer(path, "id"))
     return None if name is None else MapUse(name, None)
