@@ -213,7 +213,7 @@ def test_what_is_unknown_is_404(world: World, method: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("PATCH", "/v1/jobs/{}?reset=inspect_all"),
+        ("PATCH", "/v1/jobs/{}?reset=link_remediation"),
     ],
 )
 def test_what_is_not_in_this_version_says_so(world: World, method: str, path: str) -> None:

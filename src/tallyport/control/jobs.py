@@ -14,8 +14,8 @@ from tallyport.domain.states import State
 from tallyport.store import beginnings, endings, jobs, plans, rows
 from tallyport.store import executions as runs
 
-RESETS = ("soft", "hard", "stats", "permissions", "full")
-LATER_RESETS = ("inspect_filtered", "inspect_shared", "inspect_all", "link_remediation")
+RESETS = ("soft", "hard", "stats", "permissions", "full", "inspect_filtered", "inspect_shared", "inspect_all")
+LATER_RESETS = ("link_remediation",)
 
 
 class Done(NamedTuple):

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     MOVED = "moved"  # transferred and verified, then removed from the source
     CHANGED_BOTH = "changed_both"  # both sides changed; settled by conflict_resolution or the transfer type
     NOT_AT_SOURCE = "not_at_source"  # publish: the destination mirrors the source, extras go
+    PURGED = "purged"  # on_initialize: stood at the destination before the first run
     # -- left out
     IGNORED_ONE_WAY_TRANSFER = "ignored_one_way_transfer"
     IGNORED_OVERWRITE_POLICY = "ignored_overwrite_policy"

@@ -25,9 +25,6 @@ LATER: dict[str, str] = {
     "versioning.from_source.max": "only the newest content is carried",
     "versioning.from_destination.max": "only the newest content is carried",
     "lock_propagation": "locks are not carried",
-    "on_initialize": "nothing is purged",
-    "item_inspection_policy": "content that is not carried is not tracked for validation",
-    "item_inspection_policy_next": "content that is not carried is not tracked for validation",
 }
 """Keys that are accepted and checked, and what holds until they act. A key leaves when its behaviour lands."""
 
@@ -37,7 +34,6 @@ _POLICY_OF = {  # where a policy is not named as its key
     "permissions.failures": "permissions_failures",
     "versioning.from_source.max": "versioning_from_source_max",
     "versioning.from_destination.max": "versioning_from_destination_max",
-    "item_inspection_policy": "item_inspection",
 }
 _PLAIN_ONE_WAY = {TransferType.PUBLISH, TransferType.MOVE, TransferType.MIGRATE, TransferType.TAXONOMY}
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tallyport.domain.documents import Reader, pointer
-from tallyport.domain.policies import FailurePolicy, Policies
+from tallyport.domain.policies import FailurePolicy, OnInitialize, Policies
 from tallyport.domain.states import Result, State
 
 
@@ -83,6 +83,11 @@ def ending(
     if warnings:
         return State.COMPLETE, Result.WARNINGS
     return State.COMPLETE, Result.CLEAN if transferred or writes else Result.NO_CHANGES
+
+
+def purges(policies: Policies, *, first_run: bool) -> bool:
+    """Tell whether the destination is emptied before anything else: in the first run that is no simulation."""
+    return first_run and policies.on_initialize is OnInitialize.PURGE_DESTINATION and not policies.simulation
 
 
 class Brake(NamedTuple):

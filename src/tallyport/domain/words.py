@@ -21,6 +21,7 @@ REASONS: dict[str, str] = {
     "linked": "it was made as another hard link to a file of the same group",
     "moved": "it was carried and verified, then removed from the source",
     "changed_both": "both sides have changed; conflict_resolution or the transfer type decided",
+    "purged": "it stood at the destination before the first run, which empties it (`on_initialize`)",
     "not_at_source": "the source does not have it, and the destination is to mirror the source",
     # left out
     "ignored_one_way_transfer": "only the destination has it, and a one-way job does not carry back",

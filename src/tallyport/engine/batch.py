@@ -40,7 +40,7 @@ from tallyport.engine.work import (
 )
 from tallyport.store import executions, frontier, items
 from tallyport.store.database import Database
-from tallyport.store.frontier import TaskRow, VisitRow
+from tallyport.store.frontier import LEFT_OUT, PURGE, TaskRow, VisitRow
 from tallyport.store.ids import Ids
 
 T = TypeVar("T")
@@ -186,7 +186,10 @@ class Batch:
             signature=None if self._orders.full or row.names else row.signature,
             only=tuple(json.loads(row.names)) if row.names else None,
             attempt=row.attempts,
-            gone=row.gone,
+            gone="source" if row.gone == PURGE else "" if row.gone.startswith(LEFT_OUT) else row.gone,
+            purges=row.gone == PURGE,
+            left_out=row.gone.removeprefix(LEFT_OUT) if row.gone.startswith(LEFT_OUT) else "",
+            s_only=row.gone.startswith(LEFT_OUT),
             blank=row.blank and row.attempts == 1,
             carried=row.status in DONE and not row.blank and row.attempts == 1,
         )

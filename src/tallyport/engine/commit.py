@@ -297,6 +297,7 @@ class Commit:
     def _children(self, report: VisitReport, opened: OpenVisit) -> None:
         row = opened.row
         known: dict[str, int] | None = None
+        left_out = dict(report.left_out)
         deleted = {str(raw[1]): str(raw[0]) for raw in report.deferred if raw[2] == Kind.CONTAINER}
         for name, d_name, fresh, given in report.children:
             item_id = given or opened.folders.get(name, 0)
@@ -309,6 +310,12 @@ class Commit:
             d_path = paths.to_bytes(paths.join(row.d_path, d_name))
             self.containers.append((item_id, self.scene.job, row.item_id, path, d_path, self.scene.execution_id))
             gone = {"delete_source": "destination", "delete_destination": "source"}.get(deleted.get(name, ""), "")
+            if row.gone == frontier.PURGE and gone:
+                gone = frontier.PURGE
+            elif row.gone.startswith(frontier.LEFT_OUT):
+                gone = row.gone
+            elif name in left_out:
+                gone = f"{frontier.LEFT_OUT}{left_out[name]}"
             blank = name in opened.blank and not gone
             number = self.ids.take()
             self.visits.append((number, self.scene.execution_id, item_id, path, d_path, fresh, blank, gone, None))

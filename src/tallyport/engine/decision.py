@@ -4,6 +4,7 @@ from tallyport.domain.actions import Action, Flag, Inspect, Look, Reason
 from tallyport.domain.decide import decide
 from tallyport.domain.entries import Baseline, Entry, Fingerprint, Pair, Side
 from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.inspecting import left_out, purged
 from tallyport.domain.items import Status
 from tallyport.domain.paths import join
 from tallyport.domain.rules import Rules
@@ -41,6 +42,10 @@ def decide_on(
         row is not None and row.status == _IGNORED,
         seen,
     )
+    if visit.work.purges:
+        return purged(destination), pair
+    if visit.work.left_out:
+        return left_out(Reason(visit.work.left_out), source), pair
     for _ in range(DECISIONS):
         action = decide(pair, rules)
         if type(action) is Look:

@@ -4,6 +4,7 @@ It meets the API and the CLI in the database alone. ``nudge`` only says "look no
 """
 
 import contextlib
+import dataclasses
 import json
 import logging
 import threading
@@ -404,7 +405,7 @@ class Engine:
             terms=terms,
             full=execution.full or policies.full_look,
             kinds=life.tasks_of(execution.phase),
-            visits=execution.phase == "executing",
+            visits=execution.phase in life.VISITING,
             depth=2 if policies.parallel_at_most >= crew.width and execution.phase != "deletes" else 1,
             halts=stops.halts(policies, failed=1),
             limits=parts.limits_of(job),
@@ -480,7 +481,9 @@ class Engine:
             execution_id=execution.id,
             token=execution.token,
             source=self._end(source, job.source_path),
-            destination=_nothing_there(self._end(destination, job.destination_path), execution),
+            destination=_nothing_there(
+                self._end(destination, job.destination_path), execution, first_run=job.executions == 0
+            ),
             policies=execution.policies,
             started=(execution.started_at or execution.created_at) * 1_000,
             part_size=PART_SIZE,
@@ -510,10 +513,12 @@ def _check_proof(wanted: VerifyLevel, destination: Connector) -> None:
         raise TallyportError(ErrorKind.CONFIG, message)
 
 
-def _nothing_there(end: tuple[str, str, str], execution: Execution) -> tuple[str, str, str]:
+def _nothing_there(end: tuple[str, str, str], execution: Execution, *, first_run: bool) -> tuple[str, str, str]:
     """In a simulation a destination that does not exist yet is an empty tree in memory."""
     if not execution.simulation:
         return end
+    if stops.purges(dataclasses.replace(policies_from_json(execution.policies), simulation=False), first_run=first_run):
+        return "memory", "{}", ""  # as it will be once it is emptied
     try:
         connector = open_connection(end[0], json.loads(end[1]), end[2], read_only=True)
     except TallyportError as error:

@@ -8,6 +8,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -18,8 +19,8 @@ from tallyport.domain.entries import Kind
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import FAILED, Status
 from tallyport.domain.jobs import Job
-from tallyport.domain.policies import Policies
-from tallyport.domain.policies_json import policies_from_json
+from tallyport.domain.policies import ItemInspection, Policies
+from tallyport.domain.policies_json import policies_from_json, policies_to_json
 from tallyport.engine.undoing import order_of
 from tallyport.store import audit, executions, frontier, items, jobs, rows
 from tallyport.store.database import Database
@@ -28,13 +29,26 @@ from tallyport.store.ids import Ids
 
 PHASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     # phase, queue, tasks worked in it
+    ("purging", "enumerate", ()),  # only where the destination is to be emptied before the first run
+    ("purge", "transfer", ("delete_destination",)),
     ("executing", "enumerate", ("part", "finish")),
     ("links", "transfer", ("link",)),
     ("times", "transfer", ("stamp",)),  # of folders that big files and links landed in
     ("deletes", "transfer", ("delete_source", "delete_destination")),
     ("stamps", "transfer", ("stamp",)),  # of folders that something was deleted from
 )
+VISITING = ("purging", "executing")  # phases in which containers are visited
+_DELETING = ("purge", "deletes")
+_FIRST = 2  # place of the phase that executions begin with otherwise
 BACKOFF_SECONDS = 10
+
+
+INSPECTIONS: dict[str | None, str] = {
+    "inspect_filtered": "filtered",
+    "inspect_shared": "shared",
+    "inspect_all": "all",
+}
+"""Resets that inspect more in the next run, and the policy that they stand for."""
 
 
 class Step(NamedTuple):
@@ -64,8 +78,9 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
         items.add_containers(tx, database, [(root, job.number, 0, b"", b"", execution.id)])
     if order_of(execution) is None:
         jobs.change(tx, job.id, root_item_id=root, reset=None)
-    full = execution.full or job.reset in ("soft", "permissions", "hard", "full", "1")
-    values: dict[str, object] = {"phase": "executing", "full": full, "wait_until": None, "wait_reason": None}
+    full = execution.full or job.reset in ("soft", "permissions", "hard", "full", "1", *INSPECTIONS)
+    phase = execution.phase if execution.phase in ("purging", "purge") else "executing"
+    values: dict[str, object] = {"phase": phase, "full": full, "wait_until": None, "wait_reason": None}
     if execution.deadline is None:
         values["deadline"] = schedules.deadline(schedules.read_schedule(dict(job.schedule)), rows.now())
     if execution.wait_reason == "brake":  # a person resumed it, and so approved what it wants to delete
@@ -74,7 +89,13 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
     if not moved or execution.started_at is not None or order_of(execution) is not None:
         return  # goes on after a pause or a wait: the frontier stands; or has none
     frontier.mark_unclean(tx, job.id, execution.id)
-    if execution.scope is None:
+    policies = _for_this_run(tx, execution, job)
+    if execution.scope is None and stops.purges(policies, first_run=job.executions == 0):
+        executions.change(tx, execution.id, phase="purging")
+        frontier.add_visits(
+            tx, database, [(ids.take(), execution.id, root, b"", b"", False, False, frontier.PURGE, None)]
+        )
+    elif execution.scope is None:
         frontier.add_visits(tx, database, [(ids.take(), execution.id, root, b"", b"", False, blank, "", None)])
     else:
         _queue_retry(tx, database, ids, execution, job, json.loads(execution.scope))
@@ -82,6 +103,21 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
     if job.transfer.get("batch_mode", "none") != "none":
         told = "batch_mode: not supported by these platforms, items are carried one by one"
         note(tx, database, ids, execution, 3, "execution.not_batched", told)
+
+
+def _for_this_run(tx: sa.Connection, execution: Execution, job: Job) -> Policies:
+    """Take up what counts for the next run alone; gives the policies that this one has."""
+    policies = policies_from_json(execution.policies)
+    wanted = job.transfer.get("item_inspection_policy_next")
+    if job.reset in INSPECTIONS:
+        wanted = INSPECTIONS[job.reset]
+    if "item_inspection_policy_next" in job.transfer:
+        kept = {key: value for key, value in job.transfer.items() if key != "item_inspection_policy_next"}
+        jobs.change(tx, job.id, transfer=kept)
+    if wanted is not None and wanted != policies.item_inspection:
+        policies = replace(policies, item_inspection=ItemInspection(str(wanted)))
+        executions.change(tx, execution.id, policies=policies_to_json(policies))
+    return policies
 
 
 def advance(
@@ -106,15 +142,15 @@ def advance(
     if order_of(execution) is not None:
         return _advance_undoing(tx, database, ids, execution, len(out))
     phase = execution.phase
-    at = next((n for n, (name, _, _) in enumerate(PHASES) if name == phase), 0)
+    at = next((n for n, (name, _, _) in enumerate(PHASES) if name == phase), _FIRST)
     while True:
         name, queue, kinds = PHASES[at]
         # Deletes go bottom-up, so one at a time works them.
-        room = (1 if name == "deletes" else width(policies)) - len(out)
-        pending = frontier.pending_visits(tx, execution.id, 2) if at == 0 else 0
+        room = (1 if name in _DELETING else width(policies)) - len(out)
+        pending = frontier.pending_visits(tx, execution.id, 2) if name in VISITING else 0
         waiting = frontier.open_tasks(tx, execution.id, kinds, 64)
         if pending or waiting:
-            if name == "deletes" and not out and _braked(tx, execution, policies):
+            if name in _DELETING and not out and _braked(tx, execution, policies):
                 return Step()
             if phase != name:
                 executions.change(tx, execution.id, phase=name)
@@ -127,6 +163,15 @@ def advance(
         if at + 1 == len(PHASES):
             return Step(ended=_complete(tx, database, ids, execution))
         at += 1
+        if at == _FIRST:  # the destination is empty now: the run proper begins
+            _visit_root(tx, database, ids, execution)
+
+
+def _visit_root(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> None:
+    job = jobs.find(tx, execution.job_id, deleted=True)
+    root = None if job is None else job.root_item_id
+    assert root is not None, "the root was there to be purged"
+    frontier.add_visits(tx, database, [(ids.take(), execution.id, root, b"", b"", False, False, "", None)])
 
 
 def _advance_undoing(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, out: int) -> Step:
@@ -264,7 +309,8 @@ def _braked(tx: sa.Connection, execution: Execution, policies: Policies) -> bool
     wanted = frontier.count_tasks(tx, execution.id, ("delete_destination",))
     if wanted <= execution.approved_deletes:
         return False
-    stop = stops.brake(policies, deletes=wanted, known=execution.files + wanted, source_empty=not execution.files)
+    is_empty = not execution.files and execution.phase not in ("purging", "purge")
+    stop = stops.brake(policies, deletes=wanted, known=execution.files + wanted, source_empty=is_empty)
     if stop is None:
         return False
     info = f"{stop.message}: resume to approve, or raise the limit"

@@ -19,6 +19,7 @@ from tallyport.domain.actions import (
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.entries import Entry, Kind, Pair, Side, fingerprint
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
+from tallyport.domain.inspecting import enters, tracks_foreign
 from tallyport.domain.items import DONE, Status
 from tallyport.domain.naming import is_converted
 from tallyport.domain.paths import display
@@ -66,6 +67,8 @@ class Hand:
         self._part_size = part_size
         self._meter = None if passage.paces_itself else meter
         self._stopped = stopped
+        self._inspection = rules.policies.item_inspection
+        self._tracks_foreign = tracks_foreign(self._inspection)
 
     def do(
         self,
@@ -170,10 +173,13 @@ class Hand:
                 visit.unchanged += 1
                 visit.unchanged_bytes += entry.size
             return
-        if row is None and pair.source is None:
+        if row is None and pair.source is None and not self._tracks_foreign:
             return  # only the destination has it, and this job has nothing to do with it
         status, attempts = settle(_status(row), attempts_of(row), Skip(reason))
         self._notes.left(visit, name, entry, row, int(status), attempts, str(reason), "")
+        if pair.source is not None and pair.source.kind == _CONTAINER and enters(self._inspection, reason):
+            visit.left_out[name] = str(reason)
+            visit.children.append((name, name, False, row.item_id if row is not None else 0))
 
     def _transfer(
         self,

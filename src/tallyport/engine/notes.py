@@ -314,7 +314,7 @@ class Notes:
     def container_row(self, visit: Opened, container: Entry | None, losses: Sequence[Loss] = ()) -> Row | None:
         """Give the row of the container itself, where the visit went through it."""
         work, source = visit.work, visit.container
-        if source is None or work.only is not None:
+        if source is None or work.only is not None or work.left_out:
             return None
         name = work.path.rpartition("/")[2]
         d_name = work.d_path.rpartition("/")[2]

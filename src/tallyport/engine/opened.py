@@ -49,6 +49,7 @@ class Opened:
         "is_clean",
         "items",
         "left",
+        "left_out",
         "listing",
         "losses",
         "s_bytes",
@@ -69,6 +70,7 @@ class Opened:
         self.crossing = crossing
         self.container: Entry | None = None  # the source's own entry
         self.listing: Listing | None = None
+        self.left_out: dict[str, str] = {}  # sub-containers to go through although they are left out
         self.hidden = ""  # a name that is ours on both sides: nothing of it is seen
         self.items: list[Row] = []
         self.filled: list[Row] = []  # what a new container was filled with

@@ -16,7 +16,7 @@ S_SIZE, LEVEL, MOVED, D_NAME, PROCESSING, MESSAGE, WROTE = 6, 13, 14, 15, 16, 17
 LEVELS = {"skipped": 3, "transferred": 2, "deleted": 2, "unchanged": 1, "pending": 1}  # audit level of an outcome
 
 _UNCHANGED = frozenset({Reason.UNCHANGED, Reason.SAME_CONTENT, Reason.DESTINATION_CHANGED})
-_DELETED = frozenset({Reason.DELETED_AT_SOURCE, Reason.DELETED_AT_DESTINATION, Reason.MOVED})
+_DELETED = frozenset({Reason.PURGED, Reason.DELETED_AT_SOURCE, Reason.DELETED_AT_DESTINATION, Reason.MOVED})
 
 
 class Scene(NamedTuple):

@@ -244,6 +244,7 @@ class Round:
                 self._passage.level,
                 tuple(visit.losses),
                 () if self._passage.carrier is None else self._passage.carrier.uses(),
+                tuple(visit.left_out.items()),
             )
         )
         if not last:
@@ -252,6 +253,7 @@ class Round:
             visit.children = []
             visit.deferred = []
             visit.losses = []
+            visit.left_out = {}
             visit.unchanged = visit.unchanged_bytes = visit.s_bytes = visit.s_files = 0
 
     def _may_sign(self, visit: Opened) -> bool:

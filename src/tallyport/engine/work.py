@@ -54,6 +54,8 @@ class VisitWork(NamedTuple):
     only: tuple[str, ...] | None = None  # retry: look at these names alone
     attempt: int = 0  # of the visit
     gone: str = ""  # the side that no longer has the container: what is below is decided with nothing there
+    purges: bool = False  # the destination is emptied before the first run
+    left_out: str = ""  # reason for which the container, and all that is in it, is left out
     blank: bool = False  # the ledger has no row below: known rows are not asked for
     carried: bool = False  # the container itself was carried before: its owner and grants stay as they are
 
@@ -117,6 +119,7 @@ class VisitReport(NamedTuple):
     level: int = 0  # domain.capabilities.VerifyLevel of those
     losses: tuple[tuple[str, str, str], ...] = ()  # name (empty: the container), what, detail
     uses: tuple[tuple[object, ...], ...] = ()  # who was met and became whom: engine.carrier.Use
+    left_out: tuple[tuple[str, str], ...] = ()  # sub-containers left out and yet gone through: name, reason
 
 
 class Filled(NamedTuple):

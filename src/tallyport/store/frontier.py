@@ -61,6 +61,10 @@ class BatchRow(NamedTuple):
     owner: str | None
 
 
+PURGE = "purge"  # in the place of the side that is gone: the destination is emptied before the first run
+LEFT_OUT = "left:"  # before a reason: the container is left out, and gone through only to be tracked
+
+
 # -- visits --------------------------------------------------------------------------------------------------------
 
 
@@ -423,7 +427,7 @@ def container(tx: sa.Connection, item_id: int) -> tuple[str, str] | None:
 
 def _order(kinds: Sequence[str]) -> tuple[sa.ColumnElement[Any], ...]:
     """Give the order in which tasks are claimed: deletes from the bottom of the tree up, link groups together."""
-    if "delete_source" in kinds:
+    if "delete_destination" in kinds:
         return (tasks.c.path.desc(), tasks.c.id)
     return (tasks.c.task, tasks.c.device, tasks.c.inode, tasks.c.id)
 
