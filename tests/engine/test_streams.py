@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Facts
 from tallyport.domain.capabilities import VerifyLevel
-from tallyport.domain.policies import EmptyContainers, Policies, TransferType
+from tallyport.domain.policies import EmptyContainers, ItemOverwrite, Policies, TransferType
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.store.database import Database
 from tallyport.testing import object_servers
@@ -32,6 +32,12 @@ MIB = 1024 * 1024
 @pytest.fixture(scope="session")
 def seaweed() -> Iterator[S3Server]:
     with object_servers.seaweed() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def lying_s3() -> Iterator[S3Server]:
+    with object_servers.lying_s3() as server:
         yield server
 
 
@@ -346,3 +352,18 @@ def rclone_check(server: S3Server, folder: Path, prefix: str, *more: str) -> int
     }
     command = [program("rclone"), "--config", os.devnull, "check", str(folder), f":s3:{BUCKET}/{prefix}", *more]
     return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, timeout=120).returncode
+
+
+def test_a_server_that_lies_about_conditions_is_found_out_and_overwrites_nothing(
+    database: Database, source: Path, lying_s3: S3Server, prefix: str
+) -> None:
+    way = Way(database, fs(source), s3(lying_s3, prefix), copying(item_overwrite=ItemOverwrite.SKIP))
+    with closing(open_connection("s3", lying_s3.settings(prefix=prefix), make=True)) as connector:
+        connector.write("a/07", [b"somebody else's"], Facts(size=15))
+        ended = way.run()
+        assert ended.state == "complete", ended.info
+        with connector.read("a/07") as chunks:
+            assert b"".join(chunks) == b"somebody else's"
+    with database.read() as tx:
+        (measured,) = tx.execute(sa.text("SELECT measured FROM connections WHERE platform = 's3'")).scalars()
+    assert '"creates_only": false' in measured

@@ -87,6 +87,32 @@ def show(connection: str, as_json: bool, url: str, token_file: str | None) -> No
 
 @connections.command()
 @click.argument("connection")
+@click.option("--path", default="/", help="Where in the connection canaries may be written. Default: its root.")
+@json_option
+@server_options
+def probe(connection: str, path: str, as_json: bool, url: str, token_file: str | None) -> None:
+    """Measure what a connection really keeps, by its id or name.
+
+    Canaries are written below the path and removed. What is found corrects what the platform declares, from the next
+    run on: a server that says it kept a condition, and did not, is found out here.
+    """
+    with server(url, token_file) as client:
+        found = client.connections.probe(_named(client, connection), path=path)
+    if as_json:
+        click.echo(json.dumps({"measured": found}))
+        return
+    for text in table(("FACT", "MEASURED"), [(name, str(value).lower()) for name, value in found.items()]):
+        click.echo(text)
+
+
+def _named(client: Any, connection: str) -> str:
+    """Give the id of a connection that is given by its id or its name."""
+    found = [one.id for one in client.connections.list(text=connection) if one.name == connection]
+    return found[0] if len(found) == 1 else connection
+
+
+@connections.command()
+@click.argument("connection")
 @server_options
 def rm(connection: str, url: str, token_file: str | None) -> None:
     """Remove a connection that no job uses. Its content is not touched."""

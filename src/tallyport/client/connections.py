@@ -36,6 +36,12 @@ class Connections:
         for document in pages(self._transport, "/v1/connections", "connections", params):
             yield shapes.connection(document)
 
+    def probe(self, connection_id: str, *, path: str = "/") -> dict[str, Any]:
+        """Have a connection measured on canaries below a path; gives what it really keeps."""
+        answer = self._transport.post(f"/v1/connections/{_segment(connection_id)}/probe", {}, params={"path": path})
+        found: dict[str, Any] = answer["connection"]["measured"]
+        return found
+
     def delete(self, connection_id: str) -> None:
         """Remove a connection that no job uses."""
         self._transport.delete(f"/v1/connections/{_segment(connection_id)}")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from tallyport.connectors import registry
+from tallyport.connectors import probing, registry
 from tallyport.connectors.layers import Bucket, Limited, Measured, ReadOnly, Retrying, Throttled
 from tallyport.connectors.protocol import Connector
 from tallyport.connectors.temporaries import Tokened
@@ -30,8 +30,12 @@ def open_connection(
     found again with ``layers.find``. Errors of the settings or the path are CONFIG.
     """
     platform = registry.platform(platform_id)
-    settings = platform.read_settings(settings_document)
+    document = dict(settings_document)
+    found = document.pop(probing.MEASURED, None)
+    settings = platform.read_settings(document)
     connector = platform.open(settings, registry.below(path), make=make and not read_only)
+    if isinstance(found, Mapping):
+        connector.limits = probing.apply(connector.limits, found)
     if token is not None and isinstance(connector, Tokened):
         connector.token = token
     if measured:
@@ -41,6 +45,6 @@ def open_connection(
     if throttle is not None:
         connector = Throttled(connector, throttle if isinstance(throttle, Bucket) else Bucket(throttle))
     if platform.is_remote:
-        connector = Holding(connector, places_of(platform.id, json.dumps(dict(settings_document), sort_keys=True)))
+        connector = Holding(connector, places_of(platform.id, json.dumps(document, sort_keys=True)))
     connector = Retrying(connector)
     return ReadOnly(connector) if read_only else connector

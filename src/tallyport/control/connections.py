@@ -96,7 +96,9 @@ def change(
         if find(tx, connection_id).version != old.version:
             raise Stale("the connection was changed by somebody else meanwhile")
         sealed = old.sealed if hidden == kept else desk.vault.seal(old.id, hidden)
-        connections.change(tx, connection_id, name=name or old.name, settings=shown, sealed=sealed)
+        measured = old.measured if shown == dict(old.settings) else None  # what was measured is of another place
+        values = {"name": name or old.name, "settings": shown, "sealed": sealed, "measured": measured}
+        connections.change(tx, connection_id, **values)
         new = find(tx, connection_id)
         changes = _changes(old, new, hidden if sealed != old.sealed else {})
         admin_audit.write(tx, "connection.changed", f"connection:{old.id}", new.name, changes)
@@ -179,7 +181,7 @@ def browse(desk: Desk, connection_id: str, path: str, by: Caller, *, limit: int)
         finally:
             connector.close()
     except TallyportError as error:
-        raise _refusal(error, "path") from error
+        raise refusal(error, "path") from error
     found.sort(key=lambda one: one.name)
     return Browsed(clean, found[:limit], len(found) > limit)
 
@@ -209,11 +211,11 @@ def _check(desk: Desk, draft: Draft, *, make: bool) -> tuple[dict[str, object], 
         ) from error
     except TallyportError as error:
         error.message = secrets.scrub(error.message, resolved)
-        raise _refusal(error, "/auth/path" if "path" in draft.settings else "/auth") from error
+        raise refusal(error, "/auth/path" if "path" in draft.settings else "/auth") from error
     return shown, hidden
 
 
-def _refusal(error: TallyportError, path: str) -> Invalid:
+def refusal(error: TallyportError, path: str) -> Invalid:
     hint = "; add ?create=1 to have it made" if error.kind is ErrorKind.NOT_FOUND and path == "/auth/path" else ""
     return Invalid([Problem(path, error.kind.value, f"{error.message}{hint}")])
 

@@ -13,6 +13,7 @@ class Connection:
     platform: str
     settings: Mapping[str, object] = field(default_factory=dict)
     sealed: str | None = field(default=None, repr=False)  # the secrets: store/vault.py
+    measured: str | None = None  # JSON of what a probe found it to keep (connectors/probing.py)
     restricted: bool = False  # used by some people only
     version: int = 1
     created_at: int

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from tallyport.connectors import probing, registry
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector
 from tallyport.domain import parts, paths, stops
@@ -268,7 +269,20 @@ class Engine:
             life.begin(tx, self._database, self._ids, execution, fresh)
         return True
 
+    def _measure(self, job: Job, execution: Execution) -> None:
+        """Measure a destination that nobody has measured: what it says it keeps is not believed."""
+        with self._database.read() as tx:
+            found = connections.find(tx, job.destination_connection or "")
+        if found is None or found.measured is not None or execution.simulation:
+            return
+        if not registry.platform(found.platform).is_remote:
+            return
+        facts = probing.probe(found.platform, self._vault.settings(found), job.destination_path)
+        with self._database.begin() as tx:
+            connections.measured(tx, found.id, json.dumps(facts))
+
     def _check_sides(self, job: Job, execution: Execution) -> None:
+        self._measure(job, execution)
         terms = self._terms(job, execution)
         for side, (platform, settings, path) in (
             ("source", terms.source),
@@ -495,7 +509,10 @@ class Engine:
         )
 
     def _end(self, connection: Connection, path: str) -> tuple[str, str, str]:
-        return connection.platform, json.dumps(self._vault.settings(connection)), path
+        settings = self._vault.settings(connection)
+        if connection.measured:
+            settings[probing.MEASURED] = probing.read(connection.measured)
+        return connection.platform, json.dumps(settings), path
 
 
 def _place(connection: Connection, path: str) -> tuple[str, str, str]:

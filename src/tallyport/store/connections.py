@@ -50,6 +50,11 @@ def change(tx: sa.Connection, connection_id: str, **values: Any) -> bool:
     return tx.execute(update).rowcount == 1
 
 
+def measured(tx: sa.Connection, connection_id: str, text: str) -> None:
+    """Remember what a probe found; it is no new version of the connection."""
+    tx.execute(sa.update(connections).where(connections.c.id == connection_id).values(measured=text))
+
+
 def page(
     tx: sa.Connection,
     *,

@@ -41,6 +41,7 @@ CREATE TABLE connections (
 	platform TEXT NOT NULL,
 	settings TEXT NOT NULL,
 	sealed TEXT,
+	measured TEXT,
 	restricted BOOLEAN DEFAULT 0 NOT NULL,
 	version INTEGER DEFAULT '1' NOT NULL,
 	created_at INTEGER NOT NULL,

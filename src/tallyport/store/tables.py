@@ -105,6 +105,7 @@ connections = Table(
     Column("platform", Text, nullable=False),
     Column("settings", Text, nullable=False),  # JSON without secrets
     Column("sealed", Text),  # secrets, sealed
+    Column("measured", Text),  # JSON: what a probe found
     Column("restricted", Boolean, nullable=False, server_default=sa.false()),  # only those in connection_users
     Column("version", Integer, nullable=False, server_default="1"),
     Column("created_at", Big, nullable=False),

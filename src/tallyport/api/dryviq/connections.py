@@ -10,7 +10,7 @@ from tallyport.api.dryviq import views
 from tallyport.api.etags import expected_version, is_known
 from tallyport.api.wiring import Called, Desked, Document, flag, json_response, text, whole
 from tallyport.connectors import registry
-from tallyport.control import connections, probing
+from tallyport.control import connections, measuring, probing
 from tallyport.control.desk import Right
 from tallyport.control.refusals import Invalid, NotFound
 from tallyport.domain import paths
@@ -131,6 +131,14 @@ def make_container(desk: Desked, caller: Called, connection: str, document: Docu
     made = probing.make_container(desk, connection, path, caller)
     shown = {"path": f"/{paths.display(made)}"}
     return json_response({"status": 201, "type": "item", "item": shown, "data": shown}, 201)
+
+
+@router.post("/{connection}/probe", summary="Measure what a connection really keeps, on canaries that are removed")
+def probe_connection(request: Request, desk: Desked, caller: Called, connection: str) -> Response:
+    """Break each promise that a copy rests on once on purpose; the answer corrects what the platform declares."""
+    found = measuring.measure(desk, connection, request.query_params.get("path", "/"), caller)
+    shown = {**views.connection(found.connection), "measured": found.facts}
+    return json_response({"status": 200, "type": "connection", "connection": shown, "data": shown})
 
 
 @router.post("/{connection}/test", summary="Try a connection, step by step")

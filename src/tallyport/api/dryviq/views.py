@@ -135,6 +135,7 @@ def connection(value: Connection) -> dict[str, Any]:
             "platform": {"id": value.platform},
             "auth": dict(value.settings),
             "secrets": secrets_set(value.sealed) or None,
+            "measured": json.loads(value.measured) if value.measured else None,
             "created_on": seconds(value.created_at),
             "created_by": value.created_by,
             "modified_on": seconds(value.modified_at),

@@ -1,0 +1,33 @@
+"""What a connection really keeps: measured when somebody asks, and remembered with it."""
+
+import json
+from typing import NamedTuple
+
+from tallyport.connectors import probing
+from tallyport.control import access
+from tallyport.control.connections import find, refusal
+from tallyport.control.desk import Caller, Desk
+from tallyport.domain.connections import Connection
+from tallyport.domain.errors import TallyportError
+from tallyport.store import connections
+
+
+class Measured(NamedTuple):
+    """A connection and what was found of it."""
+
+    connection: Connection
+    facts: dict[str, object]
+
+
+def measure(desk: Desk, connection_id: str, path: str, by: Caller) -> Measured:
+    """Measure a connection on canaries below a path, and remember the answer: it holds from the next run."""
+    with desk.database.read() as tx:
+        connection = find(tx, connection_id)
+        access.require(tx, [connection_id], by)
+    try:
+        facts = probing.probe(connection.platform, desk.vault.settings(connection), path)
+    except TallyportError as error:
+        raise refusal(error, "path") from error
+    with desk.database.begin() as tx:
+        connections.measured(tx, connection_id, json.dumps(facts))
+        return Measured(find(tx, connection_id), facts)

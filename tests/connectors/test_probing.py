@@ -1,0 +1,94 @@
+"""A probe finds out what a server really keeps, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tallyport.connectors import probing
+from tallyport.connectors.local import Local
+from tallyport.connectors.memory import Memory, Settings
+from tallyport.connectors.opening import open_connection
+from tallyport.connectors.protocol import Connector, Facts, Precondition
+from tallyport.domain.capabilities import Limits
+from tallyport.domain.entries import Kind
+from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.paths import join
+from tallyport.testing.object_servers import S3Server
+
+
+def files(connector: Connector, path: str) -> list[str]:
+    """Give the paths of all files below a container."""
+    found: list[str] = []
+    for entry in connector.children(path):
+        below = join(path, entry.name)
+        found.extend(files(connector, below) if entry.kind is Kind.CONTAINER else [below])
+    return found
+
+
+def test_a_local_folder_keeps_all_it_declares(tmp_path: Path) -> None:
+    with closing(Local(os.fspath(tmp_path))) as connector:
+        found = probing.measure(connector)
+    assert found == {
+        "creates_only": True,
+        "replaces_checked": True,
+        "atomic_replace": True,
+        "time_precision": 1,
+        "case_sensitive": True,
+        "normalises_names": False,
+        "lists_at_once": True,
+    }
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_awkward_platform_is_seen_as_it_is() -> None:
+    connector = Memory(Settings(case_insensitive=True, time_precision=2_000_000_000))
+    found = probing.measure(connector)
+    assert found["case_sensitive"] is False
+    assert found["time_precision"] == 2_000_000_000
+    assert list(connector.children("")) == []
+
+
+def test_a_listing_that_lags_is_noticed() -> None:
+    assert probing.measure(Memory(Settings(lag=3)))["lists_at_once"] is False
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ("seaweed", {"creates_only": True, "replaces_checked": True}),
+        ("moto", {"creates_only": True, "replaces_checked": False}),  # joins parts whatever stands there
+        ("lying_s3", {"creates_only": False, "replaces_checked": False}),
+    ],
+)
+def test_each_server_is_found_out(request: pytest.FixtureRequest, server: str, expected: dict[str, bool]) -> None:
+    place = f"probed-{uuid.uuid4().hex[:8]}"
+    document = request.getfixturevalue(server).settings()
+    found = probing.probe("s3", document, place)
+    assert {name: found[name] for name in expected} == expected
+    with closing(open_connection("s3", document, place, make=True)) as connector:
+        # SeaweedFS may show a prefix for a while after the last object in it is gone.
+        assert files(connector, "") == []
+
+
+def test_where_a_server_lies_the_name_is_looked_at_before_each_write(lying_s3: S3Server) -> None:
+    document = lying_s3.settings()
+    document[probing.MEASURED] = probing.probe("s3", document)
+    with closing(open_connection("s3", document)) as connector:
+        assert not connector.limits.creates_only
+        seen = connector.write("mine", [b"mine"], Facts(size=4))
+        for when in (Precondition(absent=True), Precondition(entry=seen._replace(tag=b"0" * 32))):
+            with pytest.raises(TallyportError) as caught:
+                connector.write("mine", [b"theirs"], Facts(size=6), when=when)
+            assert caught.value.kind is ErrorKind.ALREADY_EXISTS
+        with connector.read("mine") as chunks:
+            assert b"".join(chunks) == b"mine"
+
+
+def test_only_known_facts_of_the_right_kind_are_taken() -> None:
+    limits = probing.apply(Limits(), {"creates_only": False, "time_precision": "soon", "max_size": 3, "odd": 1})
+    assert limits == Limits(creates_only=False)
