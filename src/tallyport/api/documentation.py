@@ -1,5 +1,6 @@
 """The OpenAPI document: every error declared, nothing that the routes do not do."""
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -49,14 +50,61 @@ def _finish(document: dict[str, Any]) -> dict[str, Any]:
                 operation["parameters"] = operation.get("parameters", []) + added
             if (body := parameters.openapi_body(rule)) is not None:
                 operation["requestBody"] = body
+            operation["parameters"] = _path_parameters(path, operation.get("parameters", []))
+            good = operation["responses"].get("200", {})
+            if (only := next((kind for end, kind in ONLY_KINDS.items() if path.endswith(end)), None)) is not None:
+                good["content"] = {only: {}}
             for kind in OTHER_KINDS.get(path, ()):
-                operation["responses"]["200"]["content"][kind] = {}
+                good.setdefault("content", {})[kind] = {}
             for status in map(str, ERRORS):
                 operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
+            for status, description in OTHER_STATUSES.get(rule, {}).items():
+                operation["responses"][status] = {"description": description}
+            for status, described in OTHER_ERRORS.get(rule, {}).items():
+                operation["responses"][status] = described
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     return document
 
+
+def _path_parameters(path: str, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add the parameters of a path that its function does not name."""
+    named = {one["name"] for one in known if one["in"] == "path"}
+    missing = [name for name in re.findall(r"{(\w+)}", path) if name not in named]
+    return [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in missing] + known
+
+
+ONLY_KINDS = {
+    ".csv": "text/csv",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "/metrics": "text/plain",
+    "/Logout": "text/plain",
+    "/v1/jobs/schema": "application/schema+json",
+}
+"""What is answered in place of JSON, by the end of the path."""
+
+_SAME = {"304": "Not changed since"}
+OTHER_STATUSES: dict[tuple[str, str], dict[str, str]] = {
+    ("GET", "/v1/connections/{connection}"): _SAME,
+    ("GET", "/v1/jobs/{job}"): _SAME,
+    ("GET", "/v1/webhooks/{webhook}"): _SAME,
+    ("GET", "/connect/logout"): {"204": "Signed out"},
+    ("POST", "/v1/users/me/password"): {"204": "Changed"},
+}
+_TOO_MANY: dict[str, Any] = {
+    "description": problems.TITLES[429],
+    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+OTHER_ERRORS: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
+    ("POST", "/connect/token"): {
+        "400": {
+            "description": "Refused, as RFC 6749 says it; a body that cannot be read as a problem",
+            "content": {"application/json": {}, problems.MEDIA_TYPE: {}},
+        }
+    },
+    ("POST", "/v1/auth"): {"429": _TOO_MANY},
+    ("POST", "/v1/setup"): {"429": _TOO_MANY},
+}
 
 OTHER_KINDS = {
     **dict.fromkeys(("/Job/{job}", "/Job/{job}/FailedItems"), ("application/xml", "text/csv")),

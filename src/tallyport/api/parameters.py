@@ -394,10 +394,21 @@ def openapi_parameters(rule: tuple[str, str]) -> list[dict[str, Any]]:
             "in": one.place,
             "required": False,
             "description": one.help,
-            "schema": {"type": one.kind},
+            "schema": {"type": one.kind, **_bounds(one)},
         }
         for one in PARAMETERS.get(rule, ())
     ]
+
+
+def _bounds(one: Parameter) -> dict[str, int]:
+    """Give the bounds of a whole number."""
+    if one.kind != "integer" or one.name == "category":
+        return {}
+    if one.name in ("limit", "pageSize"):
+        return {"minimum": 1, "maximum": 1_000}
+    if one.name == "pageNumber":
+        return {"minimum": 1, "maximum": 1_000_000}
+    return {"minimum": 0, "maximum": (1 << 53) - 1}
 
 
 def openapi_body(rule: tuple[str, str]) -> dict[str, Any] | None:
