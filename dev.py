@@ -93,7 +93,7 @@ def test(arguments: Sequence[str]) -> int:
     install("dev")
     provide(TEST_PROGRAMS)
     os.chdir(ROOT)
-    return become(*pytest_command(without_dashes(arguments)))
+    return become(*pytest_command(chosen)) if (chosen := without_dashes(arguments)) else every_test()
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -115,7 +115,7 @@ def check(arguments: Sequence[str]) -> int:
         say(f"== {name}: ok, {seconds}")
     # Last, and with nothing after it: whoever reads this output looks for pytest's closing line.
     say("\n== tests")
-    return call(pytest_command([]))
+    return every_test()
 
 
 def fix(arguments: Sequence[str]) -> int:
@@ -194,6 +194,13 @@ def check_steps() -> Iterator[tuple[str, list[str]]]:
     yield "types", [tool("mypy")]
     if os.path.exists(os.path.join(ROOT, "tools", "docs.py")):
         yield "generated documents", [PYTHON, "-m", "tools.docs", "--check"]
+
+
+def every_test() -> int:
+    """Run all tests: those in a browser by themselves, since their driver keeps an event loop running."""
+    browser = os.path.join("tests", "web", "browser")
+    failed = call(pytest_command(["-n", "0", browser])) if os.path.exists(os.path.join(ROOT, browser)) else 0
+    return call(pytest_command([f"--ignore={browser}"])) or failed
 
 
 def pytest_command(arguments: Sequence[str]) -> list[str]:

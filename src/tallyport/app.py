@@ -314,7 +314,7 @@ def _server_engine(database: "Database", folder: Path, workers: int | None, vaul
 
 
 def _worker_engine(database: "Database", workers: int | None, vault: "Vault", labels: Sequence[str] = ()) -> "Engine":
-    from tallyport.engine.dbos_dispatcher import DbosDispatcher
+    from tallyport.engine.dbos_dispatcher import POLL_SECONDS, DbosDispatcher
     from tallyport.engine.engine import Crews, Engine
     from tallyport.engine.mover_pool import MoverPool, ThreadCrew
     from tallyport.engine.roster import PATIENCE, Roster
@@ -322,8 +322,10 @@ def _worker_engine(database: "Database", workers: int | None, vault: "Vault", la
     movers = movers_wanted(workers)
     patience = float(os.environ.get("TALLYPORT_WORKER_PATIENCE", PATIENCE))
     roster = Roster(database, labels=labels, patience=patience, beat=patience / 6)
-    # As many batches at once as there are movers: what is more is left to the other workers.
-    dispatcher = DbosDispatcher(database.url, executor=roster.owner, width=movers)
+    # As many batches at once as there are movers: what is more is left to the other workers. The more there are, the
+    # less often each looks at the queues: some hundred looks a second, all together.
+    poll = max(POLL_SECONDS, roster.count() / 50)
+    dispatcher = DbosDispatcher(database.url, executor=roster.owner, width=movers, poll=poll)
     crews = Crews(MoverPool(movers, leased=True), ThreadCrew(8, leased=True))
     return Engine(database, dispatcher, crews, roster=roster, vault=vault)
 
@@ -332,12 +334,15 @@ def work(database_url: str, data: Path | None = None, workers: int | None = None
     """Work batches on a shared database, without an API, until a signal."""
     ended = threading.Event()
     folder = data or data_folder()
-    with _shared(database_url) as database:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: ended.set())
-        engine = _worker_engine(database, workers, _server_vault(folder), labels)
-        engine.start()
-        print(f"tallyport worker {engine.owner} is at work", file=sys.stderr, flush=True)
-        ended.wait()
-        engine.stop(grace=30.0)
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with _shared(database_url) as database:
+            engine = _worker_engine(database, workers, _server_vault(folder), labels)
+            engine.start()
+            print(f"tallyport worker {engine.owner} is at work", file=sys.stderr, flush=True)
+            ended.wait()
+            engine.stop(grace=30.0)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from tallyport.store.database import Database
-from tallyport.testing import compare, trees
+from tallyport.testing import compare, faults, trees
 from tallyport.testing.postgres import PostgresServer, postgres_server
 from tests.acceptance.product import Server, Worker, tallyport
 
@@ -136,7 +136,7 @@ def test_a_worker_that_is_asked_to_end_gives_its_work_back(fleet: Fleet, source)
     first = fleet.add("--workers", "1")
     job, destination = fleet.job("drain", path)
     fleet.server.begin(job)
-    time.sleep(1.0)
+    assert faults.wait_until(lambda: fleet.sql("SELECT count(*) FROM batches WHERE state = 'running'") != [(0,)], 60)
     assert first.stop() == 0
     fleet.workers.remove(first)
     assert fleet.sql("SELECT count(*) FROM batches WHERE state = 'running'") == [(0,)]

@@ -96,7 +96,7 @@ class Port:
 
     def wait(self, execution_id: int, holds: Callable[[Execution], bool] | None = None) -> Execution:
         """Wait until the execution has ended, or something else holds."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             found = self.find(execution_id)
             if holds(found) if holds is not None else found.has_ended:

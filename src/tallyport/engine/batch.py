@@ -46,12 +46,18 @@ from tallyport.store.ids import Ids
 T = TypeVar("T")
 
 COMMIT_SECONDS = 0.25
+MOST_COMMIT_SECONDS = 2.0
 COMMIT_ROWS = 2_000
 QUOTA_ITEMS = 50_000
 QUOTA_BYTES = 4 << 30
 QUOTA_SECONDS = 20.0
 VISIT_ATTEMPTS = 6
 TASK_BYTES = 256 << 20
+
+
+def commit_seconds(width: int) -> float:
+    """Say how long reports may wait, by how many batches of an execution are out: each commit writes its one row."""
+    return min(MOST_COMMIT_SECONDS, COMMIT_SECONDS * max(1.0, width / 16))
 
 
 class Orders(NamedTuple):
@@ -64,6 +70,7 @@ class Orders(NamedTuple):
     visits: bool
     depth: int  # groups in flight
     halts: bool  # failure policy: stop at the first failed item
+    commit_seconds: float = COMMIT_SECONDS  # that reports wait at most
     limits: Mapping[str, Sequence[str]] = {}  # of a part of a job, by container: the only names it looks at
 
 
@@ -123,8 +130,9 @@ class Batch:
                 continue
             if not self._groups:
                 break
-            self._take(timeout=COMMIT_SECONDS)
-            if self._recorder.weight >= COMMIT_ROWS or time.monotonic() - committed >= COMMIT_SECONDS:
+            self._take(timeout=self._orders.commit_seconds)
+            waited = time.monotonic() - committed
+            if self._recorder.weight >= COMMIT_ROWS or waited >= self._orders.commit_seconds:
                 self._commit()
                 committed = time.monotonic()
                 drained = False

@@ -24,8 +24,9 @@ POLL_SECONDS = 0.1
 class DbosDispatcher:
     """Hands batches over through DBOS. One per process: DBOS itself is one per process."""
 
-    def __init__(self, url: str, *, executor: str = "local", width: int = 4) -> None:
+    def __init__(self, url: str, *, executor: str = "local", width: int = 4, poll: float = POLL_SECONDS) -> None:
         self._url = url
+        self._poll = poll  # seconds between looks at each queue
         self._executor = executor
         self._width = width
         self._run: Any = None
@@ -62,7 +63,7 @@ class DbosDispatcher:
             DBOS.register_queue(
                 name,
                 worker_concurrency=self._width,
-                polling_interval_sec=POLL_SECONDS,
+                polling_interval_sec=self._poll,
                 on_conflict="always_update",
             )
         DBOS.apply_schedules([{"schedule_name": "tick", "workflow_fn": ticking, "schedule": "*/5 * * * * *"}])

@@ -31,7 +31,7 @@ from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.engine import execution as life
 from tallyport.engine import uploads
-from tallyport.engine.batch import Batch, Ending, Orders
+from tallyport.engine.batch import Batch, Ending, Orders, commit_seconds
 from tallyport.engine.dispatch import Dispatcher, TaskRef
 from tallyport.engine.job_maps import maps_of
 from tallyport.engine.lease import clock
@@ -84,6 +84,7 @@ class Engine:
         self._crews = crews
         self._roster = roster
         self._owner = "local" if roster is None else roster.owner
+        self._working: set[int] = set()  # batches that threads of ours have in hand
         self._lease_end = 0  # until when we may work without hearing from the store; with a roster alone
         self._ids = database.ids()
         self._wake = threading.Event()
@@ -148,6 +149,18 @@ class Engine:
         self._lease_end = end
         self._crews.local.renew(end)
         self._crews.other.renew(end)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Let go of batches that are ours in the store and in nobody's hand here: their thread fell over an outage."""
+        with self._database.begin() as tx:
+            for batch in frontier.open_batches(tx, owner=self._owner):
+                with self._lock:
+                    is_in_hand = batch.id in self._working
+                if not is_in_hand:
+                    log.warning("batch.given_back: %d", batch.id)
+                    frontier.fence(tx, batch.id)
+        self._wake.set()
 
     def _may_work(self) -> bool:
         """Wait until the store was heard of, where that matters; False when the engine stops meanwhile."""
@@ -191,9 +204,8 @@ class Engine:
 
     def _oversee(self) -> None:
         # what another process asked for in the store rings no bell here
-        look = None if self._roster is None else LOOK_SECONDS
         while not self._stopping.is_set():
-            self._wake.wait(look)
+            self._wake.wait(None if self._roster is None else look_seconds(self._roster.others))
             self._wake.clear()
             if self._stopping.is_set():
                 return
@@ -350,9 +362,17 @@ class Engine:
             with self._database.begin() as tx:
                 return frontier.take_batch(tx, task.batch_id, task.epoch, self._owner)
 
-        execution_id = self._database.outlast(take, stopped=self._stopping.is_set)
-        if execution_id is None:
-            return
+        with self._lock:
+            self._working.add(task.batch_id)
+        try:
+            execution_id = self._database.outlast(take, stopped=self._stopping.is_set)
+            if execution_id is not None:
+                self._work_batch(execution_id, task)
+        finally:
+            with self._lock:
+                self._working.discard(task.batch_id)
+
+    def _work_batch(self, execution_id: int, task: TaskRef) -> None:
         try:
             ending = self._undo(execution_id, task) or self._run(execution_id, task)
             self._judge(execution_id, ending)
@@ -361,7 +381,7 @@ class Engine:
         except Exception as error:  # the top of a thread: recorded, given back, the execution told
             log.error("batch.failed: %s", traceback.format_exc())
             if is_outage(error):
-                return  # we stop while the store is away: the batch is found by whoever looks next
+                return  # given back with the next beat, or found by whoever looks when we are gone
             with self._database.begin() as tx:
                 frontier.fence(tx, task.batch_id)
                 execution = executions.find(tx, execution_id)
@@ -422,6 +442,7 @@ class Engine:
             visits=execution.phase in life.VISITING,
             depth=2 if policies.parallel_at_most >= crew.width and execution.phase != "deletes" else 1,
             halts=stops.halts(policies, failed=1),
+            commit_seconds=commit_seconds(self._width(job, policies)),
             limits=parts.limits_of(job),
         )
         slot = self._take_slot(execution_id, crew)
@@ -528,6 +549,11 @@ def _check_proof(wanted: VerifyLevel, destination: Connector) -> None:
             f"its best is {best.name.lower()} (verify)"
         )
         raise TallyportError(ErrorKind.CONFIG, message)
+
+
+def look_seconds(workers: int) -> float:
+    """Say how often each of so many workers looks at the store: about twice a second, all together."""
+    return max(LOOK_SECONDS, workers / 2)
 
 
 def _nothing_there(end: tuple[str, str, str], execution: Execution, *, first_run: bool) -> tuple[str, str, str]:

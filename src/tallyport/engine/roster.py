@@ -7,6 +7,7 @@ Whoever was given up wrongly finds its batch fenced at its next commit, and its 
 
 import logging
 import os
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,7 @@ log = logging.getLogger("tallyport.roster")
 
 BEAT = 5.0  # seconds
 PATIENCE = 30.0  # seconds without a beat after which a worker is given up
+SWEEPERS = 10  # workers that sweep at each beat, about
 MEMORY = 24 * 3600.0  # seconds that a worker which is gone stays on the list
 
 
@@ -54,6 +56,8 @@ class Roster:
         self._renew: Callable[[int], None] = lambda end: None
         self._orphaned: Callable[[Iterable[str]], None] = lambda tasks: None
         self._beaten = 0  # by our own clock
+        self._others = 1  # workers that live, as of the last sweep
+        self._beats_to_sweep = 0
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._live, name="roster", daemon=True)
 
@@ -96,6 +100,11 @@ class Roster:
         since = self._since(tx)
         return {worker.id for worker in workers.everyone(tx) if worker.beat_at >= since}
 
+    def count(self) -> int:
+        """Count the workers that live."""
+        with self._database.read() as tx:
+            return len(self.living(tx))
+
     def sweep(self) -> list[str]:
         """Fence the batches of workers that are gone; gives the tasks that nobody works any more.
 
@@ -104,12 +113,26 @@ class Roster:
         if clock() - self._beaten > self._patience * 1e9:
             return []
         with self._database.begin() as tx:
+            self._others = len(self.living(tx))
             lost = workers.orphans(tx, self._database, self._since(tx))
             for batch in lost:
                 log.warning("batch.orphaned", extra={"batch": batch.id, "owner": batch.owner})
                 frontier.fence(tx, batch.id)
             workers.forget(tx, workers.now(tx, self._database) - int(MEMORY * 1e6))
         return [task_id(batch) for batch in lost]
+
+    @property
+    def others(self) -> int:
+        """How many workers live, this one included."""
+        return self._others
+
+    def is_due(self) -> bool:
+        """Say whether it is our turn to sweep: about ten workers do at each beat, however many there are."""
+        self._beats_to_sweep -= 1
+        if self._beats_to_sweep > 0:
+            return False
+        self._beats_to_sweep = random.randint(1, max(1, 2 * self._others // SWEEPERS))
+        return True
 
     def _since(self, tx: sa.Connection) -> int:
         return workers.now(tx, self._database) - int(self._patience * 1e6)
@@ -118,7 +141,8 @@ class Roster:
         while not self._ending.wait(self._beat_seconds):
             try:
                 self._beat()
-                self._orphaned(self.sweep())
+                if self.is_due():
+                    self._orphaned(self.sweep())
             except Exception:  # the top of a thread: an outage passes, and the lease says how long we go on meanwhile
                 log.exception("roster.failed")
 

@@ -397,8 +397,8 @@ def hand_over_again(tx: sa.Connection, batch: BatchRow) -> BatchRow | None:
     return batch._replace(epoch=batch.epoch + 1) if changed.rowcount else None
 
 
-def open_batches(tx: sa.Connection, execution_id: int | None = None) -> list[BatchRow]:
-    """Give batches that are not done, of one execution or of all."""
+def open_batches(tx: sa.Connection, execution_id: int | None = None, *, owner: str | None = None) -> list[BatchRow]:
+    """Give batches that are not done, of one execution or of all, held by one worker or by any."""
     query = sa.select(
         batches.c.id,
         batches.c.execution_id,
@@ -409,6 +409,8 @@ def open_batches(tx: sa.Connection, execution_id: int | None = None) -> list[Bat
     ).where(batches.c.state != "done")
     if execution_id is not None:
         query = query.where(batches.c.execution_id == execution_id)
+    if owner is not None:
+        query = query.where(batches.c.owner == owner)
     return [BatchRow(*row) for row in tx.execute(query.order_by(batches.c.id))]
 
 
