@@ -149,7 +149,7 @@ def test_three_jobs_on_four_engines_keep_to_their_windows_and_end_equal(
 def test_a_batch_whose_thread_fell_over_an_outage_is_given_back_with_the_next_beat(
     database: Database, engines: list[Engine]
 ) -> None:
-    job, source, destination = world(database, "fell")
+    job, source, _ = world(database, "fell")
     tree("a.txt 3b v1\nb/c.txt 4b v1", source)
     with database.begin() as tx:
         execution = executions.add(tx, job_id=job.id, trigger="cli", policies=policies_to_json(copy()), state="paused")
