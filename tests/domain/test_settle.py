@@ -48,6 +48,8 @@ def test_what_is_not_the_items_fault_costs_no_try(kind):
     status, attempts = failed(1, kind)
     if remedy in (Remedy.LOOK_AGAIN, Remedy.WAIT, Remedy.REFUSE, Remedy.STOP):
         assert (status, attempts) == (Status.PENDING, 1)
+    elif kind is ErrorKind.LOCKED:  # tried until whoever holds it lets go
+        assert (status, attempts) == (Status.RETRY, 1)
     else:
         assert (status, attempts) == (Status.RETRY, 2)
 

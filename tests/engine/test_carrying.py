@@ -12,13 +12,20 @@ from tallyport.connectors.local import Local
 from tallyport.connectors.memory import Memory, Settings
 from tallyport.connectors.protocol import Connector, Facts
 from tallyport.domain.access import Access, AccessRight, Grant, Link, Principal, PrincipalKind
-from tallyport.domain.policies import PermissionsFailures, PermissionsPolicy, Policies, TransferType
+from tallyport.domain.locks import Lock
+from tallyport.domain.policies import (
+    LockPropagation,
+    PermissionsFailures,
+    PermissionsPolicy,
+    Policies,
+    TransferType,
+)
 from tallyport.domain.rules import rules_for
 from tallyport.engine.orders import Orders
 from tallyport.engine.transfer import StreamPassage
 from tallyport.engine.visit import work
 from tallyport.engine.work import ItemResult, VisitReport, VisitWork
-from tallyport.store import losses, security_map
+from tallyport.store import jobs, losses, security_map
 
 ACCOUNT, GROUP = PrincipalKind.ACCOUNT, PrincipalKind.GROUP
 READ, WRITE = frozenset({AccessRight.READ}), frozenset({AccessRight.WRITE})
@@ -214,3 +221,83 @@ def test_the_ledger_keeps_what_was_lost_and_who_became_whom(port: Any) -> None:
     again = faithful(port)()
     with port.database.read() as tx:
         assert list(losses.iterate(tx, again.id)) == []
+
+
+# -- locks
+
+
+def locking(how: LockPropagation) -> Policies:
+    return Policies(transfer_type=TransferType.COPY, lock_propagation=how)
+
+
+def test_a_lock_is_made_again(source: Memory, destination: Memory) -> None:
+    source.lock("a.txt", Lock(ALICE))
+    Run(source, destination, locking(LockPropagation.MIRROR_LOCK))
+    found = destination.lock_of("a.txt")
+    assert found is not None
+    assert found.owner is None
+
+
+def test_a_lock_is_made_again_in_the_name_of_whom_the_map_says(source: Memory, destination: Memory) -> None:
+    source.lock("a.txt", Lock(ALICE))
+    run = Run(source, destination, locking(LockPropagation.MIRROR_OWNER))
+    assert destination.lock_of("a.txt") == Lock(OVER_THERE, None, destination.lock_of("a.txt").token)  # type: ignore[union-attr]
+    assert run.losses == []
+
+
+def test_a_lock_of_somebody_unknown_is_nobodys_and_the_item_says_so(source: Memory, destination: Memory) -> None:
+    source.lock("a.txt", Lock(BOB))
+    run = Run(source, destination, locking(LockPropagation.MIRROR_OWNER))
+    assert run.words() == ["item_locked"]
+    assert destination.lock_of("a.txt") is not None
+
+
+def test_a_lock_is_left_alone_by_default(source: Memory, destination: Memory) -> None:
+    source.lock("a.txt", Lock(ALICE))
+    Run(source, destination, locking(LockPropagation.IGNORE))
+    assert destination.lock_of("a.txt") is None
+    assert destination.stat("a.txt") is not None
+
+
+def test_a_locked_file_waits_where_the_destination_has_no_locks_and_moves_once_released(port: Any) -> None:
+    port.slow(1, locks=False)
+    port.source.write("a.txt", [b"hello"], Facts())
+    held = port.source.lock("a.txt", Lock(ALICE))
+    port.start()
+    for _ in range(4):  # more often than an item that fails is tried
+        execution = port.run(locking(LockPropagation.MIRROR_LOCK))
+        assert (execution.failed, execution.transferred) == (1, 0)
+        assert port.destination.stat("a.txt") is None
+    port.source.unlock("a.txt", held)
+    execution = port.run(locking(LockPropagation.MIRROR_LOCK))
+    assert (execution.failed, execution.transferred) == (0, 1)
+
+
+# -- once more
+
+
+def test_a_reset_of_permissions_applies_grants_again_and_leaves_content_alone(port: Any) -> None:
+    port.source.write("a.txt", [b"hello"], Facts())
+    port.source.write("b.txt", [b"hello"], Facts())
+    port.source.make_container("folder", Facts())
+    port.destination.add_principal(OVER_THERE)
+    port.start()
+    faithful(port)()
+    grant = Grant(ALICE, READ)
+    for path in ("a.txt", "folder"):
+        port.source.set_access(path, Access(grants=(grant,)))
+    assert faithful(port)().transferred == 0
+    assert port.destination.access("a.txt").grants == ()
+    port.source.write("b.txt", [b"changed"], Facts())
+    port.source.write("new.txt", [b"new"], Facts())
+    with port.database.begin() as tx:
+        jobs.change(tx, port.job.id, reset="permissions")
+    execution = faithful(port)()
+    assert (execution.transferred, execution.failed) == (0, 0)
+    assert [one.principal for one in port.destination.access("a.txt").grants] == [OVER_THERE]
+    assert [one.principal for one in port.destination.access("folder").grants] == [OVER_THERE]
+    assert port.destination.stat("b.txt").size == 5
+    assert port.destination.stat("new.txt") is None
+    execution = faithful(port)()
+    assert execution.transferred == 2
+    assert port.destination.stat("b.txt").size == 7

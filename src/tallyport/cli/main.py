@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "jobs": ("tallyport.cli.jobs:jobs", "Work with the jobs of a server."),
     "schedules": ("tallyport.cli.schedules:schedules", "See and change when the jobs of a server run."),
     "connections": ("tallyport.cli.connections:connections", "Work with the connections of a server."),
+    "maps": ("tallyport.cli.maps:maps", "Say who an account or group of one side is on the other."),
     "webhooks": ("tallyport.cli.webhooks:webhooks", "Have events of a server sent to an address."),
     "audit": ("tallyport.cli.audit:audit", "Read the record of what people did to a server."),
     "users": ("tallyport.cli.users:users", "Add, change and list the accounts of a data folder."),

@@ -1,15 +1,16 @@
 """The client: one server, one token."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
 import httpx2
 
-from tallyport.client import shapes
+from tallyport.client import maps, shapes
 from tallyport.client.connections import Connections
 from tallyport.client.items import Items
 from tallyport.client.jobs import Jobs
+from tallyport.client.maps import Maps
 from tallyport.client.record import Audit, Events
 from tallyport.client.shapes import FailedItem, Job
 from tallyport.client.transport import Transport
@@ -34,6 +35,8 @@ class Client:
     ) -> None:
         self._transport = Transport(url, token, timeout=timeout, transport=transport)
         self.connections = Connections(self._transport)
+        self.account_maps = Maps(self._transport, "account_map")
+        self.group_maps = Maps(self._transport, "group_map")
         self.jobs = Jobs(self._transport)
         self.items = Items(self._transport)
         self.webhooks = Webhooks(self._transport)
@@ -54,6 +57,10 @@ class Client:
             if len(found) < PAGE:
                 return
             offset += len(found)
+
+    def resolutions(self, job: Job | str) -> Iterator[Mapping[str, Any]]:
+        """Give who was met on the items of a job, and became whom."""
+        return maps.resolutions(self._transport, job.id if isinstance(job, Job) else job)
 
     def health(self) -> dict[str, Any]:
         """Say how the server is. Needs no token."""

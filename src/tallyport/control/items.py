@@ -14,10 +14,11 @@ from tallyport.control.refusals import NotFound, invalid
 from tallyport.domain.actions import Reason
 from tallyport.domain.items import FAILED, Status
 from tallyport.domain.jobs import Job
-from tallyport.store import audit, executions, failures, items, jobs
+from tallyport.store import audit, executions, failures, items, jobs, losses
 from tallyport.store.audit import AuditRow
 from tallyport.store.failures import FailedItem
 from tallyport.store.items import ItemRow
+from tallyport.store.losses import LossRow
 
 COUNTABLE = 50_000  # items: a job up to this size is counted for a page
 LOOKED_AT = 50_000  # items of each status that one window may look at
@@ -70,6 +71,7 @@ class Explanation(NamedTuple):
     item: ItemRow
     failures: list[FailedItem]  # one per execution in which it failed
     lines: list[AuditRow]
+    losses: list[LossRow]  # of every execution that carried it and lost something
 
 
 def page(desk: Desk, wanted: Wanted, *, count: bool = False) -> Page:
@@ -124,7 +126,7 @@ def explain(desk: Desk, item_id: int) -> Explanation:
         job = _numbered(tx, number)
         runs = executions.page(tx, job_id=job.id, limit=1_000)[0]
         history = failures.of_item(tx, item_id, [run.id for run in runs])
-        return Explanation(job, row, history, audit.page(tx, item_id=item_id, limit=1_000))
+        return Explanation(job, row, history, audit.page(tx, item_id=item_id, limit=1_000), losses.of_item(tx, item_id))
 
 
 def find_job_of(desk: Desk, item_id: int) -> Job:

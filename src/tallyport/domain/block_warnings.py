@@ -25,6 +25,9 @@ LATER: dict[str, str] = {
     "versioning.from_source.max": "only the newest content is carried",
     "versioning.from_destination.max": "only the newest content is carried",
     "lock_propagation": "locks are not carried",
+    "on_initialize": "nothing is purged",
+    "item_inspection_policy": "content that is not carried is not tracked for validation",
+    "item_inspection_policy_next": "content that is not carried is not tracked for validation",
 }
 """Keys that are accepted and checked, and what holds until they act. A key leaves when its behaviour lands."""
 

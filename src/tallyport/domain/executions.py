@@ -22,6 +22,7 @@ class Execution:
     policies: str  # frozen, domain.transfer_block.policies_from_json
     token: str
     simulation: bool = False
+    reset: str | None = None  # of the job, that this execution acts on
     full: bool = False
     info: str | None = None
     wait_until: int | None = None

@@ -90,6 +90,8 @@ def failed(attempts: int, error: ErrorKind, *, max_attempts: int = 3, gave_up: b
     remedy = REMEDIES[error][1]
     if remedy in NO_TRY and not (gave_up and remedy is Remedy.WAIT):
         return Settled(Status.PENDING, attempts)
+    if error is ErrorKind.LOCKED:
+        return Settled(Status.RETRY, attempts)  # whoever holds it lets go one day: no try is used up by waiting
     used = attempts + 1
     return Settled(Status.FLAGGED if used >= max_attempts else Status.RETRY, used)
 

@@ -199,7 +199,7 @@ class Batch:
             left_out=row.gone.removeprefix(LEFT_OUT) if row.gone.startswith(LEFT_OUT) else "",
             s_only=row.gone.startswith(LEFT_OUT),
             blank=row.blank and row.attempts == 1,
-            carried=row.status in DONE and not row.blank and row.attempts == 1,
+            carried=row.status in DONE and not row.blank and row.attempts == 1 and not self._orders.terms.regrants,
         )
 
     def _limited(self, row: VisitRow) -> VisitRow:

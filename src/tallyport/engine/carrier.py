@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from tallyport.connectors.protocol import Connector, Facts, Grants, Principals, Properties, Stamps
+from tallyport.connectors.protocol import Connector, Facts, Grants, Locks, Principals, Properties, Stamps
 from tallyport.domain.access import Access, Principal, PrincipalKind
 from tallyport.domain.carrying import (
     Carriage,
@@ -23,11 +23,12 @@ from tallyport.domain.carrying import (
 from tallyport.domain.documents import Reader
 from tallyport.domain.entries import Entry, Kind, Side
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
+from tallyport.domain.locks import Lock
 from tallyport.domain.losses import MOST, Loss, Lost, loss
 from tallyport.domain.map_documents import principal_document, read_map_document
 from tallyport.domain.maps import PrincipalMap, Resolution, automatic, resolve, shown
 from tallyport.domain.paths import display
-from tallyport.domain.policies import PermissionsPolicy
+from tallyport.domain.policies import LockPropagation, PermissionsPolicy
 
 MOST_KNOWN = 4_096  # kinds of access whose plan is remembered
 EVERYBODY = 50_000  # principals of one platform that are gone through where a rule asks for all
@@ -155,7 +156,46 @@ class Carrier:
             losses += self._carry_access(giving, taking, to, path, entry, receiving)
         if self.carriage.properties and entry.kind is not Kind.SYMLINK:
             losses += _carry_properties(giving, taking, path, receiving)
+        if self.carriage.locks is not LockPropagation.IGNORE and entry.kind is Kind.FILE:
+            losses += self._carry_lock(giving, taking, to, path, receiving)
         return tuple(losses[:MOST])
+
+    def check_lock(self, to: Side, path: str) -> None:
+        """Refuse a locked file whose lock cannot be made again: it is carried once it is released."""
+        giving, taking = self._sides[to.other], self._sides[to]
+        if self.carriage.locks is LockPropagation.IGNORE or isinstance(taking, Locks) or not isinstance(giving, Locks):
+            return
+        lock = giving.lock_of(path)
+        if lock is not None:
+            who = "somebody" if lock.owner is None else shown(lock.owner)
+            what = f"{who} holds a lock on it, which the destination cannot keep; it is carried once it is released"
+            message = f"cannot carry {display(path)}: {what}"
+            raise TallyportError(ErrorKind.LOCKED, message, path=path, side=to.other, operation="carry")
+
+    def _carry_lock(self, giving: Connector, taking: Connector, to: Side, path: str, receiving: str) -> list[Loss]:
+        """Make the item's lock again, in the name of whom the map says where that is asked for."""
+        if not isinstance(giving, Locks) or not isinstance(taking, Locks):
+            return []
+        lock = giving.lock_of(path)
+        if lock is None:
+            return []
+        losses: list[Loss] = []
+        owner = None
+        if self.carriage.locks is LockPropagation.MIRROR_OWNER and lock.owner is not None:
+            found = self.resolved(lock.owner, to)
+            owner = found.principal
+            if owner is None:
+                losses.append(loss(Lost.LOCK, f"the lock is in nobody's name: {found.message}"))
+        try:
+            held = taking.lock(receiving, Lock(owner, lock.until))
+        except TallyportError as error:
+            if REMEDIES[error.kind][0] is Scope.CONNECTION:
+                raise
+            return [*losses, loss(Lost.LOCK, f"the lock was not made again: {error.message}")]
+        if owner is not None and (held.owner is None or held.owner.kind is not owner.kind or held.owner != owner):
+            now = "nobody's" if held.owner is None else f"{shown(held.owner)}'s"
+            losses.append(loss(Lost.LOCK, f"the lock is {now}, not {shown(owner)}'s"))
+        return losses
 
     def _carry_access(
         self, giving: Connector, taking: Connector, to: Side, path: str, entry: Entry, receiving: str

@@ -527,6 +527,7 @@ class Engine:
             first_run=job.executions == 0,
             places=f"{_place(source, job.source_path)} {_place(destination, job.destination_path)}",
             maps=maps,
+            regrants=execution.reset == "permissions",
         )
 
     def _end(self, connection: Connection, path: str) -> tuple[str, str, str]:

@@ -60,7 +60,10 @@ class Hand:
         part_size: int,
         meter: Meter | None,
         stopped: Callable[[], bool],
+        *,
+        regrants: bool = False,
     ) -> None:
+        self._regrants = regrants
         self._passage = passage
         self._rules = rules
         self._notes = notes
@@ -83,12 +86,41 @@ class Hand:
     ) -> None:
         """Decide on one item and do it, or write down why not."""
         try:
+            if self._regrants:
+                self._regrant(visit, name, d_name, source, destination, row)
+                return
             action, pair = decide_on(visit, name, d_name, source, destination, seen, row, self._rules)
             self._apply(visit, action, pair, name, d_name, row, tries)
         except TallyportError as error:
             if REMEDIES[error.kind][0] is Scope.CONNECTION:
                 raise
             self._notes.failed(visit, name, source or destination, row, error)
+
+    def _regrant(
+        self, visit: Opened, name: str, d_name: str, source: Entry | None, destination: Entry | None, row: Known | None
+    ) -> None:
+        """Give what was carried before its owner, grants and properties again. Content is as it was, and times are."""
+        visit.is_clean = False  # what changed is looked at by the next execution
+        if row is None or row.status not in _DONE or source is None or destination is None:
+            return
+        if not (source.kind == destination.kind == row.kind):
+            return
+        if source.kind is Kind.CONTAINER:
+            self._notes.child(visit, name, d_name, source, row, str(Reason.UNCHANGED), is_fresh=False, wrote=0)
+            return
+        visit.unchanged += 1
+        visit.unchanged_bytes += source.size
+        if self._notes.is_dry:
+            return
+        losses = visit.crossing.dress(_DESTINATION, source, destination.name)
+        there = visit.crossing.look(_DESTINATION, destination.name) or destination
+        has_changed = fingerprint(there) != fingerprint(destination)
+        visit.wrote = visit.wrote or has_changed
+        was_known = (row.d_size, row.d_modified, row.d_tag) == tuple(fingerprint(destination))
+        if losses or (has_changed and was_known):
+            self._notes.regranted(visit, row, there if was_known else None, losses, has_changed=has_changed)
+            visit.unchanged -= 1
+            visit.unchanged_bytes -= source.size
 
     def missed(self, ticket: Ticket, error: TallyportError, *, may_retry: bool) -> None:
         """Try again what changed under our hands; write down what failed; halt where a connection did."""

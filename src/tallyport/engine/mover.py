@@ -112,6 +112,7 @@ class Bench:
             # Without secrets: a new password is no new place, and a mark must not tell a secret.
             salt=digest(f"{deciding(policies)} {terms.places}".encode("utf-8", "surrogatepass")),
             meter=self._meter,
+            regrants=terms.regrants,
         )
         return passage, self._orders
 

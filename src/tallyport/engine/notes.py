@@ -104,6 +104,33 @@ class Notes:
             lost(visit, name, losses)
         self.done(visit, item, source)
 
+    def regranted(
+        self, visit: Opened, row: Known, there: Entry | None, losses: Sequence[Loss], *, has_changed: bool
+    ) -> None:
+        """Write down an item whose grants were applied again; what is known of its content stays as it was."""
+        d_side = entry_facts(there) if there is not None else (row.d_size, row.d_modified, row.d_tag)
+        if losses:
+            lost(visit, row.name, losses)
+        visit.items.append(
+            (
+                row.name,
+                row.kind,
+                row.status,
+                str(Reason.UNCHANGED),
+                row.item_id,
+                0,
+                *(row.s_size, row.s_modified, row.s_tag),
+                *d_side,
+                row.hash,
+                row.level,
+                0,
+                row.d_name,
+                "",
+                told(losses),
+                1 if has_changed else 0,
+            )
+        )
+
     def planned(
         self,
         name: str,

@@ -15,3 +15,4 @@ class Orders(NamedTuple):
     part_size: int
     salt: bytes = b""  # whatever else decisions depend on: another salt, another signature
     meter: Meter | None = None  # None = nothing limits the rate, ever
+    regrants: bool = False  # reset=permissions: what was carried gets its grants again, content is not looked at

@@ -108,6 +108,9 @@ class Crossing(Protocol):
     def stamp(self, to: Side, entry: Entry, name: str) -> Entry:
         """Give what stands on one side the times and permissions of the entry."""
 
+    def dress(self, to: Side, entry: Entry, name: str) -> tuple[Loss, ...]:
+        """Give what stands on one side what the entry has besides content and times; says what was lost."""
+
     def rename(self, side: Side, name: str, new_name: str) -> None:
         """Rename on one side, over nothing."""
 

@@ -662,6 +662,16 @@ class LocalCrossing:
         passage.carrier.note(self._dress(to, entry, name))
         return stamp(fd, name, passage.facts_of(entry))
 
+    def dress(self, to: Side, entry: Entry, name: str) -> tuple[Loss, ...]:
+        fd = self._ready(to)
+        self._landing.touch(fd)
+        dresser = self._passage.dresser
+        if dresser is None or entry.kind is not Kind.SYMLINK:
+            return () if dresser is None else self._dress(to, entry, name)
+        owner, group, losses = dresser.owners(entry, to, name)
+        stamp(fd, name, Facts(owner=owner, group=group))
+        return losses
+
     def _dress(self, to: Side, entry: Entry, name: str, *, is_filled: bool = True) -> tuple[Loss, ...]:
         """Give what stands under a name what its like on the other side has besides content."""
         dresser = self._passage.dresser

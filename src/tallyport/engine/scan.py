@@ -45,8 +45,8 @@ class Scan:
         self._stopped = stopped
         self._is_due = is_due
         self._settle = settle
-        self._plain = plain_size(orders.rules, orders.part_size)
-        self._rests = rests(orders.rules)
+        self._plain = -1 if orders.regrants else plain_size(orders.rules, orders.part_size)
+        self._rests = rests(orders.rules) and not orders.regrants
         limits = orders.rules.destination
         self._key = None if fits_all(orders.rules) else lambda name: key(name, limits)
 

@@ -274,6 +274,8 @@ class StreamPassage:
             raise
 
     def _carry(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None) -> Landed:
+        if self.carrier is not None and entry.kind is Kind.FILE:
+            self.carrier.check_lock(to, path)
         giving, taking = self.connector(to.other), self.connector(to)
         when = _ABSENT if replaces is None else Precondition(entry=replaces)
         if entry.kind is Kind.SYMLINK:
@@ -404,10 +406,20 @@ class StreamPassage:
             keeping, kept = self._keeping(work)
             entry, content = self.patiently(lambda: uploads.finish(self, keeping))
             level = self._prove(self.destination, work.d_path, entry, content, work.size)
+            landed = Landed(entry, content, work.size, level)
+            source = Entry(split(work.path)[1], Kind.FILE, *work.source)
+            if self.carrier is not None:
+                source = self.source.stat(work.path) or source
+            landed = self._with_companions(
+                _DESTINATION, work.path, source, work.d_path, landed, is_new=not keeping.replaces
+            )
         except TallyportError as error:
             return task_error(work.task_id, error)
-        done = item_done(work.item, entry, content=content, level=level, moved=work.size, kept=kept)
-        return TaskReport(work.task_id, done)
+        losses = landed.losses
+        done = item_done(
+            work.item, landed.entry, content=content, level=level, moved=work.size, losses=losses, kept=kept
+        )
+        return TaskReport(work.task_id, done, losses=plain(losses))
 
     def _keeping(self, work: FinishWork) -> tuple[FinishWork, str]:
         """Keep what a big file replaces, where the job asks for that; gives the work as it stands after that."""
@@ -636,6 +648,12 @@ class StreamCrossing:
         if there is None:
             raise _error(ErrorKind.NOT_FOUND, "stamp", path, "it vanished")
         return there
+
+    def dress(self, to: Side, entry: Entry, name: str) -> tuple[Loss, ...]:
+        self._passage.changed()
+        if self._passage.carrier is None:
+            return ()
+        return self._passage.carrier.carry(to, self._path(to.other, entry.name), entry, self._path(to, name))
 
     def rename(self, side: Side, name: str, new_name: str) -> None:
         connector = self._passage.connector(side)

@@ -76,7 +76,15 @@ class Round:
         self._halted: str | None = None
         self._due = monotonic() + PATIENCE  # when what was carried is settled at the latest
         self._notes = Notes(orders.policies, orders.rules)
-        self._hand = Hand(passage, orders.rules, self._notes, orders.part_size, orders.meter, stopped)
+        self._hand = Hand(
+            passage,
+            orders.rules,
+            self._notes,
+            orders.part_size,
+            orders.meter,
+            stopped,
+            regrants=orders.regrants,
+        )
         self._scan = Scan(orders, known, self._notes, self._hand, stopped, self._is_due, self._settle_midway)
 
     def visit(self, work: VisitWork) -> None:

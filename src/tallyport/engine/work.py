@@ -157,6 +157,7 @@ class Terms(NamedTuple):
     first_run: bool = False  # no execution of this job that was not a simulation ended before
     tries: int = 0  # the most that any error category allows; fewer than the job's own count as those
     places: str = ""  # both ends without their secrets: what marks of them are made of
+    regrants: bool = False  # reset=permissions: grants alone are applied again
     maps: str = ""  # JSON of the account map and the group map, empty where the job has none
 
     def __repr__(self) -> str:

@@ -347,6 +347,7 @@ CREATE TABLE executions (
 	policies TEXT NOT NULL,
 	token TEXT NOT NULL,
 	simulation BOOLEAN DEFAULT 0 NOT NULL,
+	reset TEXT,
 	"full" BOOLEAN DEFAULT 0 NOT NULL,
 	info TEXT,
 	wait_until INTEGER,

@@ -260,6 +260,7 @@ executions = Table(
     Column("policies", Text, nullable=False),  # frozen
     Column("token", Text, nullable=False),  # marks temporaries; unguessable
     Column("simulation", Boolean, nullable=False, server_default=sa.false()),
+    Column("reset", Text),  # of the job, that this execution acts on
     Column("full", Boolean, nullable=False, server_default=sa.false()),  # list both sides everywhere
     Column("info", Text),
     Column("wait_until", Big),

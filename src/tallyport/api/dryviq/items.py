@@ -74,6 +74,7 @@ def explain_item(desk: Desked, item: str) -> Response:
     shown = views.item(found.job, found.item) | {
         "failures": [views.failure(row) for row in found.failures],
         "audit": [views.line(row) for row in found.lines],
+        "losses": [views.loss(row) for row in found.losses],
     }
     return json_response({"status": 200, "type": "item", "item": shown, "data": shown})
 

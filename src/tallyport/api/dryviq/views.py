@@ -15,11 +15,13 @@ from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import Status
 from tallyport.domain.jobs import Job
+from tallyport.domain.losses import AUDIT_TYPES, Lost
 from tallyport.domain.secrets import secrets_set
 from tallyport.domain.states import State
 from tallyport.store.audit import AuditRow
 from tallyport.store.failures import FailedItem
 from tallyport.store.items import ItemRow
+from tallyport.store.losses import LossRow
 
 ALWAYS = frozenset({"id", "kind", "type"})
 LAZY = frozenset({"policies"})  # shown only when asked for, or with fields=all
@@ -185,6 +187,17 @@ def item(owner: Job, row: ItemRow) -> dict[str, Any]:
             "transferred_on": seconds(row.settled_at) if done else None,
         }
     )
+
+
+def loss(row: LossRow) -> dict[str, Any]:
+    """Show what an item lost in one execution."""
+    known = Lost(row.what) if row.what in set(Lost) else None
+    return {
+        "execution_id": row.execution_id,
+        "what": row.what,
+        "type": None if known is None else AUDIT_TYPES[known],
+        "detail": row.detail,
+    }
 
 
 def failure(row: FailedItem) -> dict[str, Any]:
