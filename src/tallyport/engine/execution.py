@@ -81,8 +81,6 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
     full = execution.full or job.reset in ("soft", "permissions", "hard", "full", "1", *INSPECTIONS)
     phase = execution.phase if execution.phase in ("purging", "purge") else "executing"
     values: dict[str, object] = {"phase": phase, "full": full, "wait_until": None, "wait_reason": None}
-    full = execution.full or job.reset in ("soft", "permissions", "hard", "full", "1")
-    values: dict[str, object] = {"phase": "executing", "full": full, "wait_until": None, "wait_reason": None}
     if job.reset is not None:
         values["reset"] = job.reset
     if execution.deadline is None:
