@@ -157,12 +157,58 @@ def _between(start: Reason, end: Reason | None) -> list[Reason]:
     return found[found.index(start) : None if end is None else found.index(end)]
 
 
+def platforms() -> Iterator[str]:
+    """Write what each platform can do, from what its connector implements and declares."""
+    from tallyport.connectors import protocol, registry
+    from tallyport.connectors.declared import declared
+
+    yield "# Platforms"
+    yield ""
+    yield "What a connection can do follows from its connector: an ability is a method that is there. Some abilities"
+    yield "depend on the connection (a bucket without versions has none). Numbers are what the platform declares, where"
+    yield "they do not depend on the connection; a probe corrects them (`tallyport connections probe`)."
+    yield ""
+    found = {one.id: declared(one) for one in registry.PLATFORMS.values()}
+    abilities = [name for name in ABILITIES if any(name in one.abilities for one in found.values())]
+    yield f"| ability | {' | '.join(found)} |"
+    yield f"| --- |{' --- |' * len(found)}"
+    for name in abilities:
+        doc = (getattr(protocol, name).__doc__ or "").strip().splitlines()[0].rstrip(".")
+        marks = " | ".join("yes" if name in one.abilities else "-" for one in found.values())
+        yield f"| {doc} (`{name}`) | {marks} |"
+    yield ""
+    fixed = {name: one.limits for name, one in found.items() if one.limits is not None}
+    yield f"| declared | {' | '.join(fixed)} |"
+    yield f"| --- |{' --- |' * len(fixed)}"
+    for fact in DECLARED:
+        yield f"| `{fact}` | {' | '.join(_shown(getattr(limits, fact)) for limits in fixed.values())} |"
+
+
+DECLARED = (
+    *("time_precision", "max_size", "max_path", "case_sensitive", "atomic_replace", "creates_only", "best_verify"),
+    "containers_implied",
+)
+ABILITIES = (
+    *("Stamps", "Moves", "Copies", "Uploads", "Pages", "Pins", "Hashes", "Versions", "Grants", "Principals", "Locks"),
+    *("Properties", "Links", "Syncs", "Sweeps"),
+)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(getattr(value, "name", value)).lower()
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "docs/reference/reasons.md": reasons,
     "docs/reference/errors.md": errors,
     "docs/reference/exit-codes.md": exit_codes,
     "docs/reference/settings.md": settings,
     "docs/reference/cli.md": command_line,
+    "docs/reference/platforms.md": platforms,
 }
 
 

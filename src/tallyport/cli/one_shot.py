@@ -10,11 +10,10 @@ import click
 
 from tallyport.cli.exits import Exit, Stop
 from tallyport.cli.follow import Follower, Interrupts, Screen
-from tallyport.cli.locations import locate
 from tallyport.cli.options import data_folder
 from tallyport.cli.outcome import exit_code, facts, next_step, said
+from tallyport.cli.places import Place, places
 from tallyport.cli.showing import line
-from tallyport.domain import paths
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.connections import Connection
 from tallyport.domain.errors import TallyportError
@@ -61,7 +60,7 @@ def transfer(
     began = time.monotonic()
     screen = Screen(quiet=quiet, verbose=verbose)
     try:
-        ends = locate(source, destination)
+        places(source, destination)  # a wrong end is said before anything starts
         block = read_job_file(job_file) if job_file else {}
         chosen = read_overrides(overrides)
         policies_of(transfer_type, block, chosen, verify=verify)  # a bad policy is said before anything starts
@@ -70,7 +69,7 @@ def transfer(
 
         with Interrupts(screen) as interrupts, app.embedded(folder, movers=movers) as embedded:
             job, execution, notes = prepare(
-                embedded.database, transfer_type, *ends, block, chosen, verify=verify, simulation=simulate
+                embedded.database, transfer_type, source, destination, block, chosen, verify=verify, simulation=simulate
             )
             for note in notes:
                 screen.say(note)
@@ -109,23 +108,24 @@ def prepare(
     A job of the same type between the same folders is gone on with, so that its ledger says what is there already.
     A run of it that has not ended is resumed, under the policies it began with.
     """
-    ends = locate(source, destination)
+    ends = places(source, destination)
     policies = policies_of(transfer_type, block or {}, overrides or {}, verify=verify)
     if simulation and not policies.simulation:
         policies = dataclasses.replace(policies, simulation=True)
     with database.begin() as tx:
-        from_ = _folder(tx, ends.source)
-        to = _folder(tx, ends.destination)
-        job = jobs.same_endpoints(tx, transfer_type, (from_.id, paths.ROOT), (to.id, paths.ROOT))
+        from_, to = (_connection(tx, end) for end in ends)
+        job = jobs.same_endpoints(tx, transfer_type, (from_.id, ends[0].path), (to.id, ends[1].path))
         if job is None:
             at = rows.now()
             job = jobs.add(
                 tx,
                 Job(
                     id=jobs.new_id(),
-                    name=name or f"{transfer_type} {paths.display(ends.source)} to {paths.display(ends.destination)}",
+                    name=name or f"{transfer_type} {ends[0].shown} to {ends[1].shown}",
                     source_connection=from_.id,
+                    source_path=ends[0].path,
                     destination_connection=to.id,
+                    destination_path=ends[1].path,
                     transfer_type=transfer_type,
                     transfer=dict(block or {}),
                     created_at=at,
@@ -244,16 +244,23 @@ def _problem(problem: Problem) -> str:
     return f"{problem.path.removeprefix('/transfer/').replace('/', '.')}: {problem.message}{allowed}"
 
 
-def _folder(tx: Any, path: str) -> Connection:
-    settings: dict[str, object] = {"path": path}
-    found = connections.same(tx, "fs", settings)
+def _connection(tx: Any, end: Place) -> Connection:
+    """Find the connection of an end; one that is not saved under a name is made."""
+    if end.saved is not None:
+        named = [one for one in connections.page(tx, text=end.saved)[0] if one.name == end.saved]
+        if len(named) != 1:
+            how = "no connection" if not named else "more than one connection"
+            why = f"{how} of the name {line(end.saved)} is saved in this data folder"
+            raise Stop(Exit.NOT_FOUND, f"{line(end.shown)}: {why} (tallyport connections add, on its server)")
+        return named[0]
+    found = connections.same(tx, end.platform, dict(end.settings))
     if found is None:
         at = rows.now()
         found = Connection(
             id=connections.new_id(),
-            name=paths.display(path),
-            platform="fs",
-            settings=settings,
+            name=end.shown if end.platform == "fs" else f"{end.platform} {next(iter(end.settings.values()))}",
+            platform=end.platform,
+            settings=end.settings,
             created_at=at,
             created_by="cli",
             modified_at=at,

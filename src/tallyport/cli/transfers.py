@@ -70,7 +70,8 @@ def _transfer(name: str, summary: str) -> click.Command:
 
 _SAFETY = """
 
-SRC and DST are folders of this machine; DST is made when it is missing. The run is durable: after a crash or
+SRC and DST are folders of this machine, addresses (s3://BUCKET/PREFIX, with the credentials of the AWS tools) or
+saved connections (CONNECTION:/PATH); DST is made when it is missing. The run is durable: after a crash or
 Ctrl-C the same command goes on where it was, and a later one carries only what changed."""
 
 _MAKE: Callable[[str, str], click.Command] = _transfer

@@ -20,7 +20,7 @@ import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, cast
@@ -236,6 +236,9 @@ class S3:
             raise refusal(ErrorKind.UNSUPPORTED, "delete", path, "it is the root of the connection")
         entry = self.stat(path)
         if entry is None:
+            # Some servers show a prefix for a while after the last object below it is gone; this ends that.
+            with suppress(ClientError):
+                self._bucket.call("delete_object", Key=f"{key}/")
             return
         if expect is not None and (entry.kind is not expect.kind or fingerprint(entry) != fingerprint(expect)):
             raise refusal(ErrorKind.CHANGED_DURING_COPY, "delete", path, "it changed since it was seen")
