@@ -178,7 +178,10 @@ def test_the_message_names_platform_and_fields(odd: Platform) -> None:
 
 def test_a_folder_is_named_by_its_absolute_path() -> None:
     fs = registry.platform("fs")
-    assert [(one.name, one.type, one.required) for one in fs.settings_fields()] == [("path", "text", True)]
+    assert [(one.name, one.type, one.required) for one in fs.settings_fields()] == [
+        ("path", "text", True),
+        ("versioning", "boolean", False),
+    ]
     fs.read_settings({"path": "/absolute/folder"})
     for wrong in ({}, {"path": "relative"}, {"path": ""}, {"path": 1}, {"path": "/a\0b"}):
         assert [problem.path for problem in problems(fs, wrong)] == ["path"]  # type: ignore[arg-type]

@@ -64,10 +64,17 @@ class Settings:
     """Where the folder is."""
 
     path: str = field(metadata={"help": "absolute path of the folder on this machine", "check": _wrong_path})
+    versioning: bool = field(
+        default=False, metadata={"help": "earlier contents of `a.txt` stand beside it as `a.txt[1]`, `a.txt[2]`, ..."}
+    )
 
 
 def open_local(settings: Settings, path: str = ROOT, *, make: bool = False) -> "Local":
     """Open a folder below the connection's own, as the registry asks for it."""
+    if settings.versioning:
+        from tallyport.connectors.local_versions import VersionedFolder
+
+        return VersionedFolder(settings.path, path, make=make)
     return Local(settings.path, path, make=make)
 
 

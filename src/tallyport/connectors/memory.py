@@ -13,8 +13,8 @@ over one of several hard links replaces that name alone, as a rename over it wou
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple, Self, cast
@@ -28,12 +28,17 @@ from tallyport.domain.entries import Entry, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.locks import Lock
 from tallyport.domain.paths import ROOT, check_segment, display, join, segments, split, to_bytes
+from tallyport.domain.versions import Version
 
 CHUNK = 1024 * 1024
 
 
 def _not_negative(value: int | float) -> str | None:
     return "cannot be negative" if value < 0 else None
+
+
+def _positive_or_none(value: int | None) -> str | None:
+    return None if value is None else _positive(value)
 
 
 def _positive(value: int) -> str | None:
@@ -72,6 +77,10 @@ class Settings:
     free_hashes: bool = field(default=False, metadata={"help": "gives the hash of content with every entry"})
     symlinks: bool = field(default=True, metadata={"help": "knows symlinks"})
     hard_links: bool = field(default=True, metadata={"help": "knows hard links"})
+    versions: bool = field(default=False, metadata={"help": "keeps earlier contents of a file"})
+    max_versions: int | None = field(
+        default=None, metadata={"help": "contents of one file that are kept", "check": _positive_or_none}
+    )
     sweeps: bool = field(default=True, metadata={"help": "can remove temporaries that a crash left"})
     grants: bool = field(default=True, metadata={"help": "knows who may do what, and its own accounts"})
     locks: bool = field(default=True, metadata={"help": "can lock what stands in it"})
@@ -123,6 +132,8 @@ class Memory:
             max_size=settings.max_size,
             max_name=settings.max_name,
             max_path=settings.max_path,
+            versions=settings.versions,
+            max_versions=settings.max_versions if settings.versions else None,
             refused_extensions=frozenset(settings.refused_extensions.casefold().split()),
             case_sensitive=not settings.case_insensitive,
             forbidden_characters="".join(sorted({*settings.forbidden_characters, "/", "\0"})),
@@ -263,6 +274,25 @@ class Memory:
                 node.links -= 1
                 raise
             return entry
+
+    def versions(self, path: str) -> Sequence[Version]:
+        self._begin("versions", path)
+        with self._tree.lock:
+            node = self._file(path, "versions")
+            past = [Version(str(number), len(content), modified) for number, content, modified in node.history]
+            return [*past, Version(str(node.version), len(node.content), node.modified, is_current=True)]
+
+    def read_version(
+        self, path: str, version: str, *, offset: int = 0, length: int | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        self._begin("read", path)
+        with self._tree.lock:
+            node = self._file(path, "read")
+            kept = {str(number): content for number, content, _ in node.history} | {str(node.version): node.content}
+        if version not in kept:
+            raise _error(ErrorKind.NOT_FOUND, "read", path, f"there is no version {version} of it any more")
+        content = kept[version][offset:]
+        return nullcontext(iter([content if length is None else content[:length]]))
 
     def sweep(self, path: str, token: str) -> int:
         self._begin_change("sweep", path, new_name=False)
@@ -495,6 +525,7 @@ class Memory:
             _refuse_locked(operation, path, old)
         self._before_change(path)
         if taken is not None:
+            self._remember(node, taken[1])
             self._release(taken[1])
         self._touch(container)
         if node.links == 0:
@@ -510,6 +541,14 @@ class Memory:
         _, node = container.children.pop(key)
         self._release(node)
         self._touch(container)
+
+    def _remember(self, node: "_Node", old: "_Node") -> None:
+        """Have a file that is written over another remember what that held."""
+        if not self.settings.versions or node is old or node.kind is not Kind.FILE or old.kind is not Kind.FILE:
+            return
+        node.history = [*old.history, (old.version, old.content, old.modified)]
+        if self.settings.max_versions is not None:
+            node.history = node.history[max(0, len(node.history) - self.settings.max_versions + 1) :]
 
     def _release(self, node: "_Node") -> None:
         node.links -= 1
@@ -605,6 +644,7 @@ class _Node:
     content: bytes = b""
     version: int = 0
     target: str | None = None
+    history: list[tuple[int, bytes, int]] = field(default_factory=list)  # earlier: version, content, time
     links: int = 0  # names it has
     children: "dict[str, tuple[str, _Node]]" = field(default_factory=dict)  # key → name as written, node
     temporaries: dict[str, bytes] = field(default_factory=dict)
@@ -667,6 +707,8 @@ def _abilities_lost(settings: Settings) -> frozenset[str]:
         "make_symlink": not (settings.symlinks or settings.hard_links),
         "make_hard_link": not (settings.symlinks or settings.hard_links),
         "sweep": not settings.sweeps,
+        "versions": not settings.versions,
+        "read_version": not settings.versions,
         **dict.fromkeys(("access", "set_access", "principals"), not settings.grants),
         **dict.fromkeys(("lock_of", "lock", "unlock"), not settings.locks),
         **dict.fromkeys(("properties", "set_properties"), not settings.properties),

@@ -22,8 +22,6 @@ LATER: dict[str, str] = {
     "metadata_import": "no properties are imported",
     "tags": "tags are not carried",
     "permissions.import": "no grants are imported",
-    "versioning.from_source.max": "only the newest content is carried",
-    "versioning.from_destination.max": "only the newest content is carried",
     "lock_propagation": "locks are not carried",
     "on_initialize": "nothing is purged",
     "item_inspection_policy": "content that is not carried is not tracked for validation",
@@ -35,8 +33,6 @@ _POLICY_OF = {  # where a policy is not named as its key
     "permissions.policy": "permissions_policy",
     "permissions.links": "permissions_links",
     "permissions.failures": "permissions_failures",
-    "versioning.from_source.max": "versioning_from_source_max",
-    "versioning.from_destination.max": "versioning_from_destination_max",
 }
 _PLAIN_ONE_WAY = {TransferType.PUBLISH, TransferType.MOVE, TransferType.MIGRATE, TransferType.TAXONOMY}
 

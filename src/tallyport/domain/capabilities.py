@@ -53,6 +53,7 @@ class Limits:
     slow_hash: bool = True  # a hash costs a read of the content
     lists_sorted: bool = False
     versions: bool = False
+    max_versions: int | None = None  # contents of one file that are kept, the current one among them
     symlinks: bool = False
     permissions: bool = False
     owners: bool = False

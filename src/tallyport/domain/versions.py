@@ -1,8 +1,10 @@
 """Earlier contents of an item."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tallyport.domain.access import Principal
+from tallyport.domain.policies import Policies, VersioningPreserve, VersioningSelect
 
 
 class Version(NamedTuple):
@@ -13,3 +15,31 @@ class Version(NamedTuple):
     modified: int
     is_current: bool = False
     author: Principal | None = None
+
+
+def carries_versions(policies: Policies) -> bool:
+    """Tell whether a job carries more than the newest content, where both platforms keep earlier ones."""
+    return (
+        policies.versioning_preserve is VersioningPreserve.NATIVE and policies.versioning_select is VersioningSelect.ALL
+    )
+
+
+def chosen(versions: Sequence[Version], *limits: int | None) -> Sequence[Version]:
+    """Choose what is carried of contents given oldest first: the newest, then those before it, up to every limit."""
+    most = min((limit for limit in limits if limit is not None), default=len(versions))
+    return versions[max(0, len(versions) - max(1, most)) :]
+
+
+Same = Callable[[Version, Version], bool]
+
+
+def missing(wanted: Sequence[Version], there: Sequence[Version], same: Same) -> Sequence[Version]:
+    """Give what is still to be written for ``there`` to end with ``wanted``, oldest first.
+
+    What is there may end with the beginning of the series: an earlier execution carried it, or one that was killed.
+    """
+    for count in range(min(len(wanted), len(there)), 0, -1):
+        ending = there[len(there) - count :]
+        if all(same(mine, theirs) for mine, theirs in zip(wanted[:count], ending, strict=True)):
+            return wanted[count:]
+    return wanted

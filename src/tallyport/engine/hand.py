@@ -233,12 +233,12 @@ class Hand:
             self._notes.simulated(visit, name, d_name, entry, row, reason, moved=entry.size if kind == _FILE else 0)
             return
         taking = d_name if to is _DESTINATION else name
-        if action.keep_as is not None and there is not None:
+        if action.keep_as is not None and there is not None and not visit.crossing.holds_earlier(to, entry, there):
             visit.crossing.rename(to, there.name, action.keep_as)
             visit.wrote = True
             there = None
         replaces = there if action.replaces else None
-        is_linked = entry.links > 1 and self._passage.has_links
+        is_linked = entry.links > 1 and self._passage.has_links and not self._passage.has_versions
         is_apart = is_linked or entry.size > self._part_size
         if kind == _FILE and to is _DESTINATION and is_apart and not self._is_converted(entry):
             item = self._notes.planned(name, d_name, entry, replaces, row, reason)

@@ -6,6 +6,7 @@ and as durable as the job asks. Two kinds exist: ``passage_local`` for two local
 Errors are :class:`~tallyport.domain.errors.TallyportError`. A passage is used by one thread.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -114,6 +115,9 @@ class Crossing(Protocol):
     def rename(self, side: Side, name: str, new_name: str) -> None:
         """Rename on one side, over nothing."""
 
+    def holds_earlier(self, to: Side, entry: Entry, there: Entry) -> bool:
+        """Tell whether what stands on one side is an earlier content of the entry."""
+
     def content_hash(self, side: Side, entry: Entry, *, is_cold: bool = False) -> bytes:
         """Hash the content on one side; ``is_cold`` asks that it be read from the disk, where that can be had."""
 
@@ -149,6 +153,7 @@ class Passage(Protocol):
     destination_limits: Limits
     level: int  # domain.capabilities.VerifyLevel that a carried file reaches
     has_parts: bool  # big files can be carried in parts
+    has_versions: bool  # both sides keep earlier contents, and the job carries them
     has_links: bool  # hard links can be made at the destination
     guard: Guard  # called before anything is made visible
     carrier: Carrier | None  # gives items what they have besides content; None where the job asks for nothing
@@ -188,7 +193,10 @@ LOCAL_PLATFORMS = frozenset({"fs", "local", "nfs"})
 
 def is_local(terms: Terms) -> bool:
     """Tell whether both sides are folders of this machine, which mover processes carry between."""
-    return terms.source[0] in LOCAL_PLATFORMS and terms.destination[0] in LOCAL_PLATFORMS
+    return all(
+        platform in LOCAL_PLATFORMS and not ('"versioning"' in settings and json.loads(settings)["versioning"])
+        for platform, settings, _ in (terms.source, terms.destination)
+    )
 
 
 def open_passage(terms: Terms, policies: Policies) -> Passage:
@@ -197,8 +205,6 @@ def open_passage(terms: Terms, policies: Policies) -> Passage:
         from tallyport.engine.transfer import open_connections
 
         return open_connections(terms, policies)
-    import json
-
     from tallyport.connectors.local import Local
     from tallyport.engine.passage_local import LocalPassage
 

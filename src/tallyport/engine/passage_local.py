@@ -80,6 +80,7 @@ class LocalPassage:
     """Two folders of this machine."""
 
     has_parts = True
+    has_versions = False
     has_links = True
     paces_itself = False
 
@@ -687,6 +688,9 @@ class LocalCrossing:
                     os.close(d_fd)
             finally:
                 os.close(s_fd)
+
+    def holds_earlier(self, to: Side, entry: Entry, there: Entry) -> bool:
+        return False
 
     def rename(self, side: Side, name: str, new_name: str) -> None:
         fd = self._ready(side)

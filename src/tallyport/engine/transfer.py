@@ -25,6 +25,7 @@ from tallyport.connectors.protocol import (
     Stamps,
     Sweeps,
     Syncs,
+    Versions,
 )
 from tallyport.connectors.quarantine import Keeper
 from tallyport.connectors.registry import below
@@ -37,6 +38,7 @@ from tallyport.domain.losses import Loss
 from tallyport.domain.naming import is_converted
 from tallyport.domain.paths import display, join, segments, split
 from tallyport.domain.policies import EmptyContainers, Policies, TransferType
+from tallyport.domain.versions import carries_versions
 from tallyport.engine import uploads
 from tallyport.engine.archive import zipped
 from tallyport.engine.lease import Guard, free
@@ -55,6 +57,7 @@ from tallyport.engine.passage import (
 )
 from tallyport.engine.pool import Pool
 from tallyport.engine.throttle import Meter
+from tallyport.engine.version_series import Series
 from tallyport.engine.work import (
     DeleteWork,
     FinishWork,
@@ -148,7 +151,10 @@ class StreamPassage:
         self.destination_limits = destination.limits
         self.has_links = isinstance(destination, Links)
         self.skips_empty = policies.empty_containers is EmptyContainers.SKIP
-        self.has_parts = uploads.takes_parts(destination)
+        self.has_versions = (
+            isinstance(source, Versions) and isinstance(destination, Versions) and carries_versions(policies)
+        )
+        self.has_parts = uploads.takes_parts(destination) and not self.has_versions
         self.is_dry = policies.simulation
         self.both_ways = policies.transfer_type is TransferType.SYNC
         self.token = token
@@ -284,7 +290,10 @@ class StreamPassage:
             facts = self.facts_of(entry, taking)._replace(mode=None)
             made = taking.make_symlink(receiving, entry.target or "", facts, when=when)
             return self._with_companions(to, path, entry, receiving, Landed(made, None, 0), is_new=replaces is None)
-        if to is _DESTINATION and self._inside is not None and self._may_copy(entry):
+        earlier = 0
+        if self.has_versions and not is_converted(entry.name, self._policies, self.destination_limits):
+            when, earlier = self.series(to, path, receiving).carry_earlier(self.facts_of(entry, taking), when)
+        elif to is _DESTINATION and self._inside is not None and self._may_copy(entry):
             landed = self._copy(self._inside, path, entry, receiving, when)
             return self._with_companions(to, path, entry, receiving, landed, is_new=replaces is None)
         running = ContentHash()
@@ -299,14 +308,13 @@ class StreamPassage:
             for chunk in content:
                 running.update(chunk)
                 moved += len(chunk)
-                if self._meter is not None:
-                    self._meter.take(len(chunk), self._stopped)
+                self._pace(len(chunk))
                 yield chunk
 
         stored = taking.write(receiving, sent(), facts, when=when)
         expected = running.digest()
         level = self._prove(taking, receiving, stored, expected, moved)
-        landed = Landed(stored, expected, moved, level)
+        landed = Landed(stored, expected, moved + earlier, level)
         return self._with_companions(to, path, entry, receiving, landed, is_new=replaces is None)
 
     def _with_companions(
@@ -324,6 +332,14 @@ class StreamPassage:
             raise
         there = taking.stat(receiving)  # setting them may have changed its tag, which is its mark from now on
         return landed._replace(entry=there or landed.entry, losses=losses)
+
+    def series(self, to: Side, path: str, receiving: str) -> Series:
+        """Give the contents of one file on their way to a side."""
+        return Series(self.connector(to.other), self.connector(to), to, path, receiving, self._policies, self._pace)
+
+    def _pace(self, size: int) -> None:
+        if self._meter is not None:
+            self._meter.take(size, self._stopped)
 
     def _may_copy(self, entry: Entry) -> bool:
         """Tell whether a copy that we do not see is proved as well as the job asks: by the hash that goes with it."""
@@ -654,6 +670,12 @@ class StreamCrossing:
         if self._passage.carrier is None:
             return ()
         return self._passage.carrier.carry(to, self._path(to.other, entry.name), entry, self._path(to, name))
+
+    def holds_earlier(self, to: Side, entry: Entry, there: Entry) -> bool:
+        if not self._passage.has_versions or entry.kind is not Kind.FILE or there.kind is not Kind.FILE:
+            return False
+        series = self._passage.series(to, self._path(to.other, entry.name), self._path(to, there.name))
+        return series.holds_earlier()
 
     def rename(self, side: Side, name: str, new_name: str) -> None:
         connector = self._passage.connector(side)
