@@ -21,7 +21,7 @@ from tallyport.store.items import ItemRow
 from tallyport.store.losses import LossRow
 
 COUNTABLE = 50_000  # items: a job up to this size is counted for a page
-LOOKED_AT = 50_000  # items of each status that one window may look at
+LOOKED_AT = 20_000  # items of each status that one window may look at
 MOST_SKIPPED = 100_000  # rows an offset may skip
 OPEN = FAILED  # what a person may ask to try again or to ignore
 
