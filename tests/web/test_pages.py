@@ -24,7 +24,11 @@ def furnish(console: Console) -> dict[str, str]:
     world.item(job, "a/good.txt")
     bad = world.item(job, "a/bad.txt", Status.FLAGGED, reason="permission_denied", message="cannot read a/bad.txt")
     world.run(job, "complete", result="errors", failed=1)
-    return {"job": job, "connection": connection, "item": str(bad), "tab": "nowhere"}
+    pair = {"source": {"name": "<b>ann</b>"}, "destination": {"email": "ann@example.com"}}
+    made = world.post("/v1/account_maps", json={"name": "people", "map_by": {"name": True}, "exceptions": [pair]})
+    hook = world.post("/v1/webhooks", json={"name": "hook", "url": "https://1.1.1.1/hook"})
+    found = {"job": job, "connection": connection, "item": str(bad), "tab": "nowhere", "user": "viewer"}
+    return {**found, "kind": "accounts", "map": made.json()["account_map"]["id"], "webhook": hook.json()["data"]["id"]}
 
 
 def addresses(parts: dict[str, str]) -> list[tuple[str, Right | None]]:
@@ -93,3 +97,26 @@ def test_every_number_of_a_run_leads_to_the_items_behind_it(console: Console) ->
     assert len(links) >= 6
     for link in links:
         assert console.client.get(link.replace("&amp;", "&")).status_code == 200, link
+
+
+def test_a_map_tells_whom_a_principal_becomes_and_what_is_wrong_with_a_file(console: Console) -> None:
+    parts = furnish(console)
+    console.sign_in()
+    api = f"/v1/account_maps/{parts['map']}"
+    tried = console.client.post(f"{api}/try", json={"source": {"name": "<b>ann</b>"}}).json()["data"]
+    assert (tried["resolution"], tried["destination"]["email"]) == ("exception", "ann@example.com")
+    assert console.client.post(f"{api}/try", json={"source": {}}).status_code == 400
+    sent = {"headers": {"Content-Type": "text/csv"}}
+    good = 'source_name,destination_email\n"bob","bob@example.com"\n'
+    looked = console.client.post(f"{api}/exceptions?check=1", content=good, **sent).json()
+    assert looked["meta"]["total_count"] == 1
+    bad = console.client.post(
+        f"{api}/exceptions?check=1", content="source_name,destination_email\n,ann@x\nbob,\n", **sent
+    )
+    assert bad.status_code == 400
+    assert len(bad.json()["errors"]) == 2
+    page = console.page(f"/maps/accounts/{parts['map']}")
+    assert "&lt;b&gt;ann&lt;/b&gt;" in page
+    assert "bob@example.com" not in page
+    assert console.client.post(f"{api}/exceptions?append=1", content=good, **sent).status_code == 200
+    assert "bob@example.com" in console.page(f"/maps/accounts/{parts['map']}")

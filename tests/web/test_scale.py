@@ -34,32 +34,11 @@ def large(console: Console) -> tuple[Console, str, int]:
         folders = world.ids.block(FOLDERS)
         run = stored.execution_id
         named = [f"d{n:05}".encode() for n in range(FOLDERS)]
-        head = [
-            (
-                one,
-                stored.number,
-                root,
-                f"d{n:05}".encode(),
-                2,
-                1,
-                "new_at_source",
-                0,
-                0,
-                0,
-                b"",
-                0,
-                0,
-                b"",
-                None,
-                0,
-                None,
-            )
-            for n, one in enumerate(folders)
-        ]
-        items.upsert(tx, world.database, [(*row, None, None, run, at) for row in head])
-        places = [
-            (one, stored.number, root, f"d{n:05}".encode(), f"d{n:05}".encode(), run) for n, one in enumerate(folders)
-        ]
+        beyond = (2, 1, "new_at_source", 0, 0, 0, b"", 0, 0, b"", None, 0, None)
+        rest = (None, None, run, at)
+        head = [(one, stored.number, root, name, *beyond, *rest) for name, one in zip(named, folders, strict=True)]
+        items.upsert(tx, world.database, head)
+        places = [(one, stored.number, root, name, name, run) for name, one in zip(named, folders, strict=True)]
         items.add_containers(tx, world.database, places)
     each = MANY // FOLDERS
     step = MANY // FAILED

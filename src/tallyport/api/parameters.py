@@ -134,7 +134,10 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
             ("GET", f"/v1/{maps}/{{map_id}}"): (IF_NONE_MATCH,),
             ("PATCH", f"/v1/{maps}/{{map_id}}"): (IF_MATCH,),
             ("GET", f"/v1/{maps}/{{map_id}}/exceptions"): SLICE,
-            ("POST", f"/v1/{maps}/{{map_id}}/exceptions"): (APPEND,),
+            ("POST", f"/v1/{maps}/{{map_id}}/exceptions"): (
+                APPEND,
+                Parameter("check", "1: read a CSV file, store nothing.", "boolean"),
+            ),
             ("POST", f"/v1/{maps}/{{map_id}}/exclusions/{{side}}"): (APPEND,),
         }.items()
     },
@@ -290,6 +293,7 @@ BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
             ("POST", f"/v1/{maps}"): _MAP,
             ("PATCH", f"/v1/{maps}/{{map_id}}"): _MAP,
             ("POST", f"/v1/{maps}/{{map_id}}/exceptions"): _PRINCIPALS,
+            ("POST", f"/v1/{maps}/{{map_id}}/try"): {"source": {"type": "object"}},
             ("DELETE", f"/v1/{maps}/{{map_id}}/exceptions"): {"items": _PRINCIPALS["items"]},
             ("POST", f"/v1/{maps}/{{map_id}}/exclusions/{{side}}"): _PRINCIPALS,
             ("DELETE", f"/v1/{maps}/{{map_id}}/exclusions/{{side}}"): {"items": _PRINCIPALS["items"]},

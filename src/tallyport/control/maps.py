@@ -1,6 +1,7 @@
 """Account maps and group maps: make, change, delete, their pairs and exclusions, and what jobs may use of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from tallyport.domain.access import Principal
 from tallyport.domain.documents import Reader
 from tallyport.domain.map_documents import KINDS, MapDraft, map_document, read_map_document, read_principals
 from tallyport.domain.map_documents import read_pairs as read_pair_list
-from tallyport.domain.maps import Pair
+from tallyport.domain.maps import Pair, Resolution, resolve
 from tallyport.store import connections, jobs, maps, rows, security_map
 from tallyport.store.maps import Exclusion, MapRecord
 from tallyport.store.security_map import SecurityRow
@@ -139,6 +140,39 @@ def import_exceptions(desk: Desk, kind: str, map_id: str, content: bytes, *, app
     except map_csv.CsvErrors as error:
         raise Invalid(error.problems) from error
     return _store_pairs(desk, kind, map_id, pairs, append=append)
+
+
+def preview_exceptions(desk: Desk, kind: str, map_id: str, content: bytes) -> tuple[Pair, ...]:
+    """Read the pairs of a CSV file and store nothing; raises what :func:`import_exceptions` would raise."""
+    with desk.database.read() as tx:
+        _find(tx, kind, map_id)
+    try:
+        return map_csv.read_pairs(_text(content), KINDS[kind])
+    except map_csv.CsvErrors as error:
+        raise Invalid(error.problems) from error
+
+
+def trial(desk: Desk, kind: str, map_id: str, document: object) -> Resolution:
+    """Say whom one source principal becomes by the map alone: its exclusions, pairs, rules and default.
+
+    The destination is not asked, so a rule that needs to look there answers with what it would look for.
+    """
+    reader = Reader()
+    members = reader.members(document, "", ("source",))
+    found = read_principals(reader, [members.get("source", {})], "/source", KINDS[kind])
+    if reader.problems or not found:
+        raise Invalid(reader.problems or [Problem("/source", "missing", "names whom to try")])
+    with desk.database.read() as tx:
+        record = _find(tx, kind, map_id)
+        out = maps.exclusions(tx, record)
+        draft = _read({**_document(record)}, kind, needs_rule=False)
+        whole = replace(
+            draft.map,
+            pairs=tuple(maps.exceptions(tx, record)),
+            source_exclusions=tuple(one.principal for one in out if one.side == "source"),
+            destination_exclusions=tuple(one.principal for one in out if one.side == "destination"),
+        )
+    return resolve(found[0], whole, lambda _: None)
 
 
 def drop_exceptions(desk: Desk, kind: str, map_id: str, document: object) -> int:

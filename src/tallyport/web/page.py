@@ -65,6 +65,7 @@ SECTIONS: Sequence[Section] = (
         (
             Link("/approvals", "Approvals", "checklist"),
             Link("/connections", "Connections", "plug"),
+            Link("/maps", "Maps", "map"),
             Link("/schedules", "Schedules", "calendar"),
             Link("/reports", "Reports", "chart-bar"),
         ),

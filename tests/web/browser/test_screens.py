@@ -51,6 +51,8 @@ SCREENS = (
     Screen("connection", "/console/connections/{connection}"),
     Screen("connection-new", "/console/connections/new"),
     Screen("connection-edit", "/console/connections/{connection}/edit"),
+    Screen("maps", "/console/maps"),
+    Screen("map", "/console/maps/accounts/{map}"),
     Screen("schedules", "/console/schedules"),
     Screen("reports", "/console/reports"),
     Screen("users", "/console/users"),
@@ -87,7 +89,16 @@ def parts(server: Server, tmp_path_factory) -> dict[str, str]:
     connection = server.call("GET", "/v1/connections")["connections"][0]["id"]
     server.call("PATCH", f"/v1/jobs/{idle}", {"schedule": {"mode": "auto", "run_at": {"hr": 2}}, "status": "paused"})
     hook = server.call("POST", "/v1/webhooks", {"url": "https://1.1.1.1/hook", "name": "hook"})["data"]["id"]
-    return {"webhook": hook, "job": job, "idle": idle, "item": item, "connection": connection}
+    people = [{"source": {"name": "ann"}, "destination": {"email": "ann@example.com"}}]
+    made = server.call("POST", "/v1/account_maps", {"name": "people", "map_by": {"name": True}, "exceptions": people})
+    return {
+        "map": made["account_map"]["id"],
+        "webhook": hook,
+        "job": job,
+        "idle": idle,
+        "item": item,
+        "connection": connection,
+    }
 
 
 @pytest.fixture(params=sorted(LOOKS))

@@ -67,12 +67,23 @@ def _routes(kind: str) -> None:
         return _csv(map_csv.write_pairs(maps.every_exception(desk, kind, map_id)), f"{kind}-exceptions.csv")
 
     def add_exceptions(request: Request, desk: Desked, map_id: str, upload: Upload) -> Response:
+        if flag(request.query_params, "check"):
+            found = maps.preview_exceptions(desk, kind, map_id, upload.content)
+            shown = [_pair(one) for one in found[:100]]
+            meta = {"total_count": len(found), "has_more": len(found) > 100}
+            return json_response({"status": 200, "type": f"{kind}_exceptions", "item": shown, "meta": meta})
         if upload.is_csv:
             append = "append" not in request.query_params or flag(request.query_params, "append")
             count = maps.import_exceptions(desk, kind, map_id, upload.content, append=append)
         else:
             count = maps.put_exceptions(desk, kind, map_id, upload.document())
         return _counted(f"{kind}_exceptions", count)
+
+    def try_map(desk: Desked, map_id: str, document: Document) -> Response:
+        found = maps.trial(desk, kind, map_id, document)
+        became = None if found.principal is None else principal_document(found.principal)
+        shown = {"resolution": found.how.value, "destination": became, "message": found.message}
+        return json_response({"status": 200, "type": f"{kind}_trial", "data": shown})
 
     def remove_exceptions(desk: Desked, map_id: str, document: Document) -> Response:
         return _counted(f"{kind}_exceptions", maps.drop_exceptions(desk, kind, map_id, document))
@@ -103,6 +114,7 @@ def _routes(kind: str) -> None:
         ("GET", one, show_map, f"Show {_a(word)} map", 200),
         ("PATCH", one, change_map, f"Change {_a(word)} map", 200),
         ("DELETE", one, delete_map, f"Delete {_a(word)} map that no job uses", 200),
+        ("POST", f"{one}/try", try_map, f"Say whom one source principal becomes by {_a(word)} map alone", 200),
         ("GET", pairs, list_exceptions, f"List the explicit pairs of {_a(word)} map", 200),
         ("GET", f"{pairs}.csv", exceptions_csv, f"The explicit pairs of {_a(word)} map as CSV", 200),
         ("POST", pairs, add_exceptions, f"Add explicit pairs to {_a(word)} map, as JSON or as a CSV file", 200),

@@ -1,5 +1,6 @@
 """Connections: the list, one of them, a new one."""
 
+import json
 from typing import Any
 
 from starlette.responses import Response
@@ -75,6 +76,7 @@ def one(page: Page) -> Response:
         connection=found,
         platform=_platform_name(found.platform),
         place=location(found),
+        measured=json.loads(found.measured) if found.measured else {},
         sources=[look(page, picture) for picture in using],
         destinations=[look(page, picture) for picture in into],
         source_total=total,
