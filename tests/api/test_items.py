@@ -229,3 +229,26 @@ def test_audit_lines_are_paged_and_filtered(world: World, job: str) -> None:
     assert world.get(f"/v1/transfers/auditing?job={job}&execution=last").json()["item"] == []
     assert len(world.get(f"/v1/transfers/auditing.csv?job={job}").text.splitlines()) == 7
     assert world.get("/v1/transfers/auditing?level=loud").status_code == 400
+
+
+def test_folders_alone_and_counts_by_class(world: World, job: str) -> None:
+    found = world.get(f"/v1/transfers/folders?job={job}").json()["item"]
+    assert {item["type"] for item in found} == {"container"}
+    by_category = world.get(f"/v1/transfers/{job}/stats/by_category").json()["stats"]
+    assert {"permission_denied", "new_at_source"} >= {one["name"] for one in by_category} - {"other"}
+    extensions = world.get(f"/v1/transfers/{job}/stats/by_ext").json()["stats"]
+    assert extensions[0]["name"] in (".txt", "txt")
+    assert sum(one["count"] for one in world.get(f"/v1/transfers/{job}/stats/by_size").json()["stats"]) == 7
+    assert world.get(f"/v1/transfers/{job}/stats/by_age").status_code == 200
+    assert world.get(f"/v1/transfers/{job}/stats/by_mood").status_code == 404
+    assert world.get(f"/v1/transfers/{job}/stats").json()["stats"]["stop_policy"] == "none"
+
+
+def test_a_deleted_category_leaves_its_jobs_in_the_default_one(world: World) -> None:
+    filed = world.job(category={"name": "Some"})
+    number = world.get(f"/v1/jobs/{filed}").json()["job"]["category"]["id"]
+    answer = world.delete(f"/v1/jobs/categories/{number}")
+    assert answer.json()["job_category"] == {"id": number, "jobs": 1}
+    assert world.get(f"/v1/jobs/{filed}").json()["job"]["category"] == {"id": -1, "name": "Default"}
+    assert world.delete(f"/v1/jobs/categories/{number}").status_code == 404
+    assert world.delete("/v1/jobs/categories/-1").status_code == 404

@@ -180,7 +180,12 @@ def test_commands_for_many_jobs_need_a_filter_and_tell_what_was_refused(world: W
     assert answer["meta"]["refused"][0]["id"] == other
     assert world.latest(one).state == "ready"
     assert world.patch("/v1/jobs?q=x").status_code == 400
-    assert world.patch("/v1/jobs?q=x&start=1", json={"name": "y"}).status_code == 501
+    assert world.patch("/v1/jobs?q=x&start=1", json={"name": "y"}).status_code == 400
+    assert world.patch("/v1/jobs?q=x", json={"stop_policy": {"on_execute": 9}}, role="operator").status_code == 403
+    both = world.patch("/v1/jobs?q=x", json={"stop_policy": {"on_execute": 9}}).json()["meta"]
+    assert (both["changed"], both["refused"]) == (2, [])
+    assert world.stored(one).stop_policy == world.stored(other).stop_policy == {"on_execute": 9}
+    assert world.patch("/v1/jobs?q=x", json={"hat": 1}).status_code == 400
     assert world.patch("/v1/jobs?pause=1&all=1").status_code == 200
 
 
@@ -297,7 +302,7 @@ def test_a_request_has_an_id_that_the_answer_repeats(world: World) -> None:
 
 def test_health_and_counts(world: World) -> None:
     assert world.client.get("/healthz").json() == {"status": "ok"}
-    assert world.get("/readyz").json() == {"status": "ok"}
+    assert world.get("/readyz").json()["status"] == "ok"
     world.job()
     assert 'tallyport_jobs{state="created"} 1' in world.get("/metrics").text
 

@@ -57,6 +57,24 @@ def test_parts_in_order_wait_for_each_other_and_progress_is_weighed(world: World
     assert (done["status"], done["result"]["failed"], done["outcome"]["next"]["type"]) == ("complete", 1, "retry")
 
 
+def test_what_failed_in_parts_is_what_failed_in_the_whole(world: World) -> None:
+    job = filled(world)
+    world.post(f"/v1/jobs/{job}/split", json={"parts": 2, "runInParallel": True})
+    run = world.latest(job).id
+    for part, names in zip(parts(world, job), (["b.txt", "d.txt"], ["a.txt", "c.txt"]), strict=True):
+        world.run(part["id"], "executing")
+        for name in names:
+            world.item(part["id"], name, Status.FLAGGED, reason="locked", message="busy")
+        world.run(part["id"], "complete", result="errors", failed=2)
+    for asked in (run, job):
+        answer = world.get(f"/Job/{asked}/FailedItems")
+        ends = [one["entity"].rpartition("/")[2] for one in answer.json()["failedItems"]]
+        assert ends == ["a.txt", "b.txt", "c.txt", "d.txt"]
+        assert answer.headers["x-total-count"] == "4"
+    groups = world.get(f"/v1/jobs/{job}/failed-items?group_by=reason").json()
+    assert [(group["code"], group["count"]) for group in groups] == [("locked", 4)]
+
+
 def test_fewer_entries_than_parts_make_fewer_parts_and_it_is_said(world: World) -> None:
     job = filled(world)
     whole = world.post(f"/v1/jobs/{job}/split", json={"parts": 50, "runInParallel": True}).json()["data"]

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 PASSWORD = "a-long-enough-password"
+TALLYPORT = [sys.executable, "-m", "tallyport"]
 
 
 @dataclass
@@ -27,10 +28,11 @@ class Server:
     token: str
     folder: Path
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
         """Ask with no client but the standard library's."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}{path}", data, {"Authorization": f"Bearer {self.token}"})
+        headers = {"Authorization": f"Bearer {self.token}"} | ({} if key is None else {"Idempotency-Key": key})
+        request = urllib.request.Request(f"{self.url}{path}", data, headers)
         request.method = method
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read())
@@ -61,30 +63,48 @@ class Server:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("vendors")
-    environment = {**os.environ, "TALLYPORT_DATA": str(folder / "data")}
-    tallyport = [sys.executable, "-m", "tallyport"]
-
-    def run(*arguments: str, given: str = "") -> str:
-        done = subprocess.run(
-            [*tallyport, *arguments], env=environment, input=given, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    run("users", "add", "ann", "--role", "admin", "--password-stdin", given=PASSWORD)
-    token = run("tokens", "create", "--user", "ann")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with open(folder / "log", "w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [*tallyport, "serve", "--port", str(port), "--workers", "1"], env=environment, stderr=log, stdout=log
-        )
-    found = Server(f"http://127.0.0.1:{port}", token, folder)
+    token = first_user(folder)
+    found, process = started(folder, token)
     try:
-        _wait(found, process, folder / "log")
         yield found
     finally:
         process.terminate()
         process.wait(20)
+
+
+def first_user(folder: Path) -> str:
+    """Make an administrator in a data folder; gives a token."""
+
+    def run(*arguments: str, given: str = "") -> str:
+        command = [*TALLYPORT, *arguments]
+        done = subprocess.run(
+            command, env=_environment(folder), input=given, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    run("users", "add", "ann", "--role", "admin", "--password-stdin", given=PASSWORD)
+    return run("tokens", "create", "--user", "ann")
+
+
+def started(folder: Path, token: str) -> tuple[Server, subprocess.Popen[bytes]]:
+    """Start a server over a data folder, and wait until it answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [*TALLYPORT, "serve", "--port", str(port), "--workers", "1"]
+    with open(folder / "log", "a", encoding="utf-8") as log:
+        process = subprocess.Popen(command, env=_environment(folder), stderr=log, stdout=log)
+    found = Server(f"http://127.0.0.1:{port}", token, folder)
+    try:
+        _wait(found, process, folder / "log")
+    except BaseException:
+        process.kill()
+        process.wait(20)
+        raise
+    return found, process
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "TALLYPORT_DATA": str(folder / "data")}
 
 
 def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -169,3 +170,24 @@ def test_failed_items_are_given_to_the_session_of_the_sdk(server: Server, commce
         flag, answer = commcell._cvpysdk_object.make_request("GET", f"{server.url}/commandcenter/api/{path}")
         assert flag
         assert json.loads(answer.text) == {"isFailedItemsCSV": False, "failedItems": []}
+
+
+def test_a_token_printed_over_several_lines_is_one_token(server: Server) -> None:
+    """As the published page prints it: a header that is folded."""
+    address = server.url.removeprefix("http://").split(":")
+    token = server.token
+    lines = (
+        "GET /webconsole/api/job?limit=1 HTTP/1.1",
+        f"Host: {address[0]}",
+        f"Authtoken: QSDK {token[:10]}",
+        f"    {token[10:20]}",
+        f"\t{token[20:]}",
+        "Connection: close",
+        "",
+        "",
+    )
+    with socket.create_connection((address[0], int(address[1])), 30) as line:
+        line.sendall("\r\n".join(lines).encode())
+        answer = b"".join(iter(lambda: line.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
+    assert b"totalRecordsWithoutPaging" in answer

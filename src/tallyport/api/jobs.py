@@ -18,7 +18,7 @@ from tallyport.control import agents, executions, jobs, reading
 from tallyport.control.desk import Caller, Desk, Right
 from tallyport.control.jobs import Done
 from tallyport.control.pictures import Picture
-from tallyport.control.refusals import Conflict, NotBuilt, NotFound, Problem, Refusal, invalid
+from tallyport.control.refusals import Conflict, NotFound, Problem, Refusal, invalid
 from tallyport.domain import block_schema, paths, transfer_block
 from tallyport.domain.states import State
 
@@ -72,20 +72,27 @@ def show_schema() -> Response:
     return json_response(block_schema.block_schema(), kind="application/schema+json")
 
 
-@router.patch("", summary="Start, pause, resume, cancel or reset many jobs")
+@router.patch("", summary="Change many jobs, or start, pause, resume, cancel or reset them")
 def command_jobs(request: Request, desk: Desked, caller: Called, document: Document) -> Response:
-    if document:
-        raise NotBuilt("changing the definition of many jobs at once is not in this version; commands are")
     named = [name for name in COMMANDS if name in request.query_params]
-    if not named:
-        raise invalid("start", "name a command", COMMANDS, code="missing")
+    with creating.spoken(document) as canonical:
+        asked = patches.read(canonical or {})
+    if named and not asked.is_empty:
+        raise invalid("", "change jobs and command them in two requests", code="not_together")
+    if not named and asked.is_empty:
+        raise invalid("start", "name a command, or send a change", COMMANDS, code="missing")
+    if asked.changes_definition:
+        caller.require(Right.MANAGE)
     wanted = _wanted(request)
     if wanted == reading.WantedJobs() and not flag(request.query_params, "all"):
         raise invalid("all", "without a filter this is every job: add a filter, or all=1", code="missing")
     changed, refused = 0, []
     for job_id in reading.job_ids(desk, wanted):
         try:
-            _command(request, desk, caller, job_id)
+            if named:
+                _command(request, desk, caller, job_id)
+            else:
+                _change(request, desk, caller, job_id, asked)
             changed += 1
         except Refusal as error:
             refused.append({"id": job_id, "code": error.code, "reason": error.message})

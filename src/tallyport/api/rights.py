@@ -121,6 +121,9 @@ RULES: dict[tuple[str, str], Right] = {
     ("DELETE", "/v1/transfers/categories/{category}"): M,
     ("GET", "/v1/jobs/categories"): R,
     ("POST", "/v1/jobs/categories"): M,
+    ("DELETE", "/v1/jobs/categories/{category}"): M,
+    ("GET", "/v1/transfers/folders"): R,
+    ("GET", "/v1/transfers/{job}/stats/{kind}"): R,
     ("POST", "/v1/jobs/preview-mutation"): R,
     ("GET", "/v1/jobs/{job}"): R,
     ("PATCH", "/v1/jobs/{job}"): U,  # changing the definition asks for more: api/jobs.py

@@ -1,9 +1,12 @@
 """Failed items: of one execution as history, of a job as what is unresolved now."""
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+
+import sqlalchemy as sa
 
 from tallyport.connectors import registry
 from tallyport.control.desk import Desk
@@ -16,6 +19,8 @@ from tallyport.domain.jobs import Job
 from tallyport.store import connections, executions, failures, jobs
 from tallyport.store.failures import FailedItem, Group, ReasonCount
 
+CHUNK = 200  # rows read ahead of each part
+
 
 @dataclass(frozen=True, kw_only=True)
 class FailedItems:
@@ -26,6 +31,7 @@ class FailedItems:
     source: Connection | None
     total: int
     desk: Desk
+    parts: tuple[tuple[Job, Execution], ...] = ()  # whose items they are, of a run that parts did
 
     @property
     def is_collaborative(self) -> bool:
@@ -36,13 +42,22 @@ class FailedItems:
         """Give the failed items by path, read in chunks: memory stays flat."""
         end = None if limit is None else offset + limit
         with self.desk.database.read() as tx:
-            if self.execution is not None:
-                yield from islice(failures.iterate(tx, self.execution.id), offset, end)
-            else:
-                yield from islice(failures.unresolved(tx, self.job.id), offset, end)
+            yield from islice(self._every(tx), offset, end)
             if self._is_wholly_failed and not offset:
                 assert self.execution is not None
                 yield _synthetic(self.execution)
+
+    def _every(self, tx: sa.Connection) -> Iterator[FailedItem]:
+        """Give what failed by path: of the run or the job, and of the parts that did its work."""
+        if self.execution is not None:
+            several = [failures.iterate(tx, run.id, chunk=CHUNK) for _, run in self.parts]
+            own = failures.iterate(tx, self.execution.id)
+        else:
+            several = [failures.unresolved(tx, part.id, chunk=CHUNK) for part, _ in self.parts]
+            own = failures.unresolved(tx, self.job.id)
+        if not several:
+            return own
+        return heapq.merge(own, *several, key=lambda row: (paths.to_bytes(row.path), row.item_id))
 
     @property
     def _is_wholly_failed(self) -> bool:
@@ -68,10 +83,11 @@ def of_execution(desk: Desk, execution_id: int) -> FailedItems:
         job = jobs.find(tx, run.job_id, deleted=True)
         assert job is not None, "an execution has a job"
         source = connections.find(tx, job.source_connection) if job.source_connection else None
-        total = failures.count(tx, execution_id)
+        parts = _parts(tx, run)
+        total = failures.count(tx, execution_id) + sum(failures.count(tx, below.id) for _, below in parts)
         if total == 0 and run.failed == 0 and run.state in ("failed", "failed_to_start"):
             total = 1
-    return FailedItems(job=job, execution=run, source=source, total=total, desk=desk)
+    return FailedItems(job=job, execution=run, source=source, total=total, desk=desk, parts=parts)
 
 
 def of_job(desk: Desk, job_id: str) -> FailedItems:
@@ -81,9 +97,21 @@ def of_job(desk: Desk, job_id: str) -> FailedItems:
         source = connections.find(tx, job.source_connection) if job.source_connection else None
         total = failures.count_unresolved(tx, job.number)
         newest = executions.find(tx, job.execution_id) if job.execution_id else None
+        parts = () if newest is None else _parts(tx, newest)
+        total += sum(failures.count_unresolved(tx, part.number) for part, _ in parts)
     if total == 0 and newest is not None and newest.failed == 0 and newest.state in ("failed", "failed_to_start"):
         return of_execution(desk, newest.id)
-    return FailedItems(job=job, execution=None, source=source, total=total, desk=desk)
+    return FailedItems(job=job, execution=None, source=source, total=total, desk=desk, parts=parts)
+
+
+def _parts(tx: sa.Connection, run: Execution) -> tuple[tuple[Job, Execution], ...]:
+    """Give the parts of a run that they did, each with its newest execution of that time."""
+    found = []
+    for part in jobs.parts(tx, run.job_id) if run.is_split else ():
+        below = executions.newest_until(tx, part.id, run.ended_at)
+        if below is not None:
+            found.append((part, below))
+    return tuple(found)
 
 
 def groups(desk: Desk, job_id: str) -> list[Group]:

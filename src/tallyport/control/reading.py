@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import Picture, find_execution, find_job, look, look_many
+from tallyport.control.refusals import NotFound
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import ACTIVE, State
@@ -99,6 +100,15 @@ def add_category(desk: Desk, name: str) -> int:
     """Give the id of a category, made when it is new."""
     with desk.database.begin() as tx:
         return jobs.category_named(tx, name)
+
+
+def delete_category(desk: Desk, category: int) -> int:
+    """Delete a category; gives how many jobs fell back to the default one, which stays."""
+    with desk.database.begin() as tx:
+        moved = jobs.drop_category(tx, category)
+    if moved is None:
+        raise NotFound(f"there is no category {category} that could be deleted")
+    return moved
 
 
 def _filters(wanted: WantedJobs) -> dict[str, Any]:

@@ -64,6 +64,15 @@ def active(tx: sa.Connection, job_id: str) -> Execution | None:
     return None if row is None else rows.to_value(Execution, row)
 
 
+def newest_until(tx: sa.Connection, job_id: str, moment: int | None) -> Execution | None:
+    """Give the newest execution of a job that was made by a moment, or of all when there is none."""
+    query = sa.select(executions).where(executions.c.job_id == job_id)
+    if moment is not None:
+        query = query.where(executions.c.created_at <= moment)
+    row = tx.execute(query.order_by(executions.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else rows.to_value(Execution, row)
+
+
 def opened(tx: sa.Connection) -> list[Execution]:
     """Give every execution that has not ended, oldest first."""
     query = sa.select(executions).where(executions.c.ended_at.is_(None)).order_by(executions.c.id)

@@ -163,6 +163,15 @@ def category_named(tx: sa.Connection, name: str) -> int:
     return int(found)
 
 
+def drop_category(tx: sa.Connection, category: int) -> int | None:
+    """Delete a category; gives how many jobs were in it, None when there is none."""
+    if tx.execute(sa.select(categories.c.id).where(categories.c.id == category)).scalar() is None:
+        return None
+    moved = tx.execute(sa.update(jobs).where(jobs.c.category_id == category).values(category_id=None)).rowcount
+    tx.execute(sa.delete(categories).where(categories.c.id == category))
+    return moved
+
+
 def category_names(tx: sa.Connection) -> dict[int, str]:
     """Give every category by id."""
     return {-1: "Default"} | {row.id: row.name for row in tx.execute(sa.select(categories).order_by(categories.c.id))}

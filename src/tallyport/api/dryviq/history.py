@@ -56,6 +56,14 @@ def create_category(desk: Desked, document: Document) -> Response:
     return json_response({"status": 201, "type": "job_category", "job_category": shown, "data": shown}, 201)
 
 
+@router.delete("/jobs/categories/{category}", summary="Delete a category; its jobs fall back to the default one")
+def delete_category(desk: Desked, category: str) -> Response:
+    number = int(category) if category.isascii() and category.isdigit() and len(category) < 10 else -1
+    moved = reading.delete_category(desk, number)
+    shown = {"id": number, "jobs": moved}
+    return json_response({"status": 200, "type": "job_category", "job_category": shown, "data": {"success": True}})
+
+
 @router.get("/jobs/{job}/history", summary="List executions of a job")
 def job_history(request: Request, desk: Desked, job: str) -> Response:
     return _history(request, desk, job)

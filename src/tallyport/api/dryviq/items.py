@@ -1,6 +1,7 @@
 """Items of jobs: pages, what happened to one, retry and ignore, audit lines, totals."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,8 @@ from tallyport.api.dryviq import views, words
 from tallyport.api.times import iso
 from tallyport.api.wiring import Called, Desked, Document, flag, json_response, text, whole
 from tallyport.api.wiring import words as listed
-from tallyport.control import executions, items, reports
+from tallyport.control import executions, items, reading, reports
+from tallyport.control.breakdowns import Breakdowns
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.items import Wanted
 from tallyport.control.refusals import NotFound, invalid
@@ -20,6 +22,7 @@ from tallyport.domain.entries import Kind
 from tallyport.domain.items import Status
 from tallyport.domain.jobs import Job
 from tallyport.store.audit import LEVELS, AuditRow
+from tallyport.store.breakdowns import AGES, SIZES, Breakdown, Counted
 from tallyport.store.items import ItemRow
 
 router = APIRouter(prefix="/v1/transfers", tags=["items"])
@@ -66,6 +69,11 @@ def list_flagged(request: Request, desk: Desked) -> Response:
 @router.get("/items/flagged.csv", summary="Failed and unresolved items as CSV")
 def flagged_csv(request: Request, desk: Desked) -> Response:
     return _csv(request, desk, _wanted(request, default=FLAGGED, need_job=False), "flagged.csv")
+
+
+@router.get("/folders", summary="List the folders of one job or several")
+def list_folders(request: Request, desk: Desked) -> Response:
+    return _page(request, desk, replace(_wanted(request), kinds=(int(Kind.CONTAINER),)))
 
 
 @router.get("/items/{item}", summary="Explain an item: every attempt, every audit line")
@@ -123,7 +131,19 @@ def purge_execution(request: Request, desk: Desked, caller: Called, execution: s
 
 @router.get("/{job}/stats", summary="Totals of a job")
 def job_stats(desk: Desked, job: str) -> Response:
-    return _stats(desk, [job])
+    return _stats(desk, [job], reading.job(desk, job).job)
+
+
+@router.get("/{job}/stats/{kind}", summary="Items of a job counted one way: the largest five classes and the rest")
+def job_stats_by(request: Request, desk: Desked, job: str, kind: str) -> Response:
+    if kind not in BREAKDOWNS:
+        raise NotFound(f"items are not counted {kind[:40]!r}; {', '.join(BREAKDOWNS)} are ways")
+    counts: Breakdowns = request.app.state.breakdowns
+    found = counts.of_job(desk, job)
+    if found is None:  # being counted: ask again
+        return json_response({"status": 202, "type": "stats", "stats": []}, 202, {"Retry-After": "1"})
+    shown = [{"name": name, "count": one.number, "bytes": one.bytes} for name, one in BREAKDOWNS[kind](found)]
+    return json_response({"status": 200, "type": "stats", "stats": shown, "data": shown})
 
 
 @router.get("/{job}/items", summary="List items of a job")
@@ -265,7 +285,7 @@ def _audit_filters(request: Request) -> dict[str, Any]:
     }
 
 
-def _stats(desk: Desk, jobs: list[str]) -> Response:
+def _stats(desk: Desk, jobs: list[str], one: Job | None = None) -> Response:
     found = reports.totals(desk, jobs)
     by_status = {
         words.ITEM[Status(status)]: {"count": total.count, "bytes": total.bytes}
@@ -278,6 +298,9 @@ def _stats(desk: Desk, jobs: list[str]) -> Response:
         "jobs": found.jobs,
         "executions": found.executions,
     }
+    if one is not None:
+        reached = "complete" if one.closed else "pending" if one.stop_policy else "none"
+        document["stop_policy"] = reached
     return json_response({"status": 200, "type": "stats", "stats": document, "data": document})
 
 
@@ -287,6 +310,31 @@ def _undone(request: Request, desk: Desk, caller: Caller, execution: str, verb: 
     picture = executions.undo(desk, int(execution), caller, verb=verb)
     shown = views.job(picture, request.app.state.gauge)
     return json_response({"status": 202, "type": "job", "job": shown, "data": shown}, 202)
+
+
+def _top(counted: Iterable[tuple[str, Counted]], rest: str) -> list[tuple[str, Counted]]:
+    """Give the five largest, and what is left as one."""
+    known = sorted(counted, key=lambda pair: (-pair[1].bytes, -pair[1].number, pair[0]))
+    left = known[5:]
+    if not left:
+        return known
+    return [*known[:5], (rest, Counted(sum(one.number for _, one in left), sum(one.bytes for _, one in left)))]
+
+
+def _by_category(found: Breakdown) -> list[tuple[str, Counted]]:
+    sums: dict[str, Counted] = {}
+    for line in found.lines:
+        before = sums.get(line.reason, Counted(0, 0))
+        sums[line.reason] = Counted(before.number + line.number, before.bytes + line.bytes)
+    return _top(sums.items(), "other")
+
+
+BREAKDOWNS: dict[str, Callable[[Breakdown], list[tuple[str, Counted]]]] = {
+    "by_category": _by_category,
+    "by_ext": lambda found: _top(found.extensions, "other"),
+    "by_size": lambda found: [(f"from {bound} bytes", one) for bound, one in zip(SIZES, found.sizes, strict=True)],
+    "by_age": lambda found: [(f"from {bound} days", one) for bound, one in zip(AGES, found.ages, strict=True)],
+}
 
 
 def _id(text: str) -> int:
