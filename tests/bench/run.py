@@ -3,9 +3,10 @@
 Every round runs each program once, in turn, on one file system and with warm caches. What is printed are
 medians, ratios and the goals; at full scale the reference page is brought up to date.
 
-Beside the workloads there are four measures of ours alone: `memory` (of all processes, at 100 000 and at
+Beside the workloads there are five measures of ours alone: `memory` (of all processes, at 100 000 and at
 1 000 000 items), `start` (processor time from the call to the first byte at the destination) and `decide`
-(decisions a second), and `api` (the API over 1 000 000 items while a job writes).
+(decisions a second), `api` (the API over 1 000 000 items while a job writes), and `watchers` (what 200 open streams
+of events cost a transfer).
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, ROOT)
 
 from tallyport.testing import trees  # noqa: E402
-from tests.bench import api, decide, measure, programs, report  # noqa: E402
+from tests.bench import api, decide, measure, programs, report, watchers  # noqa: E402
 from tests.bench.measure import Cost  # noqa: E402
 from tests.bench.programs import Program  # noqa: E402
 from tests.bench.workloads import WORKLOADS, Workload, scaled  # noqa: E402
 
 PAGE = os.path.join(ROOT, "docs", "reference", "benchmarks.md")
-ALONE = ("memory", "start", "decide", "api")
+ALONE = ("memory", "start", "decide", "api", "watchers")
 ROOM = 300 * 10**6  # bytes of memory that all our processes may hold at 1 000 000 items
 GROWTH = 1.15  # from 100 000 to 1 000 000 items
 START = 1.0  # seconds of processor time to the first byte
@@ -263,6 +264,12 @@ class Bench:
         count = scaled(1_000_000, self.options.scale)
         found = api.measured(os.path.join(self.folder, "api"), count, say)
         self.publish("api", "the API over a large ledger", found.lines(count))
+
+    def watchers(self) -> None:
+        """Measure what open streams of events cost a transfer."""
+        count = scaled(100_000, self.options.scale)
+        found = watchers.measured(os.path.join(self.folder, "watchers"), count, self.options.rounds, say)
+        self.publish("watchers", f"{watchers.WATCHERS} open streams of events beside a transfer", found.lines(count))
 
     def publish(self, name: str, title: str, lines: list[list[str]]) -> None:
         """Print a table, and write it to the page when that is wished."""
