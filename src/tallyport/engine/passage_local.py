@@ -174,9 +174,9 @@ class LocalPassage:
         return fd
 
     def stage(self, crossing: "LocalCrossing", files: int) -> None:
-        """Have a filled stage shown by the next ``settle``."""
+        """Have a filled stage shown by the next ``settle``, which serves several: each costs the folders above."""
         self.staged.append(crossing)
-        self._staged_files += files if self.durability is not Durability.NONE else FULL
+        self._staged_files += files
 
     def _show_staged(self) -> list[Settled]:
         """Sync what is staged, rename it into its place, put the times above right, sync those folders."""

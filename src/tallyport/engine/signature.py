@@ -60,7 +60,10 @@ def changes_since(listing: Listing, signature: bytes, salt: bytes) -> Changes | 
     is_known = len(signature) > _RECORD and signature[_RECORD - _SALT : _RECORD] == digest(salt)[:_SALT]
     if not is_known or listing.count > MOST:
         return None
-    before = set(marshal.loads(signature[_RECORD:]))
+    try:
+        before = set(marshal.loads(signature[_RECORD:]))
+    except (EOFError, TypeError, ValueError):  # written by a program that is not this one
+        return None
     seen = listing.seen()
     names = {entry[0] for entry in seen}
     positions = [position for position, entry in enumerate(seen) if entry not in before]
