@@ -94,6 +94,7 @@ def read_map(reader: Reader, value: object, path: str, kind: str) -> MapUse | No
         else:
             read_map_document(reader, value, path, kind)
         return MapUse(None, value)
+    reader.members(value, path, ("id", "type", "name"))
     name = reader.text(value["id"], pointer(path, "id"))
     return None if name is None else MapUse(name, None)
 
