@@ -72,6 +72,8 @@ def test_the_job_with_all_features_is_read_key_by_key():
         "versioning.from_destination.max",
         "on_initialize",
         "item_inspection_policy",
+        "metadata_map",
+        "tags",
         "properties",
         "symlinks",
         "verify",
@@ -336,9 +338,36 @@ def test_keys_not_in_force_yet_are_known_and_say_so_only_when_chosen(key):
 
 
 def test_a_key_not_in_force_yet_says_so():
-    if "metadata_map" in LATER:
-        assert any(said.startswith("metadata_map: accepted, not in force") for said in read(metadata_map={}).warnings)
-        assert read(metadata_map={"schemas": []}).kept == {"metadata_map": {"schemas": []}}
+    if "metadata_import" in LATER:
+        assert any(
+            said.startswith("metadata_import: accepted, not in force") for said in read(metadata_import={}).warnings
+        )
+        assert read(metadata_import={"schema": "x"}).kept == {"metadata_import": {"schema": "x"}}
+
+
+def property_of(name):
+    return {"property": {"type": "text", "name": name}}
+
+
+def test_a_metadata_map_is_read_and_what_is_wrong_with_it_is_named():
+    mapping = {"source": property_of("author"), "destination": property_of("writer"), "required": True}
+    document = {"schemas": [{"source": {"id": "1"}, "default": True, "mappings": [mapping]}]}
+    assert read(metadata_map=document).policies.metadata_map == (("author", "writer", True),)
+    assert policies_from_json(policies_to_json(read(metadata_map=document).policies)).metadata_map == (
+        ("author", "writer", True),
+    )
+    wrong = {"schemas": [{"mappings": [{"source": {"property": {}}, "destination": property_of("b")}]}]}
+    assert problems(metadata_map=wrong) == [
+        ("/transfer/metadata_map/schemas/0/mappings/0/source/property/name", "missing")
+    ]
+    both = [{"source": property_of(name), "destination": property_of("b")} for name in ("a", "c")]
+    assert problems(metadata_map={"schemas": [{"mappings": both}]}) == [("/transfer/metadata_map", "not_together")]
+
+
+def test_an_account_to_act_as_is_said_to_have_no_effect_and_frozen():
+    block = read(source={"connection": {"id": "1"}, "impersonate_as": {"email": "a@b.c"}})
+    assert block.policies.source_account == "a@b.c"
+    assert any(said.startswith("impersonate_as: the source acts") for said in block.warnings)
 
 
 # -- frozen policies

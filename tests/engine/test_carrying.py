@@ -18,8 +18,11 @@ from tallyport.domain.policies import (
     PermissionsFailures,
     PermissionsPolicy,
     Policies,
+    PropertiesPolicy,
+    TagsPolicy,
     TransferType,
 )
+from tallyport.domain.properties import PropertyMapping
 from tallyport.domain.rules import rules_for
 from tallyport.engine.orders import Orders
 from tallyport.engine.transfer import StreamPassage
@@ -221,6 +224,47 @@ def test_the_ledger_keeps_what_was_lost_and_who_became_whom(port: Any) -> None:
     again = faithful(port)()
     with port.database.read() as tx:
         assert list(losses.iterate(tx, again.id)) == []
+
+
+# -- properties by a map, accounts
+
+
+def mapped(*mappings: PropertyMapping, **changes: Any) -> Policies:
+    return Policies(transfer_type=TransferType.COPY, metadata_map=mappings, **changes)
+
+
+def test_a_mapped_property_gets_its_name_at_the_destination_and_no_other_travels(source: Memory) -> None:
+    source.set_properties("a.txt", {"author": b"Ann", "other": b"1"})
+    destination = Memory()
+    Run(source, destination, mapped(PropertyMapping("author", "writer")))
+    assert destination.properties("a.txt") == {"writer": b"Ann"}
+    everything = Memory()
+    Run(source, everything, mapped(PropertyMapping("author", "writer"), properties=PropertiesPolicy.ADD))
+    assert everything.properties("a.txt") == {"writer": b"Ann", "other": b"1"}
+
+
+def test_an_item_without_a_required_property_is_not_carried(source: Memory, destination: Memory) -> None:
+    run = Run(source, destination, mapped(PropertyMapping("author", "writer", True)))
+    assert "required property author is missing" in run.items["a.txt"].message
+    assert destination.stat("a.txt") is None
+
+
+def test_tags_travel_alone(source: Memory) -> None:
+    source.set_properties("a.txt", {"xdg.tags": b"red", "other": b"1"})
+    destination = Memory()
+    Run(source, destination, Policies(transfer_type=TransferType.COPY, tags=TagsPolicy.ADD))
+    assert destination.properties("a.txt") == {"xdg.tags": b"red"}
+
+
+def test_an_item_says_that_the_connection_acted_as_its_own_account(source: Memory, destination: Memory) -> None:
+    policies = Policies(transfer_type=TransferType.COPY, source_account="jsmith", destination_account="bsmith")
+    run = Run(source, destination, policies)
+    assert [detail for _, _, detail in run.losses] == [
+        "it was read as its own account, not as jsmith",
+        "it was written as its own account, not as bsmith",
+    ]
+    assert run.words() == ["impersonation"] * 2
+    assert run.items["a.txt"].status == 1
 
 
 # -- locks

@@ -14,6 +14,7 @@ import pytest
 from tallyport.connectors.local import Local
 from tallyport.domain.access import Principal, PrincipalKind
 from tallyport.domain.policies import PermissionsFailures, PermissionsPolicy, Policies, PropertiesPolicy, TransferType
+from tallyport.domain.properties import PropertyMapping
 from tallyport.domain.rules import rules_for
 from tallyport.engine.orders import Orders
 from tallyport.engine.passage_local import LocalPassage
@@ -282,3 +283,19 @@ def test_a_job_that_asks_for_nothing_makes_no_call_more(folder: Path, monkeypatc
         monkeypatch.setattr(os, call, never)
     run = Run(folder, Policies(transfer_type=TransferType.COPY))
     assert run.items["a.txt"].status == 1
+
+
+@pytest.mark.parametrize(("mode", "differs"), [(0o644, False), (0o600, True)])
+def test_acting_as_another_account_is_said_where_it_would_have_made_a_difference(
+    folder: Path, mode: int, differs: bool
+) -> None:
+    os.chmod(folder / "s" / "a.txt", mode)
+    run = Run(folder, Policies(transfer_type=TransferType.COPY, source_account="daemon"))
+    assert bool([loss for loss in run.losses if loss[0] == "a.txt"]) is differs
+
+
+def test_user_xattrs_are_renamed_by_a_metadata_map(folder: Path) -> None:
+    os.setxattr(folder / "s" / "a.txt", "user.author", b"Ann")
+    mapping = PropertyMapping("author", "writer")
+    Run(folder, Policies(transfer_type=TransferType.COPY, metadata_map=(mapping,)))
+    assert os.listxattr(folder / "d" / "a.txt") == ["user.writer"]

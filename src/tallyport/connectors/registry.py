@@ -99,8 +99,12 @@ class Platform:
 
     def open(self, settings: object, path: str = ROOT, *, make: bool = False) -> Connector:
         """Open a connector at ``path`` (a clean one, see :func:`below`) under the root of the connection."""
-        factory: Callable[..., Connector] = getattr(self._module(), self.factory.partition(":")[2])
-        return factory(settings, path, make=make)
+        return self.connector()(settings, path, make=make)
+
+    def connector(self) -> Callable[..., Connector]:
+        """Give what makes its connectors: a class, or a function that says what it gives."""
+        made: Callable[..., Connector] = getattr(self._module(), self.factory.partition(":")[2])
+        return made
 
     def _module(self) -> types.ModuleType:
         name = self.factory.partition(":")[0]

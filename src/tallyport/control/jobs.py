@@ -1,14 +1,16 @@
 """Jobs: make, change, clone, delete."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from tallyport.control import documents, endpoints, executions, maps, parts, predecessors
+from tallyport.control import documents, endpoints, executions, honoured, maps, parts, predecessors
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
 from tallyport.control.refusals import Invalid, NotBuilt, NotFound, Problem, Stale, invalid
+from tallyport.domain.connections import Connection
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import State
 from tallyport.store import beginnings, endings, jobs, plans, rows
@@ -37,6 +39,7 @@ def create(
     with desk.database.begin() as tx:
         source, destination = endpoints.check(tx, draft, by)
         maps.check(tx, draft.transfer, source.id, destination.id)
+        draft = _warned(draft, source, destination)
         at = rows.now()
         job = Job(
             id=jobs.new_id(),
@@ -71,6 +74,7 @@ def check(desk: Desk, document: object, by: Caller) -> documents.Draft:
     with desk.database.read() as tx:
         source, destination = endpoints.check(tx, draft, by)
         maps.check(tx, draft.transfer, source.id, destination.id)
+        draft = _warned(draft, source, destination)
     return draft
 
 
@@ -90,6 +94,7 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
         _keep_endpoints(old, draft)
         source, destination = endpoints.check(tx, draft, by)
         maps.check(tx, draft.transfer, source.id, destination.id)
+        draft = _warned(draft, source, destination)
         values = _values(tx, draft, old.extra)
         values["name"] = draft.name or old.name
         values["transfer_type"] = draft.policies.transfer_type.value
@@ -172,6 +177,12 @@ def annotate(desk: Desk, job_id: str, notes: Mapping[str, object], by: Caller) -
 def _document(tx: sa.Connection, job: Job) -> dict[str, Any]:
     picture = look(tx, job)
     return documents.write(job, picture.category, picture.waits_for)
+
+
+def _warned(draft: documents.Draft, source: Connection, destination: Connection) -> documents.Draft:
+    """Add what this pair of platforms cannot do of what the job asks for."""
+    found = honoured.warnings_of(draft.policies, source, destination)
+    return replace(draft, warnings=(*draft.warnings, *found))
 
 
 def _values(tx: sa.Connection, draft: documents.Draft, extra: Mapping[str, object]) -> dict[str, Any]:

@@ -17,10 +17,7 @@ from tallyport.domain.policies import (
 )
 
 LATER: dict[str, str] = {
-    "impersonate_as": "the connection acts as its own account",
-    "metadata_map": "properties are not mapped",
     "metadata_import": "no properties are imported",
-    "tags": "tags are not carried",
     "permissions.import": "no grants are imported",
     "lock_propagation": "locks are not carried",
     "on_initialize": "nothing is purged",
@@ -76,6 +73,12 @@ def _without_effect(
     unbatched = [side for side, end in ends.items() if end.type in ("file", "custom")]
     if unbatched and "batch_mode" in by_job and policies.batch_mode is not BatchMode.NONE:
         yield f"batch_mode: not used where {' and '.join(unbatched)} is of type {ends[unbatched[0]].type}"
+    for side, end in ends.items():
+        if end.impersonate_as:
+            yield (
+                f"impersonate_as: the {side} acts as the account of its connection; "
+                "an item on which that made a difference says so"
+            )
     if policies.permissions_links and policies.permissions_policy is PermissionsPolicy.NONE:
         yield "permissions.links: carries no links while permissions.policy is none"
     if policies.lock_propagation is LockPropagation.MIRROR_OWNER and "account_map" not in found:
@@ -93,13 +96,10 @@ def _later(
 ) -> Iterator[str]:
     names = {field.name for field in fields(Policies)}
     for key, holds in LATER.items():
-        if key == "impersonate_as":
-            given = any(end.impersonate_as for end in ends.values())
-        else:
-            policy = _POLICY_OF.get(key, key)
-            given = key in found
-            if given and policy in names:
-                given = getattr(policies, policy) != getattr(defaults, policy)
+        policy = _POLICY_OF.get(key, key)
+        given = key in found
+        if given and policy in names:
+            given = getattr(policies, policy) != getattr(defaults, policy)
         if given:
             yield f"{key}: accepted, not in force yet: {holds}"
     if policies.symlinks is Symlinks.FOLLOW_INSIDE:

@@ -37,6 +37,8 @@ KEY_WORDS: Mapping[str, str] = {
     "simulation_mode": "Decide and report, and write nothing.",
     "on_initialize": "Whether everything below the destination path is deleted before the first run.",
     "item_inspection_policy": "How much content that is not carried is tracked for validation.",
+    "metadata_map": "Which property of the source becomes which at the destination; `required` ones hold items back.",
+    "tags": "Whether tags are carried where properties are not.",
     "properties": "Whether named values are carried: user xattrs, object metadata. `auto`: as permissions.policy.",
     "symlinks": "Carried as links, followed where they stay inside the root, left out, or flagged.",
     "verify": "How each item is proved; see the verify levels.",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tallyport.domain import posix_acl
 from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind
+from tallyport.domain.entries import Side
 from tallyport.domain.losses import Loss, Lost, loss
 from tallyport.domain.maps import How, Resolution, shown
 from tallyport.domain.policies import (
@@ -19,8 +20,10 @@ from tallyport.domain.policies import (
     PermissionsPolicy,
     Policies,
     PropertiesPolicy,
+    TagsPolicy,
 )
 from tallyport.domain.posix_acl import Tag
+from tallyport.domain.properties import PropertyMapping, tag_mappings
 
 Resolve = Callable[[Principal], Resolution]
 
@@ -37,7 +40,9 @@ class Carriage:
     failures: PermissionsFailures = PermissionsFailures.EXCEPTIONS
     links: bool = False
     properties: bool = False
+    mappings: tuple[PropertyMapping, ...] = ()
     locks: LockPropagation = LockPropagation.IGNORE
+    accounts: tuple[tuple[Side, str], ...] = ()  # as whom a side is to act
 
     @property
     def has_access(self) -> bool:
@@ -47,7 +52,12 @@ class Carriage:
     @property
     def is_on(self) -> bool:
         """Whether anything travels besides content, times and permission bits."""
-        return self.has_access or self.properties or self.locks is not LockPropagation.IGNORE
+        return self.has_access or self.has_properties or bool(self.accounts) or self.locks is not LockPropagation.IGNORE
+
+    @property
+    def has_properties(self) -> bool:
+        """Whether named values are looked at."""
+        return self.properties or bool(self.mappings)
 
     @property
     def stops_at_errors(self) -> bool:
@@ -78,7 +88,13 @@ def carriage_of(policies: Policies) -> Carriage:
         links=policies.permissions_links and grants is not PermissionsPolicy.NONE,
         properties=policies.properties is PropertiesPolicy.ADD
         or (policies.properties is PropertiesPolicy.AUTO and grants is not PermissionsPolicy.NONE),
+        mappings=(*policies.metadata_map, *(tag_mappings() if policies.tags is TagsPolicy.ADD else ())),
         locks=policies.lock_propagation,
+        accounts=tuple(
+            (side, who)
+            for side, who in ((Side.SOURCE, policies.source_account), (Side.DESTINATION, policies.destination_account))
+            if who
+        ),
     )
 
 

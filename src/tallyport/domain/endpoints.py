@@ -63,6 +63,12 @@ def read_endpoint(reader: Reader, value: object, path: str, *, required: bool) -
     )
 
 
+def account_of(end: Endpoint) -> str:
+    """Name the account that a connection is to act as."""
+    given = end.impersonate_as or {}
+    return next((given[name] for name in ("username", "name", "email", "id") if name in given), "")
+
+
 def read_path(reader: Reader, value: object, path: str) -> str:
     """Read a path from the connection's root (``/a/b``) as a path of ours (``a/b``)."""
     if not isinstance(value, str):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tallyport.domain.capabilities import Durability, VerifyLevel
+from tallyport.domain.properties import PropertyMapping
 
 
 class TransferType(StrEnum):
@@ -82,6 +83,11 @@ class PropertiesPolicy(StrEnum):
     AUTO = "auto"  # as permissions.policy: added when that is not none
     NONE = "none"
     ADD = "add"  # added at the destination, none removed
+
+
+class TagsPolicy(StrEnum):
+    NONE = "none"
+    ADD = "add"
 
 
 class EmptyContainers(StrEnum):
@@ -207,6 +213,10 @@ class Policies:
     permissions_failures: PermissionsFailures = PermissionsFailures.EXCEPTIONS
     preserve_owners: bool = False
     properties: PropertiesPolicy = PropertiesPolicy.AUTO
+    metadata_map: tuple[PropertyMapping, ...] = ()
+    tags: TagsPolicy = TagsPolicy.NONE
+    source_account: str = ""  # as whom the connection of that side is to act (impersonate_as)
+    destination_account: str = ""
     timestamps: bool = True
     empty_containers: EmptyContainers = EmptyContainers.CREATE
     duplicate_names: DuplicateNames = DuplicateNames.RENAME

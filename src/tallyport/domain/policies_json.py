@@ -7,6 +7,7 @@ from enum import Enum, StrEnum
 from typing import Any
 
 from tallyport.domain.policies import Bandwidth, BandwidthWindow, FilterBlock, FilterRule, Policies
+from tallyport.domain.properties import PropertyMapping
 
 
 def policies_to_json(policies: Policies) -> str:
@@ -57,6 +58,7 @@ def _rule(document: dict[str, Any]) -> FilterRule:
 _NESTED: Mapping[str, Callable[[Any], object]] = {
     "upload": _bandwidth,
     "download": _bandwidth,
+    "metadata_map": lambda mappings: tuple(PropertyMapping(*mapping) for mapping in mappings),
     "filter_source": _filter,
     "filter_destination": _filter,
 }

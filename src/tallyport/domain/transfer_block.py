@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from tallyport.domain.block_warnings import warnings_of
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.documents import BlockErrors, Problem, Reader, pointer
-from tallyport.domain.endpoints import Endpoint, MapUse, read_endpoint, read_map
+from tallyport.domain.endpoints import Endpoint, MapUse, account_of, read_endpoint, read_map
 from tallyport.domain.filter_documents import read_filter
 from tallyport.domain.paths import check_segment
 from tallyport.domain.policies import (
@@ -35,11 +35,13 @@ from tallyport.domain.policies import (
     PropertiesPolicy,
     RestrictedContent,
     Symlinks,
+    TagsPolicy,
     TransferType,
     VersioningPreserve,
     VersioningSelect,
 )
 from tallyport.domain.policies_json import policies_from_json, policies_to_json
+from tallyport.domain.properties import read_metadata_map
 
 __all__ = [
     "BlockErrors",
@@ -111,6 +113,11 @@ def read_transfer_block(
         name: read_map(reader, found[name], pointer(path, name), name) if name in found else None
         for name in ("account_map", "group_map")
     }
+    policies = replace(
+        policies,
+        source_account=account_of(ends["source"]),
+        destination_account=account_of(ends["destination"]),
+    )
     reader.finish()
     kept = {key: value for key, value in found.items() if key not in KEYS and key not in (*ends, *maps, "type")}
     return ReadBlock(
@@ -267,6 +274,8 @@ KEYS: Mapping[str, Key] = {
     "simulation_mode": _flag("simulation"),
     "on_initialize": _word("on_initialize", OnInitialize),
     "item_inspection_policy": _word("item_inspection", ItemInspection),
+    "metadata_map": Key("metadata_map", read_metadata_map),
+    "tags": _word("tags", TagsPolicy),
     # ours
     "properties": _word("properties", PropertiesPolicy),
     "symlinks": _word("symlinks", Symlinks),
@@ -287,9 +296,7 @@ KEPT = (
     "destination",
     "account_map",
     "group_map",
-    "metadata_map",
     "metadata_import",
-    "tags",
     "rendition",
     "permissions.import",
     "item_inspection_policy_next",
@@ -330,7 +337,6 @@ def _read_tree(
 
 
 _SHAPES: Mapping[str, Read] = {
-    "metadata_map": lambda reader, value, path: reader.members_as_given(value, path),
     "metadata_import": lambda reader, value, path: reader.members_as_given(value, path),
     "permissions.import": lambda reader, value, path: reader.members_as_given(value, path),
     "rendition": lambda reader, value, path: reader.choice(value, path, ["original", "rendition"]),

@@ -29,6 +29,7 @@ from tallyport.domain.map_documents import principal_document, read_map_document
 from tallyport.domain.maps import PrincipalMap, Resolution, automatic, resolve, shown
 from tallyport.domain.paths import display
 from tallyport.domain.policies import LockPropagation, PermissionsPolicy
+from tallyport.domain.properties import choose
 
 MOST_KNOWN = 4_096  # kinds of access whose plan is remembered
 EVERYBODY = 50_000  # principals of one platform that are gone through where a rule asks for all
@@ -74,6 +75,8 @@ class Carrier:
         self._plans: dict[tuple[Side, Access], tuple[Planned, tuple[Principal, ...]]] = {}
         self._uses: Counter[tuple[Side, Principal]] = Counter()
         self._losses: list[Loss] = []
+        self.own_account = "its own account"
+        self.could_read: Callable[[str, Entry], bool] = lambda who, entry: False  # whether it made no difference
 
     # -- who becomes whom
 
@@ -154,8 +157,9 @@ class Carrier:
         losses: list[Loss] = []
         if self.carriage.has_access:
             losses += self._carry_access(giving, taking, to, path, entry, receiving)
-        if self.carriage.properties and entry.kind is not Kind.SYMLINK:
-            losses += _carry_properties(giving, taking, path, receiving)
+        if self.carriage.has_properties and entry.kind is not Kind.SYMLINK:
+            losses += self._carry_properties(giving, taking, path, receiving)
+        losses += self.acted(entry)
         if self.carriage.locks is not LockPropagation.IGNORE and entry.kind is Kind.FILE:
             losses += self._carry_lock(giving, taking, to, path, receiving)
         return tuple(losses[:MOST])
@@ -222,6 +226,37 @@ class Carrier:
         self.check(wanted, got, losses, receiving)
         return losses
 
+    def chosen(self, values: Mapping[str, bytes], path: str) -> dict[str, bytes]:
+        """Give the properties to be set; raises where a required one is missing."""
+        found = choose(values, self.carriage.mappings, others=self.carriage.properties)
+        if found.missing:
+            raise refused(path, f"the required property {', '.join(found.missing)} is missing")
+        return found.values
+
+    def acted(self, entry: Entry) -> tuple[Loss, ...]:
+        """Say that a connection acted as its own account where another was asked for."""
+        losses: list[Loss] = []
+        for side, who in self.carriage.accounts:
+            is_reading = side is Side.SOURCE
+            if who != self.own_account and not (is_reading and self.could_read(who, entry)):
+                did = "read" if is_reading else "written"
+                losses.append(loss(Lost.IMPERSONATION, f"it was {did} as {self.own_account}, not as {who}"))
+        return tuple(losses)
+
+    def _carry_properties(self, giving: Connector, taking: Connector, path: str, receiving: str) -> list[Loss]:
+        """Add the item's properties to what stands at the receiving side."""
+        values = self.chosen(giving.properties(path) if isinstance(giving, Properties) else {}, receiving)
+        if not values:
+            return []
+        if not isinstance(taking, Properties):
+            return [loss(Lost.PROPERTY, f"the destination keeps no properties: {', '.join(sorted(values))} are lost")]
+        try:
+            return list(kept_properties(values, taking.set_properties(receiving, dict(values))))
+        except TallyportError as error:
+            if REMEDIES[error.kind][0] is Scope.CONNECTION:
+                raise
+            return [loss(Lost.PROPERTY, f"properties were not set: {error.message}")]
+
     def excuse(self, error: TallyportError, losses: list[Loss]) -> None:
         """Write an error of the platform down as a loss, where the job says that it stops nothing; else raise it."""
         if REMEDIES[error.kind][0] is Scope.CONNECTION or self.carriage.stops_at_errors:
@@ -276,20 +311,3 @@ def _fact(principal: Principal | None) -> str | int | None:
     if principal is None:
         return None
     return int(principal.id) if principal.id.isdecimal() else principal.name or principal.id
-
-
-def _carry_properties(giving: Connector, taking: Connector, path: str, receiving: str) -> list[Loss]:
-    """Add the item's properties to what stands at the receiving side."""
-    if not isinstance(giving, Properties):
-        return []
-    values = giving.properties(path)
-    if not values:
-        return []
-    if not isinstance(taking, Properties):
-        return [loss(Lost.PROPERTY, f"the destination keeps no properties: {', '.join(sorted(values))} are lost")]
-    try:
-        return list(kept_properties(values, taking.set_properties(receiving, dict(values))))
-    except TallyportError as error:
-        if REMEDIES[error.kind][0] is Scope.CONNECTION:
-            raise
-        return [loss(Lost.PROPERTY, f"properties were not set: {error.message}")]

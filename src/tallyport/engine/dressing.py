@@ -1,10 +1,14 @@
 """What a carrier does between two local trees: on the descriptors that are held, before anybody sees the file."""
 
+import os
+import pwd
 from collections.abc import Callable
+from functools import cache
 
 from tallyport.connectors.local import Local
 from tallyport.connectors.local_access import properties, set_properties
 from tallyport.connectors.local_errors import translate
+from tallyport.connectors.local_folders import entry_of
 from tallyport.domain.access import Access
 from tallyport.domain.carrying import kept_properties
 from tallyport.domain.entries import Entry, Side
@@ -21,6 +25,8 @@ class Dresser:
     def __init__(self, carrier: Carrier, source: Local, destination: Local) -> None:
         self.carrier = carrier
         self._sides = {Side.SOURCE: source.local_access, Side.DESTINATION: destination.local_access}
+        carrier.own_account = source.local_access.book.account(os.geteuid()).name or str(os.geteuid())
+        carrier.could_read = _could_read
         self._gives_owners = {side: one.limits.owners for side, one in _pairs(source, destination)}
 
     def dressing(self, to: Side, name: str, mode: int | None) -> "Dressing":
@@ -41,11 +47,13 @@ class Dresser:
         elif mode is not None:
             with translate("set the permissions of", name):
                 self._sides[to].set(d_fd, Access(), mode=mode)
-        if carriage.properties:
+        if carriage.has_properties:
             with translate("set the properties of", name):
-                values = properties(s_fd)
+                values = self.carrier.chosen(properties(s_fd), name)
                 if values:
                     losses += kept_properties(values, set_properties(d_fd, dict(values)))
+        if carriage.accounts:
+            losses += self.carrier.acted(entry_of(name, os.fstat(s_fd)))
         return tuple(losses[:MOST])
 
     def owners(self, entry: Entry, to: Side, name: str) -> tuple[int | None, int | None, tuple[Loss, ...]]:
@@ -96,6 +104,25 @@ class Dresser:
             return  # looked at once it is filled
         with translate("see the access of", name):
             carrier.check(wanted, taking.read(d_fd), losses, name)
+
+
+def _could_read(who: str, entry: Entry) -> bool:
+    """Tell whether an account of this machine could have read an item by its permission bits; unknown is no."""
+    found = _groups_of(who)
+    if found is None or entry.mode is None:
+        return False
+    uid, groups = found
+    shift = 6 if entry.owner == uid else 3 if entry.group in groups else 0
+    return bool(entry.mode >> shift & 4)
+
+
+@cache
+def _groups_of(who: str) -> tuple[int, frozenset[int]] | None:
+    try:
+        entry = pwd.getpwnam(who)
+        return entry.pw_uid, frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    except (KeyError, OSError, ValueError):
+        return None
 
 
 class Dressing:

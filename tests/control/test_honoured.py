@@ -1,0 +1,38 @@
+"""What a pair of platforms cannot do of what a job asks for is said before it runs."""
+
+import os
+
+import pytest
+
+from tallyport.control.honoured import warnings_of
+from tallyport.domain.connections import Connection
+from tallyport.domain.policies import LockPropagation, PermissionsPolicy, Policies, PropertiesPolicy
+
+
+def said(policies: Policies, source: str, destination: str) -> list[str]:
+    ends = [
+        Connection(id=name, name=name, platform=name, settings={}, created_at=1, modified_at=1)
+        for name in (source, destination)
+    ]
+    return [warning.partition(":")[0] for warning in warnings_of(policies, *ends)]
+
+
+@pytest.mark.parametrize(
+    ("policies", "pair", "expected"),
+    [
+        (Policies(), ("fs", "fs"), []),
+        (Policies(permissions_policy=PermissionsPolicy.ADD), ("fs", "memory"), []),
+        (Policies(permissions_policy=PermissionsPolicy.ADD), ("fs", "ftp"), ["permissions.policy"]),
+        (Policies(permissions_policy=PermissionsPolicy.ADD), ("ftp", "fs"), ["permissions.policy"]),
+        (Policies(lock_propagation=LockPropagation.MIRROR_LOCK), ("fs", "memory"), ["lock_propagation"]),
+        (Policies(lock_propagation=LockPropagation.MIRROR_LOCK), ("memory", "fs"), ["lock_propagation"]),
+        (Policies(lock_propagation=LockPropagation.MIRROR_LOCK), ("memory", "memory"), []),
+        (Policies(properties=PropertiesPolicy.ADD), ("fs", "ftp"), ["metadata_map, properties"]),
+        (Policies(preserve_owners=True), ("fs", "fs"), []),
+    ],
+)
+def test_what_a_pair_cannot_honour_is_said(policies: Policies, pair: tuple[str, str], expected: list[str]) -> None:
+
+    if os.geteuid() != 0 and policies.preserve_owners:
+        expected = ["preserve_owners"]
+    assert said(policies, *pair) == expected
