@@ -321,6 +321,13 @@ def _manifest(manifest: Mapping[str, Any]) -> Iterator[str]:
         found = manifest.get(key) or {}
         if found.get("count"):
             yield f"{word:<9} {found['count']:,}, for instance {line(str(found['first'][0]['path']))}"
+    for word, found in (manifest.get("names") or {}).items():
+        if found["count"]:
+            first = found["first"][0]
+            becomes = "is not carried" if first["name"] is None else f"becomes {line(str(first['name']))}"
+            yield f"names     {found['count']:,} x {word}: {line(str(first['path']))} {becomes}"
+    for loss in manifest.get("losses") or []:
+        yield f"loses     {loss['what']} of {loss['count']:,} in {loss['of']:,}: {line(str(loss['why']))}"
 
 
 def _state(job: "Job") -> str:

@@ -111,6 +111,7 @@ class Local:
         self.limits = Limits(
             max_name=os.fpathconf(self.root_fd, "PC_NAME_MAX"),
             symlinks=True,
+            hard_links=True,
             permissions=True,
             owners=os.geteuid() == 0,
         )

@@ -140,6 +140,7 @@ class Memory:
             forbidden_endings=settings.forbidden_endings,
             slow_hash=not settings.free_hashes,
             symlinks=settings.symlinks,
+            hard_links=settings.hard_links,
             permissions=settings.permissions,
             owners=settings.permissions,
             locks=settings.locks,

@@ -2,33 +2,78 @@
 
 from collections.abc import Callable, Iterator
 
-from tallyport.connectors.protocol import Connector
-from tallyport.domain import paths
+from tallyport.connectors.protocol import Connector, Grants, Links, Locks, Properties, Versions
+from tallyport.domain import paths, posix_acl
+from tallyport.domain.access import Access
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import REMEDIES, Scope, TallyportError
 from tallyport.domain.filters import Judge, judge_for
+from tallyport.domain.forecast import SAMPLE, Side, Tree
 from tallyport.domain.manifests import Manifest
 from tallyport.domain.policies import Policies
 
+_ABILITIES: tuple[type, ...] = (Grants, Links, Locks, Properties, Versions)
 LOOK_EVERY = 256  # entries between two looks at whether to go on
 
 
+def side_of(connector: Connector) -> Side:
+    """Give what a connection can."""
+    found = []
+    for ability in _ABILITIES:
+        if isinstance(connector, ability):
+            found.append(ability.__name__)
+    return Side(connector.limits, frozenset(found))
+
+
 def survey(
-    source: Connector, destination: Limits, policies: Policies, *, now: int, goes_on: Callable[[], bool]
+    source: Connector,
+    destination: Limits,
+    policies: Policies,
+    *,
+    now: int,
+    goes_on: Callable[[], bool],
+    there: Side | None = None,
 ) -> Manifest:
     """Look at the source and gather its manifest; one that was cut short says that it is not complete.
 
-    ``now`` is in nanoseconds: the age of items counts from it.
+    ``now`` is in nanoseconds: the age of items counts from it. With ``there``, what the destination can, it also
+    tells what will be lost.
     """
-    manifest = Manifest(policies, destination)
+    manifest = Manifest(policies, destination, sides=None if there is None else (side_of(source), there))
     judge = judge_for(policies.filter_source, started=now)
     for number, (path, entry) in enumerate(walk(source, judge, manifest.deny)):
         manifest.add(path, entry)
+        if there is not None and manifest.tree.asked < SAMPLE and entry.kind in (Kind.FILE, Kind.CONTAINER):
+            ask(source, path, entry, manifest.tree)
         if number % LOOK_EVERY == 0 and not goes_on():
             manifest.is_complete = False
             break
     return manifest
+
+
+def ask(source: Connector, path: str, entry: Entry, tree: Tree) -> None:
+    """Ask about one item what a listing does not tell. An item that cannot be asked about counts as without."""
+    tree.asked += 1
+    try:
+        if isinstance(source, Grants):
+            access = source.access(path)
+            tree.access[access.native_kind or "grants"] += _says_more(access)
+        if isinstance(source, Properties):
+            tree.named += bool(source.properties(path))
+        if isinstance(source, Versions) and entry.kind is Kind.FILE:
+            tree.versioned += len(source.versions(path)) > 1
+    except TallyportError as error:
+        if REMEDIES[error.kind][0] is not Scope.ITEM:
+            raise
+
+
+def _says_more(access: Access) -> bool:
+    """Tell whether access says more than permission bits, which travel by themselves."""
+    if access.native_kind == posix_acl.KIND and access.native:
+        acl = posix_acl.unpack(access.native)
+        return posix_acl.is_extended(acl.access) or bool(acl.default)
+    return bool(access.grants)
 
 
 def walk(source: Connector, judge: Judge | None, deny: Callable[[str, str], None]) -> Iterator[tuple[str, Entry]]:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.surveying import survey
+from tallyport.connectors.surveying import side_of, survey
 from tallyport.control import access, executions, jobs
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
@@ -19,6 +19,7 @@ from tallyport.domain import transfer_block
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.connections import Connection
 from tallyport.domain.errors import TallyportError
+from tallyport.domain.forecast import Side
 from tallyport.domain.policies import Policies
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.states import Call
@@ -56,7 +57,7 @@ def show(desk: Desk, job_id: str, by: Caller, *, anew: bool = False) -> Plan:
     manifest, problem = kept.manifest, None
     held = tuple(rules.FIELDS)
     try:
-        held = rules.held(_limits(desk, picture.destination))
+        held = rules.held(_side(desk, picture.destination).limits)
         is_running = picture.active is not None and picture.active.started_at is not None
         if (manifest is None or anew) and not is_running:
             manifest = _look(desk, picture, policies)
@@ -94,7 +95,7 @@ def change(desk: Desk, job_id: str, by: Caller, *, carried: Sequence[str], dropp
 
 def limits_of(desk: Desk, connection: Connection | None) -> Limits:
     """Give what a job's destination takes; raises TallyportError when it cannot be reached."""
-    return _limits(desk, connection)
+    return _side(desk, connection).limits
 
 
 def _policies(picture: Picture) -> Policies:
@@ -106,12 +107,12 @@ def _policies(picture: Picture) -> Policies:
     return transfer_block.read_transfer_block(dict(picture.job.transfer)).policies
 
 
-def _limits(desk: Desk, connection: Connection | None) -> Limits:
+def _side(desk: Desk, connection: Connection | None) -> Side:
     if connection is None:
-        return Limits()
+        return Side(Limits())
     connector = open_connection(connection.platform, desk.vault.settings(connection), "/", read_only=True)
     try:
-        return connector.limits
+        return side_of(connector)
     finally:
         connector.close()
 
@@ -120,11 +121,18 @@ def _look(desk: Desk, picture: Picture, policies: Policies) -> Mapping[str, Any]
     source = picture.source
     if source is None:
         raise Conflict("a connection of this job was deleted")
-    limits = _limits(desk, picture.destination)
+    there = _side(desk, picture.destination)
     connector = open_connection(source.platform, desk.vault.settings(source), picture.job.source_path, read_only=True)
     until = time.monotonic() + LOOK_SECONDS
     try:
-        manifest = survey(connector, limits, policies, now=time.time_ns(), goes_on=lambda: time.monotonic() < until)
+        manifest = survey(
+            connector,
+            there.limits,
+            policies,
+            now=time.time_ns(),
+            goes_on=lambda: time.monotonic() < until,
+            there=there,
+        )
     finally:
         connector.close()
     return dict(json.loads(json.dumps(manifest.document())))

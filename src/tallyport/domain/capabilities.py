@@ -55,6 +55,7 @@ class Limits:
     versions: bool = False
     max_versions: int | None = None  # contents of one file that are kept, the current one among them
     symlinks: bool = False
+    hard_links: bool = False  # several names of one file, that can be told and made
     permissions: bool = False
     owners: bool = False
     locks: bool = False

@@ -8,6 +8,8 @@ from typing import Any
 from tallyport.domain import naming, paths
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind
+from tallyport.domain.forecast import Side, Tree, document, forecast
+from tallyport.domain.name_proof import NameProof
 from tallyport.domain.parts import MOST_CHILDREN, Child
 from tallyport.domain.policies import Policies
 
@@ -33,9 +35,15 @@ class Finding:
 
 
 class Manifest:
-    """Gathers what is seen of a source. Memory does not grow with the items, only with what stands at the top."""
+    """Gathers what is seen of a source. Memory grows with what stands at the top and in one container alone.
 
-    def __init__(self, policies: Policies, destination: Limits) -> None:
+    With both ``sides`` it also tells what the pair will lose of ``tree``.
+    """
+
+    def __init__(self, policies: Policies, destination: Limits, *, sides: tuple[Side, Side] | None = None) -> None:
+        self.tree = Tree(destination.time_precision, destination.max_size)
+        self._sides = sides
+        self._proof = NameProof(policies, destination)
         self.items = 0
         self.folders = 0
         self.bytes = 0
@@ -49,6 +57,7 @@ class Manifest:
     def add(self, path: str, entry: Entry) -> None:
         """Count an item that takes part."""
         is_container = entry.kind is Kind.CONTAINER
+        self.tree.add(entry)
         size = entry.size if entry.kind is Kind.FILE else 0
         self.items += not is_container
         self.folders += is_container
@@ -67,6 +76,7 @@ class Manifest:
             return
         container, name = paths.split(path)
         fitting = naming.fit(name, self._policies, self._limits, container=container)
+        fitting = self._proof.add(path, is_container=is_container, fitting=fitting)
         if fitting.name is None:
             self.blocked.add(path, reason=fitting.problem)
         elif fitting.name != name:
@@ -88,8 +98,13 @@ class Manifest:
             "too_large": self.too_large.document(),
             "renamed": self.renamed.document(),
             "blocked": self.blocked.document(),
+            "names": self._proof.document(),
+            "losses": self._losses(),
             "children": None if self._children is None else [[name, *sums] for name, sums in self._children.items()],
         }
+
+    def _losses(self) -> list[dict[str, Any]] | None:
+        return None if self._sides is None else document(forecast(*self._sides, self.tree, self._policies))
 
     def _count_child(self, path: str, size: int) -> None:
         if self._children is None:

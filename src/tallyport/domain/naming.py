@@ -4,7 +4,7 @@ Pure functions over :class:`~tallyport.domain.capabilities.Limits`. The order is
 then truncate; then duplicates. Renaming what was renamed changes nothing, so a second run finds the same names.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from unicodedata import normalize
@@ -83,7 +83,7 @@ def refusal(name: str, limits: Limits) -> str | None:
         return f"the platform takes no {', '.join(map(ascii, bad))} in a name"
     if limits.forbidden_endings and name.endswith(tuple(limits.forbidden_endings)):
         return f"the platform takes no name that ends with {name[-1]!r}"
-    if _is_reserved(name, limits):
+    if is_reserved(name, limits):
         return f"the platform keeps the name {display(name)} for itself"
     return None
 
@@ -110,12 +110,15 @@ def distinct(
         return Named(name)
     if policies.duplicate_names is DuplicateNames.WARN or policies.transfer_type is TransferType.MOVE:
         return Named(None, (), f"the destination has an item named {display(name)} already")
+    return numbered(name, lambda one: key(one, limits) in taken, limits, is_container=is_container)
+
+
+def numbered(name: str, is_taken: Callable[[str], bool], limits: Limits, *, is_container: bool = False) -> Named:
+    """Give the first of ``name(1)``, ``name(2)``, ... that is free."""
     number = 1
-    while True:
-        numbered = _marked(name, f"({number})", limits, whole=is_container)
-        if key(numbered, limits) not in taken:
-            return Named(numbered, ("deduplicated",))
+    while is_taken(found := _marked(name, f"({number})", limits, whole=is_container)):
         number += 1
+    return Named(found, ("deduplicated",))
 
 
 def key(name: str, limits: Limits) -> str:
@@ -165,7 +168,7 @@ def _mend(name: str, limits: Limits, *, encode: bool) -> str:
     )
     kept = mended.rstrip(limits.forbidden_endings) if limits.forbidden_endings else mended
     mended = kept + "_" * (len(mended) - len(kept))
-    if _is_reserved(mended, limits):
+    if is_reserved(mended, limits):
         stem, dot, rest = mended.partition(".")
         mended = f"{stem}_{dot}{rest}"
     return mended
@@ -179,7 +182,8 @@ def _is_bad(character: str, limits: Limits) -> bool:
     return character in limits.forbidden_characters or ("\ud800" <= character <= "\udfff" and limits.unicode_only)
 
 
-def _is_reserved(name: str, limits: Limits) -> bool:
+def is_reserved(name: str, limits: Limits) -> bool:
+    """Tell whether a platform keeps a name for itself, alone or before a dot."""
     if not limits.reserved_names:
         return False
     return (

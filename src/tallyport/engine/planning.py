@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.surveying import survey
+from tallyport.connectors.surveying import side_of, survey
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.policies_json import policies_from_json
@@ -82,14 +82,14 @@ class Planner:
             raise TallyportError(ErrorKind.CONFIG, "a connection of this job was deleted")
         there = open_connection(destination.platform, self._vault.settings(destination), "/", read_only=True)
         try:
-            limits = there.limits
+            side = side_of(there)
         finally:
             there.close()
         here = open_connection(source.platform, self._vault.settings(source), job.source_path, read_only=True)
         try:
             policies = policies_from_json(execution.policies)
             wanted = self._still_wanted(execution.id)
-            manifest = survey(here, limits, policies, now=time.time_ns(), goes_on=wanted)
+            manifest = survey(here, side.limits, policies, now=time.time_ns(), goes_on=wanted, there=side)
         finally:
             here.close()
         if not manifest.is_complete:

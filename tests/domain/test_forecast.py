@@ -1,0 +1,106 @@
+"""A forecast tells what a pair of connections will lose of a tree: all of it, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tallyport.connectors.memory import PLAIN, Memory, Settings
+from tallyport.connectors.surveying import side_of, survey
+from tallyport.domain.capabilities import Limits
+from tallyport.domain.entries import Entry, Kind
+from tallyport.domain.forecast import Fact, Side, Tree, document, forecast
+from tallyport.domain.policies import PermissionsPolicy, Policies
+from tallyport.testing.worlds import tree
+
+EVERYTHING = Side(
+    Limits(symlinks=True, hard_links=True, permissions=True, owners=True, versions=True),
+    ("Grants", "Links", "Locks", "Properties", "Versions"),
+)
+NOTHING = Side(Limits(sets_times=False, dates_containers=False))
+ASKING = Policies(permissions_policy=PermissionsPolicy.ADD, preserve_owners=True, timestamps=True)
+
+
+def full() -> Tree:
+    found = Tree(precision=1_000_000_000, max_size=100)
+    found.add(Entry("a", Kind.FILE, 5, 1_500_000_001, mode=0o644, owner=7))
+    found.add(Entry("b", Kind.FILE, 500, 2_000_000_000, mode=0o600, links=2))
+    found.add(Entry("c", Kind.CONTAINER, mode=0o755))
+    found.add(Entry("l", Kind.SYMLINK, target="a"))
+    found.add(Entry("p", Kind.SPECIAL))
+    found.asked, found.named, found.versioned = 3, 2, 1
+    found.access["posix_acl"] = 1
+    return found
+
+
+def facts(source: Side, destination: Side, policies: Policies = ASKING, of: Tree | None = None) -> dict[Fact, int]:
+    return {loss.fact: loss.number for loss in forecast(source, destination, of or full(), policies)}
+
+
+def test_between_two_that_can_everything_only_what_nobody_carries_is_lost() -> None:
+    assert facts(EVERYTHING, EVERYTHING) == {Fact.SPECIAL: 1, Fact.SIZE: 1}
+
+
+def test_a_destination_that_can_nothing_loses_all_that_the_tree_has() -> None:
+    assert facts(EVERYTHING, NOTHING) == {
+        Fact.SYMLINKS: 1,
+        Fact.HARD_LINKS: 1,
+        Fact.SPECIAL: 1,
+        Fact.SIZE: 1,
+        Fact.TIMES: 2,
+        Fact.FOLDER_TIMES: 1,
+        Fact.MODES: 3,
+        Fact.OWNERS: 1,
+        Fact.ACCESS: 1,
+        Fact.PROPERTIES: 2,
+        Fact.VERSIONS: 1,
+    }
+
+
+def test_coarser_times_lose_only_those_that_are_finer() -> None:
+    seconds = Side(replace(EVERYTHING.limits, time_precision=1_000_000_000), EVERYTHING.abilities)
+    assert facts(EVERYTHING, seconds)[Fact.PRECISION] == 1
+    assert Fact.PRECISION not in facts(seconds, seconds)
+
+
+def test_an_empty_tree_loses_nothing() -> None:
+    assert facts(EVERYTHING, NOTHING, of=Tree()) == {}
+
+
+@pytest.mark.parametrize(
+    ("policies", "fact"),
+    [
+        (replace(ASKING, timestamps=False), Fact.TIMES),
+        (replace(ASKING, preserve_owners=False), Fact.OWNERS),
+        (replace(ASKING, permissions_policy=PermissionsPolicy.NONE), Fact.ACCESS),
+    ],
+)
+def test_what_nobody_asked_for_is_not_lost(policies: Policies, fact: Fact) -> None:
+    assert fact not in facts(EVERYTHING, NOTHING, policies)
+
+
+def test_every_loss_says_how_many_of_how_many_and_why() -> None:
+    for one in document(forecast(EVERYTHING, NOTHING, full(), ASKING)):
+        assert 0 < one["count"] <= one["of"]
+        assert len(one["why"]) > 10
+
+
+def test_a_look_at_the_source_counts_what_the_destination_cannot_hold() -> None:
+    source = tree("a.txt 3b v1 @5\nbox/b.txt 4b v1\nlink -> a.txt\nother.txt = a.txt")
+    there = side_of(Memory(PLAIN))
+    found = survey(source, there.limits, Policies(), now=0, goes_on=lambda: True, there=there).document()
+    assert {loss["what"]: loss["count"] for loss in found["losses"]} == {"symlinks": 1, "hard_links": 2}
+
+
+def test_without_a_destination_nothing_is_forecast() -> None:
+    source = tree("a.txt 3b v1")
+    assert survey(source, Limits(), Policies(), now=0, goes_on=lambda: True).document()["losses"] is None
+
+
+def test_a_folding_destination_is_told_of_names_that_become_one() -> None:
+    source = tree("a.txt 3b v1\nA.TXT 3b v2")
+    there = side_of(Memory(Settings(case_insensitive=True)))
+    found = survey(source, there.limits, Policies(), now=0, goes_on=lambda: True, there=there).document()
+    assert found["names"]["collision"]["count"] == 1
+    assert found["renamed"]["count"] == 1
