@@ -124,13 +124,11 @@ class Webdav:
         if path == ROOT:
             return self._standing(ROOT)
         check_new("make", path, self.limits)
-        with self._call("MKCOL", path, "make", allowed=(400, 405)) as reply:  # 400: Apache, of a file's name
-            is_new = reply.status < 400
+        with self._call("MKCOL", path, "make", allowed=(400, 405)):  # 400: Apache, of a file's name
+            pass
         entry = self._standing(path)
         if entry.kind is not Kind.CONTAINER:
             raise refusal(ErrorKind.ALREADY_EXISTS, "make", path, "a file has that name")
-        if is_new and facts.modified is not None and self._way == "property":
-            return self.stamp(path, facts)
         return entry
 
     def delete(self, path: str, *, expect: Entry | None = None) -> None:
@@ -403,7 +401,7 @@ class Webdav:
             unicode_only=True,
             locks=True,
             sets_times=self._way != "none",
-            dates_containers=self._way == "property",
+            dates_containers=False,  # every opening as a destination tries something out, and shows in its time
             best_verify=VerifyLevel.READBACK,
             atomic_replace=False,
             creates_only=False,

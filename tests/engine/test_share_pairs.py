@@ -1,0 +1,197 @@
+"""From a folder to every kind of share and back, and between shares: equal, or renamed and told. rclone agrees."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tallyport.domain.policies import TransferType
+from tallyport.domain.transfer_block import defaults_for
+from tallyport.store.database import Database
+from tallyport.testing import ftp_servers, nextcloud_server, share_servers
+from tallyport.testing.object_servers import program
+from tallyport.testing.worlds import content
+from tests.engine.pairs import End, Way, ledger
+
+SECOND = 1_000_000_000
+MOMENT = 1_700_000_000 * SECOND + 123_456_789
+SHARES = ("sftp", "smb", "wsgidav", "nextcloud", "ftp", "ftps")
+PROGRAMS = {"sftp": "sshd", "smb": "smbd", "ftps": "vsftpd"}
+PRECISION = {"sftp": SECOND, "smb": 100, "wsgidav": SECOND, "nextcloud": SECOND, "ftp": SECOND, "ftps": SECOND}
+
+
+class Shares:
+    """Servers, each started when first asked for."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._ends: dict[str, tuple[str, dict[str, object], str]] = {}
+
+    def end(self, name: str, path: str) -> End:
+        platform, settings, _ = self._known(name)
+        return End(platform, settings, f"/{path}")
+
+    def remote(self, name: str, path: str) -> str:
+        """Give a folder the way rclone names it."""
+        return f"{self._known(name)[2]}{path}"
+
+    def _known(self, name: str) -> tuple[str, dict[str, object], str]:
+        if name not in self._ends:
+            self._ends[name] = getattr(self, f"_{name}")()
+        return self._ends[name]
+
+    def _sftp(self) -> tuple[str, dict[str, object], str]:
+        server = self._stack.enter_context(share_servers.openssh())
+        key = os.path.join(os.path.dirname(server.folder), "userkey")
+        remote = f":sftp,host=127.0.0.1,port={server.port},user={server.username},key_file={key}:{server.folder}/"
+        return "sftp", server.settings, remote
+
+    def _smb(self) -> tuple[str, dict[str, object], str]:
+        server = self._stack.enter_context(share_servers.samba())
+        password = obscured(server.password)
+        remote = f":smb,host=127.0.0.1,port={server.port},user={server.username},pass={password}:files/"
+        return "smb", server.settings("files"), remote
+
+    def _wsgidav(self) -> tuple[str, dict[str, object], str]:
+        server = self._stack.enter_context(share_servers.wsgidav())
+        return "webdav", server.settings, f':webdav,url="{server.url}",user=u,pass={obscured("p")}:'
+
+    def _nextcloud(self) -> tuple[str, dict[str, object], str]:
+        server = self._stack.enter_context(nextcloud_server.nextcloud())
+        return "webdav", server.settings, f':webdav,url="{server.url}",user=u,pass={obscured("p")}:'
+
+    def _ftp(self) -> tuple[str, dict[str, object], str]:
+        server = self._stack.enter_context(ftp_servers.pyftpdlib())
+        password = obscured(server.password)
+        return "ftp", server.settings, f":ftp,host=127.0.0.1,port={server.port},user=u,pass={password}:"
+
+    def _ftps(self) -> tuple[str, dict[str, object], str]:
+        server = self._stack.enter_context(ftp_servers.vsftpd(tls=True))
+        options = "explicit_tls=true,no_check_certificate=true"
+        login = f"user={server.username},pass={obscured(server.password)}"
+        return "ftp", server.settings, f":ftp,host=127.0.0.1,port={server.port},{login},{options}:"
+
+
+@pytest.fixture(scope="module")
+def shares() -> Iterator[Shares]:
+    with ExitStack() as stack:
+        yield Shares(stack)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    (tmp_path / "data").mkdir()
+    with closing(ledger(tmp_path / "data")) as database:
+        yield database
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    root = tmp_path / "source"
+    for folder in ("a/deep/er", "empty", "\u00fc \U0001f600"):
+        (root / folder).mkdir(parents=True)
+    for number, name in enumerate(
+        ("nothing", "a/one.txt", "a/deep/er/two words.bin", "\u00fc \U0001f600/caf\u00e9 (1).txt", ".hidden", "big.bin")
+    ):
+        size = 12_000_000 if name == "big.bin" else number * 1000
+        path = root / name
+        path.write_bytes(content(size, number + 1))
+        os.utime(path, ns=(MOMENT, MOMENT + number * SECOND))
+    return root
+
+
+def obscured(password: str) -> str:
+    command = [program("rclone"), "obscure", password]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def pictured(root: Path, precision: int = 1) -> dict[str, object]:
+    """Give everything below a folder: content and time of files."""
+    found: dict[str, object] = {}
+    for here, folders, files in os.walk(root):
+        for name in folders:
+            found[os.path.relpath(os.path.join(here, name), root)] = None
+        for name in files:
+            path = os.path.join(here, name)
+            with open(path, "rb") as stream:
+                moment = os.stat(path).st_mtime_ns
+                found[os.path.relpath(path, root)] = (stream.read(), moment - moment % precision)
+    return found
+
+
+def refereed(source: Path, remote: str) -> None:
+    """Have rclone read both sides and say that they are equal; it does not ask vsftpd for hidden files."""
+    command = [program("rclone"), "check", "--download", "--config", os.devnull, "--exclude", ".*", str(source), remote]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def needed(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.needs(PROGRAMS[name])] if name in PROGRAMS else []
+
+
+@pytest.mark.parametrize("share", [pytest.param(name, marks=needed(name)) for name in SHARES])
+def test_a_tree_comes_back_as_it_went(
+    database: Database, shares: Shares, source: Path, tmp_path: Path, share: str
+) -> None:
+    path = f"pair-{uuid.uuid4().hex[:8]}"
+    there, back = shares.end(share, path), tmp_path / "back"
+    way = Way(database, End("fs", {"path": str(source)}), there, defaults_for(TransferType.COPY))
+    first = way.run()
+    assert (first.failed, first.transferred) == (0, 6)
+    refereed(source, shares.remote(share, path))
+    again = way.run()
+    assert (again.failed, again.transferred, again.writes) == (0, 0, 0), "a second run finds nothing to do"
+    home = Way(database, there, End("fs", {"path": str(back)}), defaults_for(TransferType.COPY)).run()
+    assert home.failed == 0
+    precision = PRECISION[share]
+    assert pictured(back, precision) == pictured(source, precision)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param("smb", "wsgidav", marks=needed("smb")),
+        pytest.param("sftp", "smb", marks=[*needed("smb"), *needed("sftp")]),
+        pytest.param("nextcloud", "sftp", marks=needed("sftp")),
+    ],
+)
+def test_a_tree_goes_from_one_share_to_another(
+    database: Database, shares: Shares, source: Path, one: str, other: str
+) -> None:
+    path = f"pair-{uuid.uuid4().hex[:8]}"
+    policies = defaults_for(TransferType.COPY)
+    first = Way(database, End("fs", {"path": str(source)}), shares.end(one, path), policies).run()
+    assert first.failed == 0
+    second = Way(database, shares.end(one, path), shares.end(other, f"{path}-2"), policies).run()
+    assert (second.failed, second.transferred) == (0, 6)
+    refereed(source, shares.remote(other, f"{path}-2"))
+
+
+@pytest.mark.needs("smbd")
+def test_names_that_a_share_refuses_are_changed_once_and_for_all(
+    database: Database, shares: Shares, tmp_path: Path
+) -> None:
+    root = tmp_path / "odd"
+    root.mkdir()
+    wanted = {"why?.txt": "why_.txt", "con": "con_", "ends.": "ends_", "a:b": "a_b"}
+    for name in (*wanted, "Case.txt", "case.TXT"):
+        (root / name).write_bytes(name.encode())
+    path = f"pair-{uuid.uuid4().hex[:8]}"
+    way = Way(database, End("fs", {"path": str(root)}), shares.end("smb", path), defaults_for(TransferType.COPY))
+    first = way.run()
+    assert (first.failed, first.transferred) == (0, 6)
+    with database.read() as tx:
+        rows = tx.execute(sa.text("SELECT name, d_name FROM items WHERE d_name IS NOT NULL")).all()
+    names = {bytes(name).decode(): bytes(d_name).decode() for name, d_name in rows}
+    assert {name: names[name] for name in wanted} == wanted
+    assert len({names.get(name, name).lower() for name in ("Case.txt", "case.TXT")}) == 2
+    again = way.run()
+    assert (again.failed, again.transferred, again.writes) == (0, 0, 0)
