@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -22,12 +23,13 @@ from tallyport.connectors.s3 import S3, Settings, open_s3
 from tallyport.connectors.s3_bucket import client_of
 from tallyport.domain.access import Principal, PrincipalKind
 from tallyport.domain.entries import Kind
-from tallyport.domain.errors import ErrorKind
+from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import check_segment, join
 from tallyport.testing.ability_contract import AbilityContract
 from tallyport.testing.connector_contract import ConnectorContract
 from tallyport.testing.contract_words import able, refused
 from tallyport.testing.object_servers import ACCESS_KEY, BUCKET, SECRET_KEY, SOMEONE, S3Server, program
+from tallyport.testing.proxy import Trouble, proxied
 from tallyport.testing.servers import free_port
 from tallyport.testing.worlds import read_all
 
@@ -302,3 +304,35 @@ def rclone(server: S3Server, *arguments: str) -> str:
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+# -- the lean way
+
+
+def test_the_lean_way_and_the_sdk_see_the_same(seaweed: S3Server, on_seaweed: S3) -> None:
+    place = made_place(on_seaweed)
+    root = on_seaweed.location.rpartition("/")[2]
+    with closing(opened(seaweed, root, lean=False)) as sdk:
+        for connector, name in ((on_seaweed, "lean"), (sdk, "sdk \u00e9 +&%")):
+            connector.write(join(place, name), [b"content"], Facts(size=7, modified=1_600_000_000_000_000_001))
+            assert sdk.stat(join(place, name)) == on_seaweed.stat(join(place, name))
+            assert read_all(sdk, join(place, name)) == read_all(on_seaweed, join(place, name)) == b"content"
+
+
+def test_the_lean_way_hears_how_long_to_wait(seaweed: S3Server) -> None:
+    refusing = Trouble(method="PUT", times=None, status=503, headers=(("Retry-After", "17"),))
+    with proxied(int(seaweed.endpoint.rpartition(":")[2]), refusing) as proxy:
+        with closing(opened(S3Server(proxy.endpoint))) as connector:
+            with pytest.raises(TallyportError) as caught:
+                connector.write("a", [b"x"], Facts(size=1))
+            assert (caught.value.kind, caught.value.retry_after) == (ErrorKind.UNAVAILABLE, 17.0)
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(moto: S3Server) -> None:
+    with closing(opened(moto)) as connector:
+        connector.write("idle", [b"x"], Facts(size=1))
+        lean = connector._bucket._lean
+        assert lean is not None
+        for line in lean._idle:
+            line.socket.shutdown(socket.SHUT_RDWR)
+        assert connector.stat("idle") is not None

@@ -103,6 +103,10 @@ class Settings:
         default="metadata",
         metadata={"help": "metadata: times travel, one request more per listed object; server: time of upload"},
     )
+    lean: bool = field(
+        default=True,
+        metadata={"help": "make the frequent calls without the AWS SDK: much less work for each"},
+    )
     timeout: float = field(default=60.0, metadata={"help": "seconds to wait for the server", "check": _not_positive})
 
 
@@ -259,6 +263,7 @@ class S3:
             lookers, self._lookers = self._lookers, None
         if lookers is not None:
             lookers.shutdown(cancel_futures=True)
+        self._bucket.close()
 
     # -- abilities
 

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.s3_errors import code_of, refusal, status_of, translate
+from tallyport.connectors.s3_lean import Lean, NotLean
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind
 
@@ -37,6 +38,7 @@ class Bucket:
         self.settings = settings
         self.name: str = settings.bucket
         self.client = client or client_of(settings)
+        self._lean = _lean_of(self.client, settings)
         self._every: dict[str, Any] = {"Bucket": self.name}
         if settings.requester_pays:
             self._every["RequestPayer"] = "requester"
@@ -51,8 +53,18 @@ class Bucket:
     def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Make one call as it is; errors are the SDK's."""
         given = {name: value for name, value in arguments.items() if value is not None}
+        if self._lean is not None:
+            try:
+                return self._lean.call(operation, given)
+            except NotLean:
+                pass
         answer: dict[str, Any] = getattr(self.client, operation)(**self._every, **given)
         return answer
+
+    def close(self) -> None:
+        """Let go of kept connections."""
+        if self._lean is not None:
+            self._lean.close()
 
     def making(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Make one call that makes an object."""
@@ -92,6 +104,17 @@ class Bucket:
                 if code_of(error) != "ConditionalRequestConflict" or attempt + 1 == CONFLICTS:
                     raise
         raise AssertionError("the last attempt raises")
+
+
+def _lean_of(client: Any, settings: Any) -> Lean | None:
+    """Give the lean way to a bucket, where there is one."""
+    credentials = client._request_signer._credentials
+    if settings.requester_pays or credentials is None or not settings.lean:
+        return None
+    try:
+        return Lean(client, settings.bucket, credentials, settings.timeout)
+    except NotLean:
+        return None
 
 
 def client_of(settings: Any) -> Any:

@@ -1,0 +1,329 @@
+"""The four calls that a migration makes a million times, without the weight of the SDK around them.
+
+A put, a get, a look and a part are one signed HTTP/1.1 request each over a kept connection. Signing is Signature
+Version 4 with every header that is sent; https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
+Answers and errors have the SDK's shape, so that nobody above knows which of the two made the call. What this cannot
+do (another argument, a proxy, a bucket in another region) is left to the SDK.
+"""
+
+import hashlib
+import hmac
+import io
+import os
+import re
+import select
+import socket
+import ssl
+import threading
+import urllib.request
+from base64 import b64decode
+from collections import deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from time import gmtime, strftime
+from typing import Any, NamedTuple, cast
+from urllib.parse import quote, urlsplit
+
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+
+_EMPTY = hashlib.sha256(b"").hexdigest()
+_UNSIGNED = "UNSIGNED-PAYLOAD"
+_KEPT = 64  # idle connections
+_HEADERS = {
+    "ContentType": "content-type",
+    "ContentMD5": "content-md5",
+    "ChecksumSHA256": "x-amz-checksum-sha256",
+    "IfMatch": "if-match",
+    "IfNoneMatch": "if-none-match",
+    "Range": "range",
+    "StorageClass": "x-amz-storage-class",
+    "ServerSideEncryption": "x-amz-server-side-encryption",
+    "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+}
+_QUERIES = {"VersionId": "versionId", "UploadId": "uploadId", "PartNumber": "partNumber"}
+_METHODS = {"put_object": "PUT", "upload_part": "PUT", "get_object": "GET", "head_object": "HEAD"}
+_ANSWERS = {
+    "etag": "ETag",
+    "content-type": "ContentType",
+    "cache-control": "CacheControl",
+    "content-disposition": "ContentDisposition",
+    "content-encoding": "ContentEncoding",
+    "content-language": "ContentLanguage",
+    "expires": "Expires",
+    "x-amz-version-id": "VersionId",
+    "x-amz-checksum-sha256": "ChecksumSHA256",
+    "x-amz-server-side-encryption": "ServerSideEncryption",
+}
+_CODE = re.compile(rb"<Code>([^<]{1,100})</Code>")
+_ELSEWHERE = frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocation"})
+
+
+class NotLean(Exception):
+    """The call is the SDK's to make."""
+
+
+class _Line(NamedTuple):
+    """One kept connection."""
+
+    socket: socket.socket
+    stream: io.BufferedReader
+
+    def close(self) -> None:
+        self.stream.close()
+        self.socket.close()
+
+
+class Lean:
+    """The hot calls on one bucket."""
+
+    def __init__(self, client: Any, bucket: str, credentials: Any, timeout: float) -> None:
+        example = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+        address = urlsplit(example)
+        if address.scheme not in ("http", "https") or not address.path.endswith("/k"):
+            raise NotLean
+        proxies = urllib.request.getproxies()
+        if proxies.get(address.scheme) and not urllib.request.proxy_bypass(address.hostname or ""):
+            raise NotLean
+        self._is_tls = address.scheme == "https"
+        self._host = address.netloc
+        self._name = address.hostname or ""
+        self._port = address.port or (443 if self._is_tls else 80)
+        self._base = address.path[:-1]
+        self._endpoint = f"{address.scheme}://{address.netloc}"
+        self._region: str = client.meta.region_name
+        self._credentials = credentials
+        self._timeout = timeout
+        self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE")) if self._is_tls else None
+        self._idle: deque[_Line] = deque()
+        self._lock = threading.Lock()
+        self._signing: tuple[str, str, bytes] = ("", "", b"")  # day, secret, key
+        self._is_off = False
+
+    def call(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Make one call, or raise NotLean when the SDK is to make it."""
+        method = _METHODS.get(operation)
+        if method is None or self._is_off:
+            raise NotLean
+        headers, query, body = self._request(arguments)
+        path = self._base + quote(arguments["Key"], safe="-_.~/")
+        asked = "&".join(f"{name}={quote(str(value), safe='-_.~')}" for name, value in sorted(query.items()))
+        head = self._signed(method, path, asked, headers, body)
+        line, status, answer = self._exchange(method, head, body)
+        try:
+            return self._answered(operation, method, line, status, answer)
+        except OSError as error:
+            line.close()
+            raise ConnectionClosedError(endpoint_url=self._endpoint, request=None, error=error) from error
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, deque()
+        for line in idle:
+            line.close()
+
+    # -- the request
+
+    def _request(self, arguments: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any], bytes]:
+        headers: dict[str, str] = {}
+        query: dict[str, Any] = {}
+        body = b""
+        for name, value in arguments.items():
+            if name in _HEADERS:
+                headers[_HEADERS[name]] = value
+            elif name in _QUERIES:
+                query[_QUERIES[name]] = value
+            elif name == "Metadata":
+                headers.update((f"x-amz-meta-{key}", text) for key, text in value.items())
+            elif name == "Body":
+                body = value
+            elif name not in ("Bucket", "Key"):
+                raise NotLean
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+            raise NotLean
+        return headers, query, body
+
+    def _signed(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> bytes:
+        credentials = self._credentials.get_frozen_credentials()
+        now = strftime("%Y%m%dT%H%M%SZ", gmtime())
+        day = now[:8]
+        if "x-amz-checksum-sha256" in headers:
+            payload = b64decode(headers["x-amz-checksum-sha256"]).hex()
+        elif not body:
+            payload = _EMPTY
+        else:
+            payload = _UNSIGNED if self._is_tls else hashlib.sha256(body).hexdigest()
+        headers |= {"host": self._host, "x-amz-date": now, "x-amz-content-sha256": payload}
+        if credentials.token:
+            headers["x-amz-security-token"] = credentials.token
+        names = sorted(headers)
+        listed = ";".join(names)
+        lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
+        canonical = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload}"
+        scope = f"{day}/{self._region}/s3/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        signature = hmac.digest(self._key(day, credentials.secret_key), text.encode(), "sha256").hex()
+        who = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}"
+        sent = "".join(f"{name}: {headers[name]}\r\n" for name in names)
+        place = f"{path}?{query}" if query else path
+        return (
+            f"{method} {place} HTTP/1.1\r\n{sent}"
+            f"authorization: {who}, SignedHeaders={listed}, Signature={signature}\r\n"
+            f"content-length: {len(body)}\r\nuser-agent: tallyport\r\n\r\n"
+        ).encode("latin-1")
+
+    def _key(self, day: str, secret: str) -> bytes:
+        held = self._signing
+        if held[0] == day and held[1] == secret:
+            return held[2]
+        key = f"AWS4{secret}".encode()
+        for part in (day, self._region, "s3", "aws4_request"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        self._signing = (day, secret, key)
+        return key
+
+    # -- the way there and back
+
+    def _exchange(self, method: str, head: bytes, body: bytes) -> tuple[_Line, int, dict[str, str]]:
+        line = self._line()
+        try:
+            if len(body) < 65_536:
+                line.socket.sendall(head + body)
+            else:
+                line.socket.sendall(head)
+                line.socket.sendall(body)
+            status, answer = _read_head(line.stream)
+            while status == 100:
+                status, answer = _read_head(line.stream)
+            return line, status, answer
+        except TimeoutError as error:
+            line.close()
+            raise ReadTimeoutError(endpoint_url=self._endpoint, error=error) from error
+        except (OSError, ValueError) as error:
+            line.close()
+            raise ConnectionClosedError(endpoint_url=self._endpoint, request=None, error=error) from error
+
+    def _line(self) -> _Line:
+        """Take an idle connection that is still open, or make one."""
+        while True:
+            with self._lock:
+                line = self._idle.pop() if self._idle else None
+            if line is None:
+                break
+            if not select.select([line.socket], [], [], 0)[0]:  # with something to read it was closed meanwhile
+                return line
+            line.close()
+        try:
+            made = socket.create_connection((self._name, self._port), self._timeout)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                made = self._tls.wrap_socket(made, server_hostname=self._name)
+        except OSError as error:
+            raise EndpointConnectionError(endpoint_url=self._endpoint, error=error) from error
+        return _Line(made, cast(io.BufferedReader, made.makefile("rb", buffering=65_536)))
+
+    def give_back(self, line: _Line, answer: Mapping[str, str]) -> None:
+        """Keep a connection whose answer was read to its end."""
+        if answer.get("connection", "").lower() != "close":
+            with self._lock:
+                if len(self._idle) < _KEPT:
+                    self._idle.append(line)
+                    return
+        line.close()
+
+    def _answered(
+        self, operation: str, method: str, line: _Line, status: int, answer: dict[str, str]
+    ) -> dict[str, Any]:
+        if status >= 300:
+            raise self._error(operation, method, line, status, answer)
+        found: dict[str, Any] = {name: answer[header] for header, name in _ANSWERS.items() if header in answer}
+        found["Metadata"] = {name[11:]: value for name, value in answer.items() if name.startswith("x-amz-meta-")}
+        found["ContentLength"] = int(answer.get("content-length", "0"))
+        if "last-modified" in answer:
+            found["LastModified"] = _moment(answer["last-modified"])
+        if operation == "get_object":
+            found["Body"] = Body(self, line, answer, found["ContentLength"])
+        else:
+            if method != "HEAD":
+                _rest(line.stream, answer)
+            self.give_back(line, answer)
+        return found
+
+    def _error(self, operation: str, method: str, line: _Line, status: int, answer: dict[str, str]) -> Exception:
+        said = b"" if method == "HEAD" else _rest(line.stream, answer)
+        self.give_back(line, answer)
+        code = _CODE.search(said)
+        word = code.group(1).decode("utf-8", "replace") if code else str(status)
+        if status in (301, 307, 308) or word in _ELSEWHERE:
+            self._is_off = True  # the bucket is somewhere else: the SDK finds it
+            return NotLean()
+        facts = {"HTTPStatusCode": status, "HTTPHeaders": answer}
+        error: Exception = ClientError({"Error": {"Code": word}, "ResponseMetadata": facts}, operation)
+        return error
+
+
+class Body:
+    """Content on its way, as the SDK gives it."""
+
+    def __init__(self, lean: Lean, line: _Line, answer: Mapping[str, str], length: int) -> None:
+        self._lean = lean
+        self._line: _Line | None = line
+        self._answer = answer
+        self._left = length
+        if not length:
+            self._end()
+
+    def read(self, most: int) -> bytes:
+        if self._line is None:
+            return b""
+        data = self._line.stream.read(min(most, self._left))
+        self._left -= len(data)
+        if not self._left:
+            self._end()
+        return data
+
+    def close(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def _end(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            self._lean.give_back(line, self._answer)
+
+
+def _read_head(stream: io.BufferedReader) -> tuple[int, dict[str, str]]:
+    line = stream.readline(8192)
+    if not line.startswith(b"HTTP/1."):
+        raise ConnectionResetError("the server closed the connection")
+    status = int(line[9:12])
+    headers: dict[str, str] = {}
+    while True:
+        line = stream.readline(65_536)
+        if line in (b"\r\n", b"\n"):
+            return status, headers
+        if not line:
+            raise ConnectionResetError("the server closed the connection")
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.lower()] = value.strip()
+
+
+def _rest(stream: io.BufferedReader, answer: Mapping[str, str]) -> bytes:
+    """Read an answer to its end."""
+    if answer.get("transfer-encoding", "").lower() != "chunked":
+        return stream.read(int(answer.get("content-length", "0")))
+    found = b""
+    while size := int(stream.readline(1024).split(b";")[0], 16):
+        found += stream.read(size)
+        stream.readline(8)
+    while stream.readline(8192) not in (b"\r\n", b"\n", b""):
+        pass
+    return found
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
