@@ -228,6 +228,7 @@ def test_a_token_is_not_kept_with_an_idempotency_key(world: World) -> None:
 
 def test_a_restricted_connection_is_used_by_those_it_is_open_to_alone(world: World) -> None:
     job_id = world.job()
+    done = world.run(job_id, "complete")
     source = world.stored(job_id).source_connection
     path = f"/v1/connections/{source}"
     assert world.get(f"{path}/access").json()["data"] == {"restricted": False, "users": []}
@@ -245,6 +246,9 @@ def test_a_restricted_connection_is_used_by_those_it_is_open_to_alone(world: Wor
         ("PATCH", f"/v1/jobs/{job_id}?start=1", {}),
         ("PATCH", f"/v1/jobs/{job_id}", {"json": {"status": "start"}}),
         ("POST", f"/v1/jobs/{job_id}/retry", {}),
+        ("POST", f"/v1/transfers/executions/{done}/undo", {}),
+        ("POST", f"{path}/test", {}),
+        ("GET", f"/v1/jobs/{job_id}/plan", {}),
     ):
         answer = world.call(method, url, role="manager", **more)
         assert answer.status_code == 403, (method, url, answer.text)

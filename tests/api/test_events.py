@@ -152,5 +152,6 @@ def test_the_page_of_one_job_answers_json_when_asked_for(world: World) -> None:
     assert found
     assert {event["context"]["jobId"] for event in found} == {one}
     assert world.get(f"/v1/jobs/{'0a' * 16}/events").status_code == 404
+    assert world.get(f"/v1/jobs/{one}/events", headers={"Accept": "application/xml"}).status_code == 406
     assert rows.now() > 0
     assert other

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
 
 from tallyport.connectors import registry
+from tallyport.domain.items import Status
 from tests import vaulted
 from tests.api.world import World
 
@@ -87,3 +89,32 @@ def test_a_reference_that_the_server_does_not_allow_is_refused(world: World) -> 
     answer = world.post("/v1/connections", json=body)
     assert answer.status_code == 400
     assert "TALLYPORT_SECRET_FOLDERS" in answer.text
+
+
+def test_no_answer_of_any_route_holds_a_secret(world: World) -> None:
+    """Ask everything there is to be asked, in every form, with a connection whose secrets are known."""
+    path = made(world, pin=f"{CANARY}-pin")
+    world.patch(path, json={"auth": {"password": CANARY, "host": "there", "pin": f"{CANARY}-pin"}})
+    body = world.body()
+    body["transfer"]["source"]["connection"]["id"] = path.rpartition("/")[2]
+    job_id = world.post("/v1/jobs", json=body).json()["job"]["id"]
+    number = world.run(job_id, "complete", result="errors", failed=1)
+    item = world.item(job_id, "a.txt", Status.FLAGGED)
+    known = {"job": job_id, "connection": path.rpartition("/")[2], "platform": "vaulted", "item": str(item)}
+    known |= {"event": "1", "user": "admin", "execution": str(number)}
+    asked = 0
+    for route, operations in world.get("/openapi.json").json()["paths"].items():
+        if "get" not in operations or route in ("/connect/logout",):
+            continue
+        url = re.sub(r"\{(\w+)\}", lambda found: known.get(found.group(1), "1"), route)
+        for accept in ("application/json", "application/xml", "text/csv"):
+            if route == "/v1/jobs/{job}/events" and accept != "application/json":
+                continue  # other forms are not there: test_streams
+            answer = world.get(url, headers={"Accept": accept})
+            asked += answer.status_code == 200
+            assert CANARY.encode() not in answer.content, (url, accept)
+    assert asked > 60
+    with world.database.read() as tx:
+        names = [row[0] for row in tx.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for name in names:
+            assert CANARY not in str(tx.exec_driver_sql(f'SELECT * FROM "{name}"').all()), name

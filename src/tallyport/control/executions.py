@@ -218,6 +218,7 @@ def undo(desk: Desk, execution_id: int, by: Caller, *, verb: str = "undo") -> Pi
     with desk.database.begin() as tx:
         run = find_execution(tx, execution_id)
         job = find_job(tx, run.job_id)
+        access.require_job(tx, job, by)
         new = queue_undo(tx, job, run, by.name, verb=verb)
         desk.note(tx, job.id, f"job.{verb}", f"{verb} of execution {run.id} asked by {by.name}", execution_id=new.id)
         picture = look(tx, find_job(tx, job.id))

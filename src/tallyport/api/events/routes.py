@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from tallyport.api import paging
@@ -47,6 +48,8 @@ async def watch_job(request: Request, desk: Desked, caller: Called, job: str) ->
     accepts = request.headers.get("accept", "*/*")
     if "application/json" in accepts and STREAM not in accepts:
         return await run_in_threadpool(_page, request, desk, _wanted(request)._replace(job_id=job))
+    if not any(kind in accepts for kind in (STREAM, "text/*", "*/*")):
+        raise HTTPException(406, f"can be had as {STREAM} or application/json")
     return await _stream(request, Watch(job, caller.token_id, topics, _last_seen(request)))
 
 
