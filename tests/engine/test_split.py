@@ -6,6 +6,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tallyport.store import endings, events, rows
 from tallyport.store import executions as runs
 from tallyport.store import jobs as store
 from tallyport.store.tables import jobs as table
+from tallyport.store.tables import predecessors
 from tallyport.testing.worlds import differences, tree
 from tests.engine.conftest import Port
 
@@ -257,6 +259,20 @@ def test_what_becomes_of_a_job_whose_predecessor_was_canceled(board: Board, poli
         assert "canceled" in board.run_of(second).info
         executions.start(board.desk, first, OWNER)
         assert board.end(second).state == "complete"
+
+
+def test_a_chain_of_any_length_fails_with_its_first_link(board: Board) -> None:
+    waits = {"state": "waiting", "on_predecessor_failure": "fail", "extra": {"run": {"wait_reason": "predecessors"}}}
+    plain = Job(id="", kind="external", name="link", managed=False, created_at=1, modified_at=1)
+    ids = [store.new_id() for _ in range(500)]
+    links = [dataclasses.replace(plain, id=one, number=100 + n, **waits) for n, one in enumerate(ids)]
+    links[0] = dataclasses.replace(links[0], state="ready", extra={})
+    pairs = [{"job_id": after, "predecessor_id": one, "place": 0} for one, after in pairwise(ids)]
+    with board.port.database.begin() as tx:
+        tx.execute(table.insert(), [rows.to_row(one) for one in links])
+        tx.execute(predecessors.insert(), pairs)
+    agents.finish(board.desk, ids[0], OWNER, Call.FAIL, {})
+    assert {board.job(one).state for one in (ids[0], ids[1], ids[-1])} == {"failed"}
 
 
 # -- plans ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 Called in the transaction of the end, by whoever ended it.
 """
 
+from collections import deque
+
 import sqlalchemy as sa
 
 from tallyport.domain import agent_runs, parts, schedules, stops
@@ -27,6 +29,9 @@ TOTALS: tuple[str, ...] = (
 TOTALS += ("skipped", "failed", "deleted", "writes", "pending")
 
 
+_TELLING = "tallyport.endings"  # where a connection keeps the jobs whose end is still to be told
+
+
 def ended(tx: sa.Connection, execution_id: int) -> None:
     """Do what the end of an execution asks for."""
     execution = executions.find(tx, execution_id)
@@ -41,11 +46,23 @@ def ended(tx: sa.Connection, execution_id: int) -> None:
 
 
 def job_ended(tx: sa.Connection, job: Job) -> None:
-    """Tell the jobs that wait for this one: its successors, and what it is a part of."""
-    for successor in predecessors.successors(tx, job.id):
-        release(tx, successor)
-    if job.part is not None and job.parent_id is not None:
-        look_at_whole(tx, job.parent_id)
+    """Tell the jobs that wait for this one: its successors, and what it is a part of.
+
+    What ends by that tells its own in turn: one after the other, since a chain may be of any length.
+    """
+    if (waiting := tx.info.get(_TELLING)) is not None:
+        waiting.append(job)
+        return
+    tx.info[_TELLING] = waiting = deque([job])
+    try:
+        while waiting:
+            one = waiting.popleft()
+            for successor in predecessors.successors(tx, one.id):
+                release(tx, successor)
+            if one.part is not None and one.parent_id is not None:
+                look_at_whole(tx, one.parent_id)
+    finally:
+        del tx.info[_TELLING]
 
 
 def plan_next(tx: sa.Connection, job: Job) -> None:
