@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from socket import socket
 from typing import Literal
 
+from tallyport.connectors import hosts
 from tallyport.connectors.remote_errors import refusal
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT
@@ -129,6 +130,7 @@ class Session:
 
     def _connect(self) -> ftplib.FTP:
         settings = self.settings
+        hosts.pinned(settings.host, settings.port, allow_private=True)  # never where clouds hand out credentials
         ftp = _Tls(context=_context(settings), encoding="utf-8") if settings.tls == "required" else ftplib.FTP()
         ftp.encoding = "utf-8"
         try:

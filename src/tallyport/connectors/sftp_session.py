@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncssh
 
-from tallyport.connectors import event_loop
+from tallyport.connectors import event_loop, hosts
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 # The fastest first: with hardware AES half the work of the library's default.
@@ -96,6 +96,7 @@ class Session:
             if self._client is None or self._connection is None or self._connection.is_closed():
                 if self._is_closed:
                     raise TallyportError(ErrorKind.UNAVAILABLE, f"the connection to {self.where} was closed")
+                hosts.pinned(self.settings.host, self.settings.port, allow_private=True)  # never a cloud's credentials
                 self._connection, self._client = event_loop.run(self._connect())
             return self._client
 

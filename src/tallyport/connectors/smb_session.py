@@ -17,6 +17,7 @@ from smbprotocol.exceptions import SMBAuthenticationError, SMBException, SMBResp
 from smbprotocol.session import Session as SmbSession
 from smbprotocol.tree import TreeConnect
 
+from tallyport.connectors import hosts
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.smb_messages import Message
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -137,6 +138,7 @@ class Session:
 
     def _connect(self) -> None:
         settings = self.settings
+        hosts.pinned(settings.host, settings.port, allow_private=True)  # never where clouds hand out credentials
         connection = Connection(uuid.uuid4(), settings.host, settings.port, require_signing=True)
         try:
             connection.connect(timeout=int(max(1, settings.timeout)))
