@@ -120,3 +120,21 @@ def test_a_map_tells_whom_a_principal_becomes_and_what_is_wrong_with_a_file(cons
     assert "bob@example.com" not in page
     assert console.client.post(f"{api}/exceptions?append=1", content=good, **sent).status_code == 200
     assert "bob@example.com" in console.page(f"/maps/accounts/{parts['map']}")
+
+
+def test_an_export_holds_what_the_page_shows(console: Console) -> None:
+    job = furnish(console)["job"]
+    console.world.job(name="idle one")
+    console.sign_in()
+    page = console.page("/jobs?status=done&offset=0")
+    link = re.search(r'href="(/v1/jobs\.csv[^"]*)"', page)
+    assert link is not None
+    lines = console.client.get(link.group(1).replace("&amp;", "&")).text.splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == [job]
+    page = console.page(f"/jobs/{job}/items?status=remediation&cursor=1")
+    link = re.search(r'href="(/v1/transfers/[^"]*\.csv[^"]*)"', page)
+    assert link is not None
+    assert "cursor" not in link.group(1)
+    text = console.client.get(link.group(1).replace("&amp;", "&")).text
+    assert "bad.txt" in text
+    assert "good.txt" not in text

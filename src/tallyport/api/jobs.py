@@ -244,6 +244,10 @@ def _wanted(request: Request) -> reading.WantedJobs:
         if not found:
             raise invalid("status", f"{word!r} is not a status", tuple(sorted({*STATES_OF, *STATUSES})))
         states += found
+    for word in (word for value in query.getlist("state") for word in value.split(",") if word):
+        if word not in set(State):
+            raise invalid("state", f"{word[:40]!r} is not a state", tuple(State))
+        states.append(State(word))
     direction = query.get("sortDirection", "desc")
     if direction not in ("asc", "desc"):
         raise invalid("sortDirection", f"{direction!r} is not a direction", ("asc", "desc"))

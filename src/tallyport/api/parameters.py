@@ -31,6 +31,7 @@ IF_NONE_MATCH = Parameter("If-None-Match", "Answer 304 if this is still the vers
 KEY = Parameter("Idempotency-Key", "Carry it out once, however often it is sent.", place="header")
 JOB_FILTERS = (
     Parameter("status", "Words of either dialect, comma separated."),
+    Parameter("state", "States as they are stored, comma separated."),
     Parameter("q", "Text in the name."),
     Parameter("kind", "Kind of job."),
     Parameter("category", "Id of a category.", "integer"),

@@ -106,6 +106,7 @@ RULES: dict[tuple[str, str], Right] = {
     ("PUT", "/v1/connections/{connection}/access"): A,
     ("POST", "/v1/connections/{connection}/items"): M,
     ("POST", "/v1/connections/{connection}/test"): U,
+    ("POST", "/v1/connections/{connection}/probe"): M,
     # jobs
     ("GET", "/v1/jobs"): R,
     ("GET", "/v1/jobs.csv"): R,

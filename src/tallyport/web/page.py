@@ -130,6 +130,11 @@ class Page:
         query = urlencode([*kept, *((k, v) for k, v in changes.items() if v is not None)])
         return f"{self.request.url.path}{'?' if query else ''}{query}"
 
+    def filters(self, *without: str) -> str:
+        """Give the query of this page without where in the list it is: what an export takes."""
+        dropped = {"cursor", "offset", *without}
+        return urlencode([(k, v) for k, v in self.request.query_params.multi_items() if k not in dropped])
+
     def render(self, template: str, status: int = 200, **values: Any) -> Response:
         """Draw a template."""
         text = environment().get_template(template).render(page=self, who=self.someone, Right=Right, **values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -52,7 +53,7 @@ def test_from_two_folders_to_a_report(desk: Page, server: Server, tmp_path) -> N
     desk.get_by_label("Conflict resolution").select_option("latest")
     desk.get_by_role("button", name="5 Advanced").click()
     raw = desk.get_by_label("The job as JSON")
-    expect(raw).to_have_value(lambda_contains("latest"))
+    expect(raw).to_have_value(holding("latest"))
     raw.fill(raw.input_value().replace('"latest"', '"source"'))
     desk.get_by_role("button", name="3 Policies").click()
     expect(desk.get_by_label("Conflict resolution")).to_have_value("source")
@@ -87,9 +88,17 @@ def test_from_two_folders_to_a_report(desk: Page, server: Server, tmp_path) -> N
     desk.goto(f"/console/jobs/{job}/failed")
     expect(desk.get_by_role("heading", name="Nothing is failed")).to_be_visible()
 
+    # The report: drawn, and the same as a workbook.
+    desk.get_by_role("navigation", name="Parts of the job").get_by_role("link", name="Report").click()
+    expect(desk.get_by_role("heading", name="Items by status and reason")).to_be_visible(timeout=20_000)
+    expect(desk.locator("canvas").first).to_be_visible()
+    with desk.expect_download() as download:
+        desk.get_by_role("link", name="XLSX", exact=True).click()
+    assert download.value.suggested_filename == "job-report.xlsx"
+    desk.get_by_role("navigation", name="Parts of the job").get_by_role("link", name="Validation").click()
+    expect(desk.get_by_role("heading", name="Reconciliation")).to_be_visible(timeout=20_000)
 
-def lambda_contains(text: str):
+
+def holding(text: str) -> re.Pattern[str]:
     """Make a pattern that a value holds a text."""
-    import re
-
     return re.compile(f"[\\s\\S]*{re.escape(text)}[\\s\\S]*")

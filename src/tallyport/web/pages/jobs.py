@@ -1,6 +1,7 @@
 """The table of jobs."""
 
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -53,6 +54,7 @@ def table(page: Page) -> Response:
         categories=reading.categories(page.desk),
         connections=found,
         is_filtered=wanted != WantedJobs(),
+        export=export_query(wanted),
         kept=views.of_caller(page.desk, page.caller, "jobs"),
     )
 
@@ -72,6 +74,21 @@ def wanted_of(page: Page) -> WantedJobs:
         unresolved=page.query.get("failed") == "1" or None,
         parent=page.query.get("parent") or None,
     )
+
+
+def export_query(wanted: WantedJobs) -> str:
+    """Give the same choice in the words of the API."""
+    chosen = {
+        "state": ",".join(wanted.states),
+        "q": wanted.text,
+        "category": wanted.category,
+        "transfer_type": wanted.transfer_type,
+        "source": wanted.connection,
+        "destination": wanted.destination,
+        "failed": "1" if wanted.unresolved else None,
+        "parent": wanted.parent,
+    }
+    return urlencode({key: value for key, value in chosen.items() if value not in (None, "")})
 
 
 def address(picture: Picture) -> str:
