@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tallyport.control import dashboard
 from tallyport.control.desk import ROLES, Right
 from tallyport.domain.items import Status
 from tallyport.web.doorway import PREFIX
@@ -138,3 +139,26 @@ def test_an_export_holds_what_the_page_shows(console: Console) -> None:
     text = console.client.get(link.group(1).replace("&amp;", "&")).text
     assert "bad.txt" in text
     assert "good.txt" not in text
+
+
+def test_many_who_watch_the_dashboard_ask_the_ledger_once(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    furnish(console)
+    console.sign_in()
+    asked: list[int] = []
+    monkeypatch.setattr(console.world.client.app.state.glance, "_fresh", 60)
+    whole = dashboard.overview
+    monkeypatch.setattr(dashboard, "overview", lambda desk: asked.append(1) or whole(desk))
+    pages = {console.page("/summary") for _ in range(50)}
+    assert len(asked) == 1
+    assert len(pages) == 1
+    assert "carried in 24 h" in pages.pop()
+
+
+def test_the_part_that_is_asked_for_again_is_the_part_of_the_page(console: Console) -> None:
+    parts = furnish(console)
+    console.sign_in()
+    for whole, part, name in (("/", "/summary", "summary"), (f"/jobs/{parts['job']}/overview", "", "live")):
+        page = console.page(whole)
+        again = console.page(part or f"/jobs/{parts['job']}/live")
+        assert f'id="{name}"' in page
+        assert again.lstrip().startswith(f'<div id="{name}"')

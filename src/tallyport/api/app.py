@@ -38,6 +38,7 @@ from tallyport.api.middleware import Bounded, Identified, Once, Rewritten, Signe
 from tallyport.api.wiring import authorise
 from tallyport.control.breakdowns import Breakdowns
 from tallyport.control.counts import standing
+from tallyport.control.dashboard import Glance
 from tallyport.control.desk import Desk
 from tallyport.control.posting import posting
 from tallyport.control.progress import Gauge
@@ -98,6 +99,7 @@ def create_api(
     app.state.hub = hub
     app.state.meter = Meter(database)
     app.state.breakdowns = Breakdowns()
+    app.state.glance = Glance()
     problems.install(app)
     for router in (
         health.router,

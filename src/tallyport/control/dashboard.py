@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import NamedTuple
 
 from tallyport.control.approvals import awaits_person
@@ -16,6 +17,7 @@ from tallyport.store.executions import Carried
 
 DAY = 24 * 3600 * 1_000_000  # microseconds
 MOST_RUNNING = 20
+FRESH = 2.0  # seconds
 MOST_COUNTED = 100_000  # failures of a day that are read to be told apart by reason
 
 
@@ -46,6 +48,22 @@ class Overview:
     failed_by_reason: Sequence[tuple[str, int]] | None  # absent when there are too many to read
     scheduled: Sequence[Job]
     storage: Storage
+
+
+class Glance:
+    """Keeps an overview for a moment: however many watch, the ledger is asked once. One per server."""
+
+    def __init__(self, fresh: float = FRESH) -> None:
+        self._fresh = fresh
+        self._lock = Lock()
+        self._kept: Overview | None = None
+
+    def now(self, desk: Desk) -> Overview:
+        """Give an overview that is at most a moment old."""
+        with self._lock:
+            if self._kept is None or rows.now() - self._kept.at > self._fresh * 1_000_000:
+                self._kept = overview(desk)
+            return self._kept
 
 
 def overview(desk: Desk) -> Overview:

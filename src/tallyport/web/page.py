@@ -138,7 +138,8 @@ class Page:
     def render(self, template: str, status: int = 200, **values: Any) -> Response:
         """Draw a template."""
         text = environment().get_template(template).render(page=self, who=self.someone, Right=Right, **values)
-        return HTMLResponse(text, status, HEADERS)
+        strict = {"Strict-Transport-Security": "max-age=31536000"} if self.request.url.scheme == "https" else {}
+        return HTMLResponse(text, status, {**HEADERS, **strict})
 
 
 class Route(NamedTuple):

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.acceptance import product
+
+expect.set_options(timeout=20_000)  # a machine may be busy with other tests; what is there is seen at once
 
 FLAGS = [
     "--no-sandbox",
@@ -73,7 +75,7 @@ def open_page(
     context = browser.new_context(
         base_url=server.url, color_scheme="dark" if dark else "light", viewport=size, accept_downloads=True
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     return page, Seen(page, server.url)
 

@@ -54,6 +54,14 @@ def overview(page: Page) -> Response:
     return _tab(page, "overview", seen, runs=runs, run_count=total, reasons=reasons, REASONS=REASONS, topics=TOPICS)
 
 
+def live(page: Page) -> Response:
+    """The part of the first tab that is asked for again as things happen."""
+    seen = _job(page)
+    if seen.picture.execution is None:
+        raise NotFound("the job has not run yet")
+    return page.render("job/live.html", seen=seen, picture=seen.picture, job=seen.picture.job)
+
+
 def job_items(page: Page) -> Response:
     """Items of the job, filtered by the query."""
     seen = _job(page)
@@ -168,6 +176,7 @@ _AT = f"{PREFIX}/jobs/{{job}}"
 ROUTES = pages(
     (_AT, to_overview),
     (f"{_AT}/overview", overview),
+    (f"{_AT}/live", live),
     (f"{_AT}/items", job_items),
     (f"{_AT}/failed", job_failed),
     (f"{_AT}/failed/group", failed_group),

@@ -1,4 +1,4 @@
-// The live chart: bytes and items a second, one request every two seconds, none while nobody looks.
+// The live chart: bytes and items a second, one request every four seconds, none while nobody looks.
 import { call } from "./api.js";
 
 const units = ["B/s", "KiB/s", "MiB/s", "GiB/s", "TiB/s"];
@@ -37,7 +37,7 @@ function draw(place) {
   }
   make();
   more();
-  setInterval(more, 2000);
+  setInterval(more, 4000);
   new ResizeObserver(() => chart.setSize({ width: place.clientWidth, height: place.clientHeight - 34 })).observe(place);
   document.addEventListener("theme", make);
 }
