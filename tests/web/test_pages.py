@@ -145,7 +145,9 @@ def test_many_who_watch_the_dashboard_ask_the_ledger_once(console: Console, monk
     furnish(console)
     console.sign_in()
     asked: list[int] = []
-    monkeypatch.setattr(console.world.client.app.state.glance, "_fresh", 60)
+    glance = console.world.client.app.state.glance
+    monkeypatch.setattr(glance, "_fresh", 60)
+    monkeypatch.setattr(glance, "_kept", None)
     whole = dashboard.overview
     monkeypatch.setattr(dashboard, "overview", lambda desk: asked.append(1) or whole(desk))
     pages = {console.page("/summary") for _ in range(50)}

@@ -110,6 +110,7 @@ def looked(request: pytest.FixtureRequest, browser: Browser, server: Server) -> 
     page.context.close()
 
 
+@pytest.mark.timeout(900)
 def test_every_screen_is_for_everybody(looked: tuple[str, Page, Seen], parts: dict[str, str]) -> None:
     look, page, seen = looked
     PICTURES.mkdir(exist_ok=True)
