@@ -1,6 +1,7 @@
 """Items: pages of them, what became of one, and a person's word on those that failed."""
 
 import heapq
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -114,6 +115,16 @@ def every(desk: Desk, wanted: Wanted) -> Iterator[tuple[Job, ItemRow]]:
     """Give all, read in chunks: memory stays flat. One consistent picture."""
     with desk.database.read() as tx:
         yield from _merged(tx, _jobs(tx, wanted.jobs), wanted, chunk=1_000)
+
+
+def every_with_losses(desk: Desk, wanted: Wanted) -> Iterator[tuple[Job, ItemRow, list[LossRow]]]:
+    """Give all, each with what it lost when it was settled last; read in chunks."""
+    with desk.database.read() as tx:
+        found = _merged(tx, _jobs(tx, wanted.jobs), wanted, chunk=1_000)
+        while chunk := list(itertools.islice(found, 1_000)):
+            lost = losses.of_items(tx, [row.id for _, row in chunk])
+            for job, row in chunk:
+                yield job, row, [one for one in lost.get(row.id, ()) if one.execution_id == row.execution_id]
 
 
 def explain(desk: Desk, item_id: int) -> Explanation:

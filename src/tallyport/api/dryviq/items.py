@@ -1,6 +1,6 @@
 """Items of jobs: pages, what happened to one, retry and ignore, audit lines, totals."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from tallyport.domain.jobs import Job
 from tallyport.store.audit import LEVELS, AuditRow
 from tallyport.store.breakdowns import AGES, SIZES, Breakdown, Counted
 from tallyport.store.items import ItemRow
+from tallyport.store.losses import LossRow
 
 router = APIRouter(prefix="/v1/transfers", tags=["items"])
 
@@ -39,7 +40,7 @@ COLUMNS: tuple[str, ...] = (
     "reason",
     "message",
 )
-COLUMNS += ("attempts", "execution_id", "settled_on")
+COLUMNS += ("attempts", "execution_id", "settled_on", "losses")
 
 
 @router.get("/items", summary="List items of one job or several")
@@ -222,12 +223,12 @@ def _page(request: Request, desk: Desk, wanted: Wanted) -> Response:
 
 
 def _csv(request: Request, desk: Desk, wanted: Wanted, name: str) -> Response:
-    rows = items.every(desk, wanted)
+    rows = items.every_with_losses(desk, wanted)
     return csv_rows.stream(COLUMNS, _cells(rows), name, bom=flag(request.query_params, "bom"))
 
 
-def _cells(rows: Iterator[tuple[Job, ItemRow]]) -> Iterator[tuple[object, ...]]:
-    for job, row in rows:
+def _cells(rows: Iterator[tuple[Job, ItemRow, Sequence[LossRow]]]) -> Iterator[tuple[object, ...]]:
+    for job, row, lost in rows:
         shown = views.item(job, row)
         yield (
             shown["id"],
@@ -242,6 +243,7 @@ def _cells(rows: Iterator[tuple[Job, ItemRow]]) -> Iterator[tuple[object, ...]]:
             row.attempts,
             row.execution_id,
             iso(row.settled_at),
+            "; ".join(f"{one.what}: {one.detail}" for one in lost),
         )
 
 
