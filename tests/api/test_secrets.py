@@ -118,3 +118,17 @@ def test_no_answer_of_any_route_holds_a_secret(world: World) -> None:
         names = [row[0] for row in tx.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for name in names:
             assert CANARY not in str(tx.exec_driver_sql(f'SELECT * FROM "{name}"').all()), name
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "2852039166", "http://169.254.169.254/latest", "[fe80::1]", "0.0.0.0"]
+)
+def test_a_connection_does_not_lead_to_where_clouds_hand_out_credentials(world: World, host: str) -> None:
+    body = {"platform": {"id": "vaulted"}, "auth": {"host": host, "password": CANARY}}
+    answer = world.post("/v1/connections", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["path"] == "/auth/host"
+    assert vaulted.OPENED == []
+    assert (
+        world.post("/v1/connections", json={**body, "auth": {"host": "127.0.0.1", "password": "x"}}).status_code == 201
+    )

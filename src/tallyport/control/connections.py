@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from tallyport.connectors import registry
+from tallyport.connectors import hosts, registry
 from tallyport.connectors.opening import open_connection
 from tallyport.control import access
 from tallyport.control.desk import Caller, Desk
@@ -18,6 +19,8 @@ from tallyport.domain.differences import difference
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.store import admin_audit, connections, jobs, rows, users
+
+PLACES = ("host", "url", "endpoint")  # settings of any platform that say where it is
 
 
 class Draft(NamedTuple):
@@ -201,6 +204,7 @@ def _check(desk: Desk, draft: Draft, *, make: bool) -> tuple[dict[str, object], 
         resolved = desk.vault.resolve(hidden)
         whole = {**shown, **resolved}
         platform.read_settings(whole)
+        _check_places(shown)
         open_connection(draft.platform, whole, "/", make=make).close()
     except registry.InvalidSettings as error:
         raise Invalid(
@@ -215,7 +219,28 @@ def _check(desk: Desk, draft: Draft, *, make: bool) -> tuple[dict[str, object], 
     return shown, hidden
 
 
+def _check_places(settings: Mapping[str, object]) -> None:
+    """Refuse hosts that no connection is to lead to: what a cloud's machines get their credentials from, above all.
+
+    Private networks are welcome: that is where most of what people migrate stands. A host that cannot be resolved is
+    for the connector to complain about.
+    """
+    for name in PLACES:
+        value = settings.get(name)
+        if not isinstance(value, str) or not value:
+            continue
+        try:
+            host = (urlsplit(value).hostname if "://" in value else value) or ""
+            hosts.pinned(host.strip("[]"), 0, allow_private=True)
+        except ValueError:
+            continue
+        except TallyportError as error:
+            if error.kind is not ErrorKind.UNAVAILABLE:
+                raise refusal(error, f"/auth/{name}") from error
+
+
 def refusal(error: TallyportError, path: str) -> Invalid:
+    """Turn an error of a connector into a refusal of what was sent."""
     hint = "; add ?create=1 to have it made" if error.kind is ErrorKind.NOT_FOUND and path == "/auth/path" else ""
     return Invalid([Problem(path, error.kind.value, f"{error.message}{hint}")])
 
