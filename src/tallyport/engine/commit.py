@@ -209,6 +209,8 @@ class Commit:
                 counted = counts[key]
             except KeyError:
                 counted = counts[key] = category(*key, planned=scene.simulation)
+            if counted == "deleted" and r[MOVED] and not is_deletion:
+                counted = "transferred"  # it was deleted there, and made again
             if is_deletion and status in DONE:  # what was carried before it left the source was counted then
                 counted = None if r[REASON] == Reason.MOVED else "deleted"
             if counted is not None:

@@ -50,7 +50,7 @@ class Notes:
             visit.is_clean = False  # a signature stands for containers that are entered, all of them
         if status in (_SKIPPED, _IGNORED):
             visit.left.add(name)
-        if self.is_dry and status == _FLAGGED:
+        if self.is_dry and status == _FLAGGED and (row is None or row.status != _FLAGGED):
             status, attempts = _RETRY, attempts_of(row)  # a person may put it right before the real run
         facts = row[5:12] if row is not None else _NOTHING_KNOWN
         item_id, d_name = (row.item_id, row.d_name) if row is not None else (0, None)
@@ -166,14 +166,23 @@ class Notes:
         )
 
     def simulated(
-        self, visit: Opened, name: str, d_name: str, entry: Entry, row: Known | None, reason: str, *, moved: int = 0
+        self,
+        visit: Opened,
+        name: str,
+        d_name: str,
+        entry: Entry,
+        row: Known | None,
+        reason: str,
+        *,
+        moved: int = 0,
+        goes: bool = False,
     ) -> None:
         """Write down what would be done. What the ledger knows of both sides stays as it is."""
         visit.items.append(
             (
                 name,
                 int(entry.kind),
-                _PENDING if entry.kind == _CONTAINER else _SUCCESS,
+                _PENDING if entry.kind == _CONTAINER and not goes else _SUCCESS,
                 reason,
                 row.item_id if row is not None else 0,
                 attempts_of(row),
@@ -332,7 +341,7 @@ class Notes:
             item = _as_one_of_several(item, entry)
         visit.is_clean = False
         if self.is_dry:
-            self.simulated(visit, name, d_name, entry, row, str(reason))
+            self.simulated(visit, name, d_name, entry, row, str(reason), goes=True)
         else:
             self.defer(visit, f"delete_{side}", item, entry, reason=str(reason))
         if entry.kind == _CONTAINER:

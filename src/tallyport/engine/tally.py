@@ -16,7 +16,9 @@ S_SIZE, LEVEL, MOVED, D_NAME, PROCESSING, MESSAGE, WROTE = 6, 13, 14, 15, 16, 17
 LEVELS = {"skipped": 3, "transferred": 2, "deleted": 2, "unchanged": 1, "pending": 1}  # audit level of an outcome
 
 _UNCHANGED = frozenset({Reason.UNCHANGED, Reason.SAME_CONTENT, Reason.DESTINATION_CHANGED})
-_DELETED = frozenset({Reason.PURGED, Reason.DELETED_AT_SOURCE, Reason.DELETED_AT_DESTINATION, Reason.MOVED})
+_DELETED = frozenset(
+    {Reason.PURGED, Reason.NOT_AT_SOURCE, Reason.DELETED_AT_SOURCE, Reason.DELETED_AT_DESTINATION, Reason.MOVED}
+)
 
 
 class Scene(NamedTuple):
@@ -44,8 +46,8 @@ def category(kind: int, status: int, reason: str, *, planned: bool = False) -> s
         return "failed"
     if status in (Status.SKIPPED, Status.IGNORED):
         return "skipped"
-    if kind == Kind.CONTAINER:
-        return None
+    if kind == Kind.CONTAINER:  # in a simulation, one that would be deleted is settled, and one to be made is not
+        return "deleted" if planned and status != Status.PENDING and reason in _DELETED else None
     if status == Status.PENDING and not planned:
         return "pending"
     if reason in _UNCHANGED:

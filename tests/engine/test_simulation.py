@@ -1,0 +1,121 @@
+"""A simulation tells what the run that follows does: same items, same reasons, same totals; and writes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tallyport.connectors.memory import forget
+from tallyport.domain.policies import (
+    ConflictResolution,
+    DeletePropagation,
+    EmptyContainers,
+    FilterBlock,
+    FilterRule,
+    ItemOverwrite,
+    TransferType,
+)
+from tallyport.domain.transfer_block import defaults_for
+from tallyport.store import items
+from tests.engine.conftest import Port
+from tests.engine.test_awkward_destinations import names, read, write
+
+NAMES = ("a", "b.tmp", "d/x", "d/y", "e/f/z")
+SIDE = st.dictionaries(st.sampled_from(NAMES), st.sampled_from((b"one", b"two", b"longer")), max_size=4)
+
+
+def lay(connector: Any, picture: dict[str, bytes]) -> None:
+    for path in NAMES:
+        if path not in picture:
+            connector.delete(path) if connector.stat(path) is not None else None
+    for path, content in picture.items():
+        write(connector, path, content, modified=10**18 + len(content) * 10**9)
+
+
+def told(port: Port) -> dict[str, tuple[str, bool]]:
+    """Give what the ledger says of each file: why, and whether it was left out or failed."""
+    with port.database.read() as tx:
+        found = items.iterate(tx, port.job.number, statuses=tuple(range(7)), reasons=(), kinds=(1,))
+        return {row.path: (row.reason, int(row.status) in (3, 4, 5, 6)) for row in found}
+
+
+def seen(port: Port) -> tuple[Any, Any]:
+    return tuple(
+        {name: b"" if name.endswith("/") else read(side, name) for name in names(side)}
+        for side in (port.source, port.destination)
+    )  # type: ignore[return-value]
+
+
+@pytest.mark.nightly
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from([kind for kind in TransferType if kind not in (TransferType.MOVE, TransferType.MIGRATE)]),
+    st.tuples(SIDE, SIDE),
+    st.tuples(SIDE, SIDE),
+    st.sampled_from(ConflictResolution),
+    st.sampled_from(DeletePropagation),
+    st.sampled_from(ItemOverwrite),
+    st.sampled_from(EmptyContainers),
+    st.booleans(),
+)
+def test_a_simulation_equals_the_run_that_follows(
+    kind: Any, first: Any, second: Any, conflict: Any, deletes: Any, overwrite: Any, empty: Any, filtered: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        port = Port(Path(folder))
+        try:
+            blocks = (FilterBlock(action="exclude", rules=(FilterRule(type="extension", extensions=(".tmp",)),)),)
+            changes: dict[str, Any] = {
+                "item_overwrite": overwrite,
+                "empty_containers": empty,
+                "max_delete_percent": 100.0,
+                "filter_source": blocks if filtered else (),
+            }
+            if kind in (TransferType.SYNC, TransferType.COPY):
+                changes |= {"conflict_resolution": conflict, "delete_propagation": deletes}
+            chosen = dataclasses.replace(defaults_for(kind), **changes)
+            lay(port.source, first[0])
+            lay(port.destination, first[1])
+            port.start()
+            port.run(chosen)
+            lay(port.source, second[0])
+            lay(port.destination, second[1])
+            before = seen(port)
+            simulated = port.run(dataclasses.replace(chosen, simulation=True), simulation=True)
+            assert seen(port) == before, "a simulation writes nothing"
+            said = told(port)
+            real = port.run(chosen)
+            for total in ("transferred", "transferred_bytes", "skipped", "failed", "unchanged", "files"):
+                assert getattr(simulated, total) == getattr(real, total), total
+            done = told(port)
+            assert {path: said[path] for path in done} == done
+        finally:
+            port.stop()
+            port.database.close()
+            for store in port.stores:
+                forget(store)
+
+
+def test_a_simulation_leaves_a_flagged_item_flagged(port: Port) -> None:
+    chosen = dataclasses.replace(
+        defaults_for(TransferType.PUBLISH), item_overwrite=ItemOverwrite.FAIL, max_delete_percent=100.0
+    )
+    lay(port.source, {"a": b"one"})
+    lay(port.destination, {"a": b"other", "d/x": b"one", "e/f/z": b"two"})
+    port.start()
+    port.run(chosen)
+    lay(port.destination, {"a": b"other", "d/x": b"one", "e/f/z": b"two"})
+    before = seen(port)
+    simulated = port.run(dataclasses.replace(chosen, simulation=True), simulation=True)
+    assert seen(port) == before
+    real = port.run(chosen)
+    for total in ("transferred", "failed", "skipped"):
+        assert getattr(simulated, total) == getattr(real, total), total
+    assert real.deleted >= 2
+    assert told(port)["a"] == ("stays_flagged", True)
