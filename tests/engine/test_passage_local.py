@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import os
 import stat
@@ -16,6 +17,7 @@ from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.policies import DeletePropagation, Policies, TransferType
 from tallyport.engine import listing_local, passage, passage_local, seen, staging
 from tallyport.engine.mover_pool import ThreadCrew
+from tallyport.engine.opened import Opened
 from tallyport.testing import trees
 from tallyport.testing.compare import differences, leftovers, snapshot
 from tests.engine.desk import Desk, Outcome
@@ -112,6 +114,20 @@ def test_a_new_folder_is_filled_out_of_sight_and_appears_whole(place, monkeypatc
     one.run()
     assert [len(names) for names in seen] == [0, 20, 0, 20]
     one.equal()
+
+
+def test_a_visit_that_ended_leaves_nothing_to_the_collector(place) -> None:
+    """Movers seldom collect: what a visit held goes when it ends, or memory grows with the items."""
+    one = place()
+    trees.bench_tree(one.source, files=60, folders=6)
+    gc.collect()
+    gc.disable()
+    try:
+        one.run()
+        held = [thing for thing in gc.get_objects() if isinstance(thing, (staging.Stage, Opened))]
+    finally:
+        gc.enable()
+    assert held == []
 
 
 def test_a_folder_that_somebody_fills_meanwhile_keeps_what_was_put_there(place, monkeypatch) -> None:

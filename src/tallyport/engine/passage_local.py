@@ -755,6 +755,8 @@ class LocalCrossing:
             if fd >= 0:
                 os.close(fd)
         self._s_fd = self._d_fd = -1
+        # The ticket is the visit that holds this crossing: a circle, and movers seldom look for those.
+        self.stage = self.stage_ticket = None
 
 
 class Made(NamedTuple):
