@@ -173,7 +173,7 @@ def test_a_plan_counts_what_the_source_has(world: World) -> None:
     manifest = plan["manifest"]
     assert (manifest["items"], manifest["folders"], manifest["bytes"]) == (4, 2, 1305)
     assert manifest["largest"][0] == {"path": "/big.bin", "bytes": 900}
-    assert set(manifest) == {"items", "folders", "bytes", "complete", "largest", "tooLarge", "renamed", "blocked"}
+    assert set(manifest) >= {"items", "folders", "bytes", "complete", "largest", "tooLarge", "renamed", "blocked"}
     assert world.stored(job).state == "created"
     os.unlink(os.path.join(world.folder, "from/a/big.bin"))
     assert world.get(f"/v1/jobs/{job}/plan").json()["data"]["plan"]["manifest"]["items"] == 4  # as it was seen

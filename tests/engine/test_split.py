@@ -316,20 +316,22 @@ def test_a_plan_of_a_source_that_is_not_there_fails_to_start(board: Board) -> No
 
 
 def test_a_run_that_lasts_too_long_is_stopped_with_the_reason_and_the_next_one_goes_on(board: Board) -> None:
-    tree("\n".join(f"d{n}/f.txt 5b v1" for n in range(40)), board.port.source)
-    board.port.slow(0, delay=0.02)
+    tree("\n".join(f"d{n}/f.txt 5b v1" for n in range(80)), board.port.source)
+    board.port.slow(0, delay=0.05)
     board.port.start()
-    limit = {
-        "mode": "auto",
-        "max_execution": {"value": 300, "unit": "ms"},
-        "repeat_interval": {"value": 1, "unit": "h"},
-    }
+    limit = {"mode": "auto", "max_execution": {"value": 1, "unit": "h"}, "repeat_interval": {"value": 1, "unit": "h"}}
     job_id = board.make(schedule=limit)
-    ended = board.end(job_id)
-    assert ended.state == "canceled"
     run = board.run_of(job_id)
+    board.port.wait(run.id, lambda found: found.transferred > 0)
+    begun = board.port.find(run.id)
+    assert begun.started_at is not None
+    assert begun.deadline == pytest.approx(begun.started_at + 3_600_000_000, abs=60_000_000)
+    with board.port.database.begin() as tx:
+        runs.change(tx, run.id, deadline=1)  # the hour is over
+    ended = board.end(job_id)
+    run = board.run_of(job_id)
+    assert (ended.state, run.transferred < 80) == ("canceled", True)
     assert "max_execution" in run.info
-    assert 0 < run.transferred < 40
     assert ended.next_run_at is not None
     assert ended.next_run_at > rows.now()
 
