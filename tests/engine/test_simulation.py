@@ -115,7 +115,7 @@ def test_a_simulation_leaves_a_flagged_item_flagged(port: Port) -> None:
     simulated = port.run(dataclasses.replace(chosen, simulation=True), simulation=True)
     assert seen(port) == before
     real = port.run(chosen)
-    for total in ("transferred", "failed", "skipped"):
+    for total in ("transferred", "deleted", "failed", "skipped"):
         assert getattr(simulated, total) == getattr(real, total), total
     assert real.deleted >= 2
     assert told(port)["a"] == ("stays_flagged", True)

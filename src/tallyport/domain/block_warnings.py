@@ -20,9 +20,6 @@ LATER: dict[str, str] = {
     "metadata_import": "no properties are imported",
     "permissions.import": "no grants are imported",
     "lock_propagation": "locks are not carried",
-    "on_initialize": "nothing is purged",
-    "item_inspection_policy": "content that is not carried is not tracked for validation",
-    "item_inspection_policy_next": "content that is not carried is not tracked for validation",
 }
 """Keys that are accepted and checked, and what holds until they act. A key leaves when its behaviour lands."""
 

@@ -301,6 +301,8 @@ class Commit:
         known: dict[str, int] | None = None
         left_out = dict(report.left_out)
         deleted = {str(raw[1]): str(raw[0]) for raw in report.deferred if raw[2] == Kind.CONTAINER}
+        if self.scene.simulation:  # nothing is deferred there: the rows say what would go
+            deleted |= {str(r[NAME]): _WOULD_GO[r[REASON]] for r in report.items if _would_go(r)}
         for name, d_name, fresh, given in report.children:
             item_id = given or opened.folders.get(name, 0)
             if not item_id:
@@ -589,6 +591,18 @@ def together(uses: list[Result]) -> list[tuple[str, str, str, str, str, int]]:
         met = count if earlier is None else count + earlier[5]
         found[side, source] = (side, source, how, destination, message, met)
     return list(found.values())
+
+
+_WOULD_GO: dict[object, str] = {
+    Reason.NOT_AT_SOURCE: "delete_destination",
+    Reason.DELETED_AT_SOURCE: "delete_destination",
+    Reason.PURGED: "delete_destination",
+    Reason.DELETED_AT_DESTINATION: "delete_source",
+}
+
+
+def _would_go(r: Result) -> bool:
+    return r[KIND] == Kind.CONTAINER and r[STATUS] == Status.SUCCESS and r[REASON] in _WOULD_GO
 
 
 def _task_of(word: str) -> str:
