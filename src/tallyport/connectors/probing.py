@@ -14,8 +14,10 @@ from functools import partial
 from typing import Any, cast
 
 from tallyport.connectors import registry
+from tallyport.connectors.layers import Retrying
 from tallyport.connectors.protocol import Connector, Facts, Precondition, Stamps, Uploads
 from tallyport.connectors.registry import below
+from tallyport.connectors.width import Holding, places_of
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -37,8 +39,11 @@ def probe(platform_id: str, settings_document: Mapping[str, object], path: str =
     platform = registry.platform(platform_id)
     document = {name: value for name, value in settings_document.items() if name != MEASURED}
     connector = platform.open(platform.read_settings(document), below(path), make=True)
+    _believe(connector)
+    # What the platform asks to wait is waited for here too, and told to all who use the connection.
+    held = Holding(connector, places_of(platform.id, json.dumps(document, sort_keys=True)))
     try:
-        return measure(connector)
+        return measure(Retrying(held))
     finally:
         connector.close()
 
@@ -46,8 +51,7 @@ def probe(platform_id: str, settings_document: Mapping[str, object], path: str =
 def measure(connector: Connector, *, name: str | None = None) -> dict[str, object]:
     """Measure an open connector, without layers; what it declares is taken as kept until it is seen not to be."""
     place = name or f"tallyport-probe-{secrets.token_hex(4)}"
-    with contextlib.suppress(AttributeError):  # one whose limits are fixed is measured as it is
-        connector.limits = dataclasses.replace(connector.limits, creates_only=True, replaces_checked=True)
+    _believe(connector)
     _make(connector, place)
     try:
         found = {fact: _quietly(partial(ask, connector, place)) for fact, ask in _QUESTIONS.items()}
@@ -59,6 +63,12 @@ def measure(connector: Connector, *, name: str | None = None) -> dict[str, objec
         facts |= {"sets_times": False}
         del facts["time_precision"]
     return facts
+
+
+def _believe(connector: Connector) -> None:
+    """Have a connector rely on the platform's conditions alone, so that they are what is measured."""
+    with contextlib.suppress(AttributeError):  # one whose limits are fixed is measured as it is
+        connector.limits = dataclasses.replace(connector.limits, creates_only=True, replaces_checked=True)
 
 
 def apply(limits: Limits, measured: Mapping[str, object]) -> Limits:

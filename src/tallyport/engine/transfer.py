@@ -13,6 +13,7 @@ from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.layers import find, innermost
 from tallyport.connectors.local import Local
 from tallyport.connectors.opening import open_connection
+from tallyport.connectors.probing import MEASURED
 from tallyport.connectors.protocol import (
     Connector,
     Copies,
@@ -113,8 +114,15 @@ class Inside(NamedTuple):
     destination: str
 
 
+def _account(end: tuple[str, str, str]) -> tuple[str, dict[str, Any]]:
+    """Give what says whose account an end is; what was measured of it does not."""
+    return end[0], {name: value for name, value in json.loads(end[1]).items() if name != MEASURED}
+
+
 def _inside(terms: Terms, policies: Policies, destination: Connector) -> Inside | None:
-    if terms.source[:2] != terms.destination[:2] or policies.simulation or not isinstance(destination, Copies):
+    if _account(terms.source) != _account(terms.destination) or policies.simulation:
+        return None
+    if not isinstance(destination, Copies):
         return None
     platform, settings, _ = terms.source
     whole = open_connection(platform, json.loads(settings), token=terms.token)
