@@ -21,7 +21,7 @@ from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.mover_pool import MoverPool, ThreadCrew
 from tallyport.engine.passage_local import LocalPassage
-from tallyport.engine.work import DeleteWork
+from tallyport.engine.work import DeleteWork, TaskReport
 from tallyport.store import connections, executions, frontier, items, tables
 from tallyport.testing.compare import differences, snapshot
 from tallyport.testing.trees import sample_tree
@@ -257,3 +257,41 @@ def test_what_a_run_that_failed_left_half_done_is_swept_by_the_next(local: Local
     assert (after.state, after.transferred, after.failed) == ("complete", 0, 0)
     assert sorted(os.listdir(local.there)) == ["a.txt", "b.txt", "folder"]
     assert sorted(os.listdir(local.there / "folder")) == [".tallyport-of-somebody-else", "c.txt"]
+
+
+def test_names_of_one_file_that_changed_are_all_carried_and_stay_one_file(local: LocalPort) -> None:
+    local.here.mkdir()
+    (local.here / "a").write_text("one")
+    for name in ("b", "c"):
+        os.link(local.here / "a", local.here / name)
+    local.start()
+    assert local.run().transferred == 3
+    (local.here / "a").write_text("two, and longer")
+    again = local.run()
+    assert (again.result, again.transferred, again.failed) == ("clean", 3, 0)
+    assert differences(str(local.here), str(local.there)) == []
+    assert os.stat(local.there / "a").st_nlink == 3
+
+
+def test_what_a_task_could_not_replace_is_carried_by_the_next_run(
+    local: LocalPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that failed is no baseline: the old content at the destination is not taken for the new."""
+    monkeypatch.setattr("tallyport.engine.engine.PART_SIZE", 1 << 20)
+    local.here.mkdir()
+    (local.here / "big.bin").write_bytes(b"1" * (3 << 20))
+    crews = Crews(ThreadCrew(1), ThreadCrew(1))
+    local.engine = Engine(local.database, InlineDispatcher(4, 0.2), crews)
+    local.engine.start()
+    assert local.run().result == "clean"
+    real = LocalPassage.finish
+    monkeypatch.setattr(
+        LocalPassage, "finish", lambda self, work: TaskReport(work.task_id, error=("permission_denied", "not today"))
+    )
+    (local.here / "big.bin").write_bytes(b"2" * (3 << 20))
+    failed = local.run()
+    assert (failed.failed, failed.transferred) == (1, 0)
+    monkeypatch.setattr(LocalPassage, "finish", real)
+    after = local.run()
+    assert (after.transferred, after.failed) == (1, 0)
+    assert differences(str(local.here), str(local.there)) == []

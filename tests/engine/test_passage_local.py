@@ -426,3 +426,38 @@ def test_what_a_destination_folder_lost_is_not_made_again_without_a_change(place
     outcome = one.run()
     assert outcome.errors == {}
     assert os.listdir(os.path.join(one.destination, "folder-0001")) == ["new.txt"]
+
+
+def test_links_that_were_made_before_a_crash_and_never_recorded_are_found(place, monkeypatch) -> None:
+    one = place()
+    first = one.write("a.bin", b"linked content")
+    os.link(first, os.path.join(one.source, "b.bin"))
+    os.link(first, os.path.join(one.source, "c.bin"))
+    real = passage_local.LocalPassage.link
+
+    def twice(self, work):
+        real(self, work)  # what came of it is lost with the process
+        return real(self, work)
+
+    monkeypatch.setattr(passage_local.LocalPassage, "link", twice)
+    outcome = one.run()
+    assert outcome.errors == {}
+    assert {item.status for name, item in outcome.items.items() if name.endswith(".bin")} == {1}
+    one.equal()
+
+
+def test_a_name_of_a_link_that_somebody_took_meanwhile_is_left_alone(place, monkeypatch) -> None:
+    one = place()
+    first = one.write("a.bin", b"linked content")
+    os.link(first, os.path.join(one.source, "b.bin"))
+    real = passage_local.LocalPassage.link
+
+    def late(self, work):
+        with open(os.path.join(one.destination, "b.bin"), "wb") as stream:
+            stream.write(b"somebody else!")
+        return real(self, work)
+
+    monkeypatch.setattr(passage_local.LocalPassage, "link", late)
+    one.run()
+    with open(os.path.join(one.destination, "b.bin"), "rb") as stream:
+        assert stream.read() == b"somebody else!"

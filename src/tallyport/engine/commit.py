@@ -573,6 +573,9 @@ class Commit:
         (payload_item, _) = marshal.loads(task.payload)
         item = ItemResult._make(payload_item)
         failed = item._replace(status=Status.RETRY, reason=error[0], message=error[1], attempts=item.attempts + 1)
+        if not task.task.startswith("delete"):
+            # It holds the source as it was to be carried. That is no baseline: it would say that it was.
+            failed = failed._replace(s_modified=None, s_tag=None, hash=None)
         self._settle(task, tuple(failed))
 
 

@@ -66,6 +66,8 @@ def _baseline(row: Known | None, source: Entry | None) -> Baseline | None:
     if row is None or row.s_size is None or row.d_size is None:
         return None
     destination = Fingerprint(row.d_size, row.d_modified or 0, row.d_tag or b"")
+    if row.s_modified is None and source is not None:  # planned over what stands there, and never carried
+        return Baseline(_UNSETTLED, destination, None)
     if row.status == _PENDING:
         return None if source is None and row.hash is None else Baseline(_UNSETTLED, destination, None)
     return Baseline(Fingerprint(row.s_size, row.s_modified or 0, row.s_tag or b""), destination, row.hash)

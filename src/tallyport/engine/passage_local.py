@@ -294,6 +294,7 @@ class LocalPassage:
         held: list[int] = []
         folders: dict[str, int] = {}
         kept: dict[int, str] = {}
+        to_replace = self._to_replace(work)
         try:
             for position, task_id in enumerate(work.task_ids):
                 try:
@@ -303,8 +304,13 @@ class LocalPassage:
                         held.append(folders[d_container])
                     d_fd = folders[d_container]
                     replaces = expected_at(d_name, work.items[position]) if work.replaces[position] else None
+                    if (seen := to_replace.get(position)) is not None:
+                        replaces = _still_the_same(d_fd, d_name, seen)
                     replaces, kept[position] = self.keep(_DESTINATION, work.d_paths[position], replaces)
-                    content, moved, losses = self._link_one(work, position, d_fd, d_name, replaces, made)
+                    try:
+                        content, moved, losses = self._link_one(work, position, d_fd, d_name, replaces, made)
+                    except TallyportError as error:
+                        content, moved, losses = self._made_before(work, position, d_fd, d_name, error), 0, ()
                     made.append(Made(position, d_fd, d_name, content, moved, losses))
                 except TallyportError as error:
                     reports[position] = task_error(task_id, error)
@@ -328,6 +334,45 @@ class LocalPassage:
             for d_fd in held:
                 os.close(d_fd)
         return [reports[position] for position in range(len(work.task_ids))]
+
+    def _to_replace(self, work: LinkWork) -> dict[int, Entry]:
+        """See what is to be replaced, as it was decided on: replacing one name changes the tag of the others."""
+        found: dict[int, Entry] = {}
+        for position, is_replacing in enumerate(work.replaces):
+            container, name = split(work.d_paths[position])
+            expected = expected_at(name, work.items[position]) if is_replacing else None
+            if expected is None:
+                continue
+            try:
+                fd = self.destination.open_container(container)
+            except TallyportError:
+                continue  # said where it is to be made
+            try:
+                there = entry_at(fd, name)
+            finally:
+                os.close(fd)
+            if there is not None and fingerprint(there) == fingerprint(expected):
+                found[position] = there
+        return found
+
+    def _made_before(self, work: LinkWork, position: int, d_fd: int, d_name: str, error: TallyportError) -> bytes:
+        """Give the hash of a name that stands already with the source's content, or raise the error.
+
+        Links that were made before a crash, and never recorded, are made again.
+        """
+        there = entry_at(d_fd, d_name) if error.kind in _TAKEN else None
+        container, name = split(work.paths[position])
+        s_fd = self.source.open_container(container)
+        try:
+            entry = _still(s_fd, name, planned_source(work.items[position]))
+            if there is None or there.kind is not _FILE or there.size != entry.size:
+                raise error
+            content = hash_file(s_fd, name)
+        finally:
+            os.close(s_fd)
+        if hash_file(d_fd, d_name) != content:
+            raise error
+        return content
 
     def _link_one(
         self,
@@ -759,6 +804,9 @@ class LocalCrossing:
         self.stage = self.stage_ticket = None
 
 
+_TAKEN = (ErrorKind.ALREADY_EXISTS, ErrorKind.CHANGED_DURING_COPY)  # what stands there is not what was expected
+
+
 class Made(NamedTuple):
     """One name of a group of hard links that stands."""
 
@@ -783,6 +831,13 @@ def _still(s_fd: int, name: str, expected: Fingerprint) -> Entry:
     if not same(entry, expected) or entry.kind is not _FILE:
         raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", name, "it changed since it was listed", _SOURCE)
     return entry
+
+
+def _still_the_same(d_fd: int, name: str, seen: Entry) -> Entry:
+    """Give a name to be replaced as it stands now, where only its tag moved on with the other names of its file."""
+    now = entry_at(d_fd, name)
+    is_same = now is not None and now.tag[:8] == seen.tag[:8] and now[2:4] == seen[2:4]
+    return now if now is not None and is_same else seen
 
 
 def _still_as_carried(s_fd: int, name: str, kind: Kind, expect: Fingerprint, item: tuple[Any, ...]) -> Fingerprint:
