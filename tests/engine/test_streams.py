@@ -220,7 +220,7 @@ def test_what_is_written_meanwhile_is_not_replaced_by_parts(
     (tmp_path / "source").mkdir()
     with open(tmp_path / "source/big", "wb") as file:
         file.truncate(65 * MIB)
-    with behind(seaweed, Trouble(method="POST", path="*uploadId=*", delay=1.0)) as (server, proxy):
+    with behind(seaweed, Trouble(method="POST", path="*/big*uploadId=*", delay=1.0)) as (server, proxy):
         way = Way(database, fs(tmp_path / "source"), s3(server, prefix))
         with way.engine() as engine, closing(open_connection("s3", seaweed.settings(prefix=prefix))) as connector:
             execution_id = way.begin()
