@@ -19,7 +19,6 @@ from tallyport.domain.policies import (
 LATER: dict[str, str] = {
     "metadata_import": "no properties are imported",
     "permissions.import": "no grants are imported",
-    "lock_propagation": "locks are not carried",
 }
 """Keys that are accepted and checked, and what holds until they act. A key leaves when its behaviour lands."""
 
