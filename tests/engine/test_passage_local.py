@@ -461,3 +461,26 @@ def test_a_name_of_a_link_that_somebody_took_meanwhile_is_left_alone(place, monk
     one.run()
     with open(os.path.join(one.destination, "b.bin"), "rb") as stream:
         assert stream.read() == b"somebody else!"
+
+
+def test_what_a_killed_link_left_half_done_is_swept_when_it_is_made_again(place, monkeypatch) -> None:
+    one = place()
+    first = one.write("folder/a.bin", b"linked content")
+    os.link(first, os.path.join(one.source, "folder/b.bin"))
+    theirs = os.path.join(one.destination, "folder", ".tallyport-token7-lffff-another task's")
+    real = passage_local.LocalPassage.link
+    half: list[str] = []
+
+    def again(self, work):
+        folder = os.path.join(one.destination, "folder")
+        half.extend(os.path.join(folder, f".tallyport-{self.token}-l{number:x}-0-1") for number in work.task_ids)
+        for path in (*half, theirs):
+            with open(path, "wb") as stream:
+                stream.write(b"half")
+        return real(self, work._replace(attempt=2))
+
+    monkeypatch.setattr(passage_local.LocalPassage, "link", again)
+    outcome = one.run()
+    assert outcome.errors == {}
+    assert [path for path in half if os.path.exists(path)] == []
+    assert os.path.exists(theirs)

@@ -127,10 +127,11 @@ class Landing:
     removes what is unsettled.
     """
 
-    def __init__(self, durability: Durability, token: str) -> None:
+    def __init__(self, durability: Durability, token: str, *, mark: str = "") -> None:
+        """``mark`` is in the names of temporaries, after the token, so that these alone can be swept."""
         check(token)
         self._durability = durability
-        self._stem = f"{TEMPORARY}{token}-{os.urandom(4).hex()}-"
+        self._stem = f"{TEMPORARY}{token}-{mark}{os.urandom(4).hex()}-"
         self._count = 0
         self._pending: list[_Pending] = []
         self._bytes = 0

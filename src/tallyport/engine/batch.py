@@ -328,6 +328,7 @@ def _task_works(tasks: Sequence[TaskRow]) -> list[Work]:
                 tuple(member.d_path for member in members),
                 tuple(item for item, _ in loaded),
                 tuple(replaces for _, replaces in loaded),
+                1 + max(member.attempts for member in members),  # it counts those before
             )
         )
     return works

@@ -303,6 +303,8 @@ class LocalPassage:
                         folders[d_container] = self.destination.open_container(d_container)
                         held.append(folders[d_container])
                     d_fd = folders[d_container]
+                    if work.attempt > 1:
+                        sweep(d_fd, _marked(self.token, task_id))
                     replaces = expected_at(d_name, work.items[position]) if work.replaces[position] else None
                     if (seen := to_replace.get(position)) is not None:
                         replaces = _still_the_same(d_fd, d_name, seen)
@@ -390,7 +392,7 @@ class LocalPassage:
             expected = planned_source(work.items[position])
             entry = _still(s_fd, name, expected)
             for _, first_fd, first_name, content, _, losses in made:
-                temporary = f"{TEMPORARY}{self.token}-{os.urandom(6).hex()}"
+                temporary = f"{TEMPORARY}{_marked(self.token, work.task_ids[position])}-{os.urandom(6).hex()}"
                 try:
                     hard_link(first_fd, first_name, d_fd, d_name, replaces=replaces, temporary=temporary)
                 except TallyportError as error:
@@ -401,7 +403,8 @@ class LocalPassage:
             dressing = None
             if self.dresser is not None:
                 dressing = self.dresser.dressing(_DESTINATION, d_name, entry.mode)
-            with Landing(self.durability, self.token) as landing:
+            mark = f"{_marked('', work.task_ids[position])[1:]}-"
+            with Landing(self.durability, self.token, mark=mark) as landing:
                 landing.copy(
                     s_fd,
                     entry,
@@ -831,6 +834,11 @@ def _still(s_fd: int, name: str, expected: Fingerprint) -> Entry:
     if not same(entry, expected) or entry.kind is not _FILE:
         raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", name, "it changed since it was listed", _SOURCE)
     return entry
+
+
+def _marked(token: str, task_id: int) -> str:
+    """Give what the names of a task's temporaries begin with, after what all of ours begin with."""
+    return f"{token}-l{task_id:x}"
 
 
 def _still_the_same(d_fd: int, name: str, seen: Entry) -> Entry:

@@ -200,6 +200,7 @@ class LinkWork(NamedTuple):
     d_paths: tuple[str, ...]
     items: tuple[tuple[object, ...], ...]  # pending ItemResults
     replaces: tuple[bool, ...]
+    attempt: int = 1  # above 1: an earlier one may have left temporaries
 
 
 class DeleteWork(NamedTuple):
