@@ -15,12 +15,14 @@ from tallyport.connectors.local import Local
 from tallyport.connectors.local_folders import tag_of
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.connections import Connection
+from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.mover_pool import MoverPool, ThreadCrew
 from tallyport.engine.passage_local import LocalPassage
+from tallyport.engine.staging import Stage
 from tallyport.engine.work import DeleteWork, TaskReport
 from tallyport.store import connections, executions, frontier, items, tables
 from tallyport.testing.compare import differences, snapshot
@@ -295,3 +297,26 @@ def test_what_a_task_could_not_replace_is_carried_by_the_next_run(
     after = local.run()
     assert (after.transferred, after.failed) == (1, 0)
     assert differences(str(local.here), str(local.there)) == []
+
+
+def test_what_a_container_that_failed_left_is_swept_when_it_is_tried_again(
+    local: LocalPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ended with errors has no frontier any more, and still tells where something may lie about."""
+    (local.here / "folder").mkdir(parents=True)
+    (local.here / "folder" / "a.txt").write_text("a")
+    local.engine = Engine(local.database, InlineDispatcher(4, 0.2), Crews(ThreadCrew(1), ThreadCrew(1)))
+    local.engine.start()
+    real = Stage.publish
+
+    def fails(self: Stage) -> None:
+        raise TallyportError(ErrorKind.IO_ERROR, "the disk has a bad day")
+
+    monkeypatch.setattr(Stage, "publish", fails)
+    assert local.run().failed > 0
+    assert [name for name in os.listdir(local.there) if "-stage-" in name] != []
+    monkeypatch.setattr(Stage, "publish", real)
+    after = local.run()
+    assert (after.state, after.failed) == ("complete", 0)
+    assert differences(str(local.here), str(local.there)) == []
+    assert os.listdir(local.there) == ["folder"]

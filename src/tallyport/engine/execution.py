@@ -90,7 +90,7 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
     moved = executions.move(tx, execution.id, ("ready",), "executing", **values)
     if not moved or execution.started_at is not None or order_of(execution) is not None:
         return  # goes on after a pause or a wait: the frontier stands; or has none
-    frontier.mark_unclean(tx, job.id, execution.id)
+    frontier.mark_unclean(tx, job.id, execution.id - 1)
     policies = _for_this_run(tx, execution, job)
     if execution.scope is None and stops.purges(policies, first_run=job.executions == 0):
         executions.change(tx, execution.id, phase="purging")
@@ -226,6 +226,7 @@ def _complete(tx: sa.Connection, database: Database, ids: Ids, execution: Execut
         fail(tx, database, ids, execution, state, f"nothing was carried and {execution.failed} items failed")
     elif executions.move(tx, execution.id, ("executing",), state, phase="complete", result=result, info=info):
         note(tx, database, ids, execution, 3, "execution.complete", info)
+        frontier.mark_unclean(tx, execution.job_id, execution.id)
         frontier.purge(tx, execution.id)
     return True
 

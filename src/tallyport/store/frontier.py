@@ -138,12 +138,12 @@ def end_visits(tx: sa.Connection, database: Database, ended: Sequence[tuple[str,
 
 
 def mark_unclean(tx: sa.Connection, job_id: str, execution_id: int) -> None:
-    """Mark the containers that earlier executions of a job began to visit and never ended."""
-    earlier = sa.select(executions.c.id).where(executions.c.job_id == job_id, executions.c.id < execution_id)
-    begun = sa.select(visits.c.item_id).where(
-        visits.c.execution_id.in_(earlier), visits.c.attempts > 0, visits.c.state != "done"
-    )
-    tx.execute(sa.update(containers).where(containers.c.item_id.in_(begun)).values(unclean=True))
+    """Mark the containers that executions of a job up to this one began to visit and did not end well, each once."""
+    those = sa.select(executions.c.id).where(executions.c.job_id == job_id, executions.c.id <= execution_id)
+    begun = (visits.c.execution_id.in_(those), visits.c.attempts > 0, visits.c.state != "done")
+    left = containers.c.item_id.in_(sa.select(visits.c.item_id).where(*begun))
+    tx.execute(sa.update(containers).where(left).values(unclean=True))
+    tx.execute(sa.update(visits).where(*begun).values(attempts=0))
 
 
 def pending_visits(tx: sa.Connection, execution_id: int, most: int) -> int:
