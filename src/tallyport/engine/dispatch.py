@@ -61,13 +61,15 @@ class InlineDispatcher:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._workers: list[threading.Thread] = []
+        self._ticker: threading.Thread | None = None
 
     def start(self, handler: Handler, tick: Tick) -> None:
         for number in range(self._threads):
             worker = threading.Thread(target=self._work, args=(handler,), name=f"batch-{number}", daemon=True)
             worker.start()
             self._workers.append(worker)
-        threading.Thread(target=self._ticking, args=(tick,), name="tick", daemon=True).start()
+        self._ticker = threading.Thread(target=self._ticking, args=(tick,), name="tick", daemon=True)
+        self._ticker.start()
 
     def submit(self, tasks: Iterable[TaskRef]) -> None:
         for task in tasks:
@@ -94,6 +96,8 @@ class InlineDispatcher:
             self._waiting.put(None)
         for worker in self._workers:
             worker.join(grace)
+        if self._ticker is not None:
+            self._ticker.join(grace)  # it may be in the store, which is closed next
 
     def _work(self, handler: Handler) -> None:
         while (task := self._waiting.get()) is not None and not self._stopping.is_set():

@@ -41,6 +41,7 @@ class Database:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self._lock = threading.RLock()
+        self._is_closed = False
         if self.is_sqlite:
             path = url.removeprefix("sqlite:///")
             self._writer = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -79,7 +80,7 @@ class Database:
             with self._writer.begin() as tx:
                 yield tx
             return
-        with self._lock, self._writer.connect() as tx:
+        with self._lock, self._open_writer() as tx:
             if durable:
                 _driver(tx).execute("PRAGMA synchronous=FULL")
             try:
@@ -88,6 +89,11 @@ class Database:
             finally:
                 if durable:
                     _driver(tx).execute("PRAGMA synchronous=NORMAL")
+
+    def _open_writer(self) -> sa.Connection:
+        if self._is_closed:
+            raise RuntimeError("the store is closed")
+        return self._writer.connect()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -201,7 +207,9 @@ class Database:
                 for raw in self._raw:
                     raw.close()
         self._readers.dispose()
-        self._writer.dispose()
+        with self._lock:  # whoever writes now ends first; a connection closed under its user takes the process with it
+            self._is_closed = True
+            self._writer.dispose()
 
 
 def open_database(url: str) -> Database:
