@@ -37,6 +37,7 @@ from tallyport.connectors.protocol import (
     Moves,
     Page,
     Pages,
+    Pins,
     Precondition,
     Principals,
     Properties,
@@ -56,7 +57,7 @@ from tallyport.testing.worlds import picture, read_all, tree
 
 ABILITIES = (
     *(Stamps, Moves, Hashes, Links, Syncs, Sweeps),
-    *(Pages, Copies, Uploads, Versions, Grants, Principals, Locks, Properties),
+    *(Pages, Pins, Copies, Uploads, Versions, Grants, Principals, Locks, Properties),
 )
 SOMEBODY = Principal(PrincipalKind.ACCOUNT, name="ann")
 
@@ -97,6 +98,9 @@ class Synced(Memory):
 class Whole(Synced):
     """Memory with every ability there is, as plain as can be; ``done`` tells what was asked of it."""
 
+    def __new__(cls) -> Whole:
+        return object.__new__(cls)  # with abilities that its settings would leave out
+
     def __init__(self) -> None:
         super().__init__()
         self.done: list[str] = []
@@ -108,6 +112,12 @@ class Whole(Synced):
     def page(self, path: str, cursor: str | None = None) -> Page:
         self.done.append("page")
         return Page(tuple(self.children(path)), None)
+
+    def read_entry(
+        self, path: str, entry: Entry, *, offset: int = 0, length: int | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        self.done.append("read_entry")
+        return self.read(path, offset=offset, length=length)
 
     def copy(self, path: str, to: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         self.done.append("copy")

@@ -149,7 +149,17 @@ def test_the_organisation_is_not_everybody() -> None:
 
 
 def test_replacing_leaves_the_owner_what_is_theirs_and_others_nothing() -> None:
-    assert asked(mode=0o644, add=False) == {(Tag.OWNER, -1): 6, (Tag.GROUP, -1): 0, (Tag.OTHER, -1): 0}
+    somebody = Grant(Principal(PrincipalKind.ACCOUNT, id="7"), frozenset({AccessRight.READ}))
+    found = asked(somebody, mode=0o644, add=False)
+    assert {key: found[key] for key in ((Tag.OWNER, -1), (Tag.GROUP, -1), (Tag.OTHER, -1))} == {
+        (Tag.OWNER, -1): 6,
+        (Tag.GROUP, -1): 0,
+        (Tag.OTHER, -1): 0,
+    }
+
+
+def test_replacing_by_no_grants_at_all_says_nothing_of_anybody() -> None:
+    assert asked(mode=0o644, add=False) == {(Tag.OWNER, -1): 6, (Tag.GROUP, -1): 4, (Tag.OTHER, -1): 4}
 
 
 def test_somebody_without_a_number_gets_no_entry() -> None:

@@ -299,6 +299,7 @@ class Commit:
     def _children(self, report: VisitReport, opened: OpenVisit) -> None:
         row = opened.row
         known: dict[str, int] | None = None
+        found: list[Result] = []
         left_out = dict(report.left_out)
         deleted = {str(raw[1]): str(raw[0]) for raw in report.deferred if raw[2] == Kind.CONTAINER}
         if self.scene.simulation:  # nothing is deferred there: the rows say what would go
@@ -322,7 +323,11 @@ class Commit:
                 gone = f"{frontier.LEFT_OUT}{left_out[name]}"
             blank = name in opened.blank and not gone
             number = self.ids.take()
-            self.visits.append((number, self.scene.execution_id, item_id, path, d_path, fresh, blank, gone, None))
+            found.append((number, self.scene.execution_id, item_id, path, d_path, fresh, blank, gone, None))
+        if row.attempts > 1:  # an earlier attempt may have told of some, and they are visited or were
+            queued = frontier.are_queued(self.tx, self.scene.execution_id, [visit[2] for visit in found])
+            found = [visit for visit in found if visit[2] not in queued]
+        self.visits.extend(found)
 
     def _adopt_container(self, name: str, parent: int) -> int:
         """Give a container the row it lacks (its own result was lost with a mover)."""

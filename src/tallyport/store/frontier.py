@@ -137,6 +137,17 @@ def end_visits(tx: sa.Connection, database: Database, ended: Sequence[tuple[str,
         )
 
 
+def are_queued(tx: sa.Connection, execution_id: int, item_ids: Sequence[int]) -> set[int]:
+    """Give those of some containers that this execution visits already."""
+    found: set[int] = set()
+    for block in range(0, len(item_ids), 500):
+        query = sa.select(visits.c.item_id).where(
+            visits.c.item_id.in_(item_ids[block : block + 500]), visits.c.execution_id == execution_id
+        )
+        found.update(tx.execute(query).scalars())
+    return found
+
+
 def mark_unclean(tx: sa.Connection, job_id: str, execution_id: int) -> None:
     """Mark the containers that executions of a job up to this one began to visit and did not end well, each once."""
     those = sa.select(executions.c.id).where(executions.c.job_id == job_id, executions.c.id <= execution_id)

@@ -520,6 +520,7 @@ CREATE TABLE visits (
 	FOREIGN KEY(execution_id) REFERENCES executions (id)
 );
 CREATE INDEX visits_batch ON visits (batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX visits_item ON visits (item_id);
 CREATE INDEX visits_state ON visits (execution_id, state, id);
 CREATE TABLE schema_version (version_num VARCHAR(32) NOT NULL);
 INSERT INTO schema_version VALUES ('0001');

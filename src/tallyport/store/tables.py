@@ -374,6 +374,7 @@ visits = Table(
     CheckConstraint("(state = 'claimed') = (batch_id IS NOT NULL)", name="claimed_has_batch"),
 )
 Index("visits_state", visits.c.execution_id, visits.c.state, visits.c.id)
+Index("visits_item", visits.c.item_id)
 Index(
     "visits_batch",
     visits.c.batch_id,
