@@ -228,7 +228,7 @@ class Worker:
         self, left: list[frontier.VisitRow], items: int, seconds: float, every: float, worked: int, begun: float
     ) -> None:
         fleet, batch = self.fleet, self.batch
-        pause = min(every, seconds)
+        pause = min(seconds, max(every, seconds / len(left)))  # no container ends sooner than it takes
         share = max(1, round(len(left) * pause / seconds)) if seconds > 0 else len(left)
 
         def after() -> None:
