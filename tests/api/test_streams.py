@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tallyport.api.events.hub import Hub
 from tallyport.control import users
 from tallyport.domain.jobs import Job
 from tallyport.store import executions, jobs, rows
@@ -126,6 +127,25 @@ def test_a_stream_of_a_deleted_job_ends(served: Served) -> None:
     with watching(served, f"/v1/jobs/{job_id}/events") as stream:
         with served.database.begin() as tx:
             jobs.change(tx, job_id, deleted_at=rows.now())
+        assert stream.until("job:deleted")
+        with pytest.raises(EOFError):
+            stream.next()
+
+
+def test_a_deletion_between_the_answer_and_the_first_look_ends_the_stream(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the server is to look, nothing that happens after its answer is lost."""
+    real = Hub._begin
+
+    async def late(hub: Hub) -> None:
+        with served.database.begin() as tx:
+            jobs.change(tx, job_id, deleted_at=rows.now())
+        await real(hub)
+
+    monkeypatch.setattr(Hub, "_begin", late)
+    job_id = new_job(served)
+    with watching(served, f"/v1/jobs/{job_id}/events") as stream:
         assert stream.until("job:deleted")
         with pytest.raises(EOFError):
             stream.next()

@@ -5,7 +5,7 @@ import marshal
 import os
 import stat
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from time import time_ns
 from typing import Any
@@ -43,17 +43,11 @@ class LocalListing:
                 self._read()
 
     def _read(self) -> None:
-        with os.scandir(self._fd) as found:
-            try:
-                rows = [(item.name, item.stat(follow_symlinks=False)) for item in islice(found, PAGE + 1)]
-            except FileNotFoundError:  # something vanished meanwhile
-                rows = self._read_patiently()
-            if len(rows) > PAGE:
-                names = [name for name, _ in rows]
-                names.extend(item.name for item in found)
-                rows = []
-                self._names = sorted((name for name in names if not is_temporary(name)), key=os.fsencode)
-                self.count = len(self._names)
+        try:
+            rows = self._read_with(_stat)
+        except FileNotFoundError:  # something vanished meanwhile
+            # Only now, with the first scan closed: two scans of one descriptor share its position.
+            rows = self._read_with(_stat_if_there)
         rows.sort()
         first = bisect_left(rows, (TEMPORARY,))
         if first < len(rows) and rows[first][0].startswith(TEMPORARY):
@@ -61,15 +55,19 @@ class LocalListing:
         self._rows = rows
         self.count = self.count or len(rows)
 
-    def _read_patiently(self) -> list[tuple[str, os.stat_result]]:
-        rows = []
+    def _read_with(
+        self, stats: Callable[[Iterable[os.DirEntry[str]]], list[tuple[str, os.stat_result]]]
+    ) -> list[tuple[str, os.stat_result]]:
+        """Give names with their stats, of up to one page; of more, keep the names alone."""
         with os.scandir(self._fd) as found:
-            for item in islice(found, PAGE + 1):
-                try:
-                    rows.append((item.name, item.stat(follow_symlinks=False)))
-                except FileNotFoundError:
-                    continue
-        return rows
+            items = list(islice(found, PAGE + 1))
+            if len(items) <= PAGE:
+                return stats(items)
+            names = [item.name for item in items]
+            names.extend(item.name for item in found)
+        self._names = sorted((name for name in names if not is_temporary(name)), key=os.fsencode)
+        self.count = len(self._names)
+        return []
 
     def stats(self) -> list[tuple[str, os.stat_result]]:
         """Give names with their stats; of a listing of one page."""
@@ -162,6 +160,20 @@ class LocalListing:
             else:
                 self._go_through()
         return self._totals or (0, 0, 0)
+
+
+def _stat(items: Iterable[os.DirEntry[str]]) -> list[tuple[str, os.stat_result]]:
+    return [(item.name, item.stat(follow_symlinks=False)) for item in items]
+
+
+def _stat_if_there(items: Iterable[os.DirEntry[str]]) -> list[tuple[str, os.stat_result]]:
+    found = []
+    for item in items:
+        try:
+            found.append((item.name, item.stat(follow_symlinks=False)))
+        except FileNotFoundError:
+            continue
+    return found
 
 
 def _seen(page: list[tuple[str, os.stat_result]]) -> list[tuple[Any, ...]]:

@@ -112,20 +112,25 @@ class Hub:
         """Open a stream, or raise Full. What was missed comes first, then how it stands, then what happens."""
         if self._is_closed or len(self._watchers) >= MOST_WATCHERS:
             raise Full
-        return self._stream(watch)
+        if watch.after is not None:
+            return self._stream(watch, watch.after)
+        # Read before the answer begins: all that happens after the client's first byte is shown.
+        _, newest = await run_in_threadpool(watching.bounds, self._database)
+        return self._stream(watch, newest)
 
-    async def _stream(self, watch: Watch) -> AsyncIterator[bytes]:
+    async def _stream(self, watch: Watch, after: int) -> AsyncIterator[bytes]:
         watcher = Watcher(watch)
-        last = watch.after
+        last: int | None = after
         try:
             # In the set before the first look, so that nothing falls between what is read here and what is handed over.
             self._watchers.add(watcher)
             await self._begin()
             yield RETRY
-            if last is not None:
-                async for content, sent in self._missed(watch, last):
-                    last = sent
-                    yield content
+            async for content, sent, is_over in self._missed(watch, after):
+                last = sent
+                yield content
+                if is_over:
+                    return
             if watch.job_id is not None:
                 run = await run_in_threadpool(watching.newest_run, self._database, watch.job_id)
                 if run is not None:
@@ -139,11 +144,14 @@ class Hub:
         finally:
             self._watchers.discard(watcher)
 
-    async def _missed(self, watch: Watch, last: int) -> AsyncIterator[tuple[bytes, int]]:
-        """Yield what was written after the last event seen, page by page; first, that some is gone, when it is."""
+    async def _missed(self, watch: Watch, last: int) -> AsyncIterator[tuple[bytes, int, bool]]:
+        """Yield what was written after the last event seen, page by page, and whether it is the end of the job.
+
+        First comes that some is gone, when it is.
+        """
         oldest, newest = await run_in_threadpool(watching.bounds, self._database)
         if last > newest or (oldest > last + 1 and last > 0):  # a ledger that was brought back knows less
-            yield shapes.frame("gap", {"lastEventId": str(last), "oldest": str(oldest)}), min(last, newest)
+            yield shapes.frame("gap", {"lastEventId": str(last), "oldest": str(oldest)}), min(last, newest), False
             last = min(last, newest)
         while True:
             page = await run_in_threadpool(
@@ -152,7 +160,7 @@ class Hub:
             if not page:
                 return
             last = page[-1].id
-            yield b"".join(_frame(event) for event in page), last
+            yield b"".join(_frame(event) for event in page), last, any(_ends(watch, event) for event in page)
             if len(page) < PAGE:
                 return
 
@@ -202,7 +210,7 @@ class Hub:
                 if watcher.wants(event):
                     frame = _frame(event) if frame is None else frame
                     watcher.give(frame)
-                    if event.topic == Topic.DELETED and watcher.watch.job_id is not None:
+                    if _ends(watcher.watch, event):
                         watcher.end()
 
     async def _hand_over_progress(self, run: Execution) -> None:
@@ -226,6 +234,11 @@ class Hub:
     def _end_all(self) -> None:
         for watcher in list(self._watchers):
             watcher.end()
+
+
+def _ends(watch: Watch, event: Event) -> bool:
+    """Tell whether nothing can follow an event: it says that the one job that is watched was deleted."""
+    return event.topic == Topic.DELETED and watch.job_id is not None
 
 
 def _frame(event: Event) -> bytes:
