@@ -63,14 +63,14 @@ def test_halt_ends_at_the_first_failure():
 
 def test_the_delete_brake():
     policies = Policies(max_deletes=10, max_delete_percent=25)
-    assert brake(policies, deletes=0, known=0, source_empty=True) is None
+    assert brake(policies, deletes=0, known=0, empty="the source") is None
     assert brake(policies, deletes=5, known=20) is None
     assert brake(policies, deletes=6, known=20) is not None
     assert brake(policies, deletes=11, known=10**6) is not None
-    empty = brake(policies, deletes=1, known=10**6, source_empty=True)
+    empty = brake(policies, deletes=1, known=10**6, empty="the source")
     assert empty is not None
     assert "source is empty" in empty.message
-    assert brake(Policies(max_delete_percent=100), deletes=1, known=1, source_empty=True) is None
+    assert brake(Policies(max_delete_percent=100), deletes=1, known=1, empty="the source") is None
 
 
 def test_waits_grow_are_bounded_and_end():

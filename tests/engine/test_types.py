@@ -67,6 +67,21 @@ def test_the_delete_brake_stops_before_the_first_delete_until_a_person_resumes(p
     assert differences(port.source, port.destination) == []
 
 
+def test_a_destination_that_lost_everything_does_not_empty_the_source_of_a_sync_unasked(port: Port) -> None:
+    tree(WORLD, port.source)
+    port.start()
+    port.run(policies(TransferType.SYNC))
+    for path in ("a.txt", "folder/b.txt", "folder/deep/c.txt", "folder/deep", "folder", "hollow"):
+        port.destination.delete(path)
+    execution_id = port.begin(policies(TransferType.SYNC))
+    braked = port.wait(execution_id, lambda found: found.state == "waiting" or found.has_ended)
+    assert (braked.wait_reason, braked.deleted) == ("brake", 0)
+    assert lines(picture(port.source)) == lines(WORLD)
+    port.ask(execution_id, ("waiting",), "ready")
+    assert port.wait(execution_id).result == "clean"
+    assert picture(port.source) == ""
+
+
 @pytest.mark.parametrize("kind", [TransferType.MOVE, TransferType.MIGRATE])
 def test_move_and_migrate_empty_the_source_of_what_arrived(port: Port, kind: TransferType) -> None:
     tree(WORLD, port.source)

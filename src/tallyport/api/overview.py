@@ -40,11 +40,11 @@ def show_overview(request: Request, desk: Desked) -> Response:
     return json_response({"status": 200, "type": "overview", "overview": document, "data": document})
 
 
-@router.get("/jobs/{job}/deletes", summary="What a run that waits for approval would delete at the destination")
+@router.get("/jobs/{job}/deletes", summary="What a run that waits for approval would delete")
 def show_deletes(request: Request, desk: Desked, job: str) -> Response:
     limit = whole(request.query_params, "limit", 100, least=1, most=1_000)
     found = approvals.deletes(desk, job, after=whole(request.query_params, "cursor", 0, most=1 << 62), limit=limit)
-    shown = [{"id": str(one.id), "path": f"/{paths.display(one.path)}"} for one in found.rows]
+    shown = [{"id": str(one.id), "path": f"/{paths.display(one.path)}", "side": one.side} for one in found.rows]
     meta: dict[str, Any] = {"total_count": found.total, "has_more": found.cursor is not None}
     if found.cursor is not None:
         meta["next_cursor"] = str(found.cursor)

@@ -238,6 +238,8 @@ def find_run(tx: Any, run: str) -> Execution:
 
 def _resume(tx: Any, found: Execution, *, approve_deletes: bool) -> Execution:
     from tallyport.cli.one_shot import resume as go_on
+    from tallyport.domain.policies_json import policies_from_json
+    from tallyport.domain.stops import braked_tasks
     from tallyport.store import executions, frontier
 
     if found.has_ended:
@@ -247,7 +249,8 @@ def _resume(tx: Any, found: Execution, *, approve_deletes: bool) -> Execution:
         )
         raise Stop(Exit.ERROR, said)
     if found.wait_reason == "brake":
-        wanted = frontier.count_tasks(tx, found.id, ("delete_destination",))
+        kind = policies_from_json(found.policies).transfer_type
+        wanted = frontier.count_tasks(tx, found.id, braked_tasks(kind))
         if not approve_deletes:
             raise Stop(
                 Exit.STOPPED,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import Picture, find_job, look_many
 from tallyport.domain.states import State, Wait
+from tallyport.domain.stops import braked_tasks
 from tallyport.store import executions, frontier, jobs, plans
 from tallyport.store.frontier import PlannedDelete
 
@@ -50,12 +51,14 @@ def planned(desk: Desk) -> list[PlannedJob]:
 
 
 def deletes(desk: Desk, job_id: str, *, after: int, limit: int) -> Deletes:
-    """Give a page of what the job's run under way would still delete at the destination."""
+    """Give a page of what the job's run under way would still delete and needs to be allowed to."""
     with desk.database.read() as tx:
-        active = executions.active(tx, find_job(tx, job_id).id)
+        job = find_job(tx, job_id)
+        active = executions.active(tx, job.id)
         if active is None:
             return Deletes([], None, 0)
-        found = frontier.planned_deletes(tx, active.id, after=after, limit=limit + 1)
-        total = frontier.count_tasks(tx, active.id, ("delete_destination",))
+        tasks = braked_tasks(job.transfer_type or "")
+        found = frontier.planned_deletes(tx, active.id, tasks, after=after, limit=limit + 1)
+        total = frontier.count_tasks(tx, active.id, tasks)
     rows = found[:limit]
     return Deletes(rows, rows[-1].id if len(found) > limit else None, total)

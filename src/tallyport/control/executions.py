@@ -298,9 +298,9 @@ def revise(desk: Desk, tx: sa.Connection, job: Job, wanted: Policies, by: Caller
     executions.change(tx, active.id, policies=transfer_block.policies_to_json(policies), revision=active.revision + 1)
     desk.note(tx, job.id, "job.limits_changed", f"limits of the running execution changed by {by.name}")
     if active.wait_reason == Wait.BRAKE:
-        deletes = frontier.count_tasks(tx, active.id, ("delete_destination",))
-        known = active.files + deletes
-        if stops.brake(policies, deletes=deletes, known=known, source_empty=not active.files) is None:
+        deletes = frontier.count_tasks(tx, active.id, stops.braked_tasks(policies.transfer_type))
+        there = frontier.count_tasks(tx, active.id, ("delete_destination",))
+        if stops.judged(policies, files=active.files, here=deletes - there, there=there) is None:
             executions.move(tx, active.id, (State.WAITING.value,), State.READY.value)
 
 

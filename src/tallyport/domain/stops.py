@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tallyport.domain.documents import Reader, pointer
-from tallyport.domain.policies import FailurePolicy, OnInitialize, Policies
+from tallyport.domain.policies import FailurePolicy, OnInitialize, Policies, TransferType
 from tallyport.domain.states import Result, State
 
 
@@ -90,6 +90,15 @@ def purges(policies: Policies, *, first_run: bool) -> bool:
     return first_run and policies.on_initialize is OnInitialize.PURGE_DESTINATION and not policies.simulation
 
 
+def braked_tasks(transfer_type: str) -> tuple[str, ...]:
+    """Name the tasks whose number the delete brake judges: on both sides of a sync job, else at the destination.
+
+    What a move or migrate job takes from its source is no delete of content: it was carried and proved before.
+    """
+    is_sync = transfer_type == TransferType.SYNC
+    return ("delete_source", "delete_destination") if is_sync else ("delete_destination",)
+
+
 class Brake(NamedTuple):
     """Why the deletes of an execution wait for a person."""
 
@@ -98,19 +107,31 @@ class Brake(NamedTuple):
     message: str
 
 
-def brake(policies: Policies, *, deletes: int, known: int, source_empty: bool = False) -> Brake | None:
+def judged(policies: Policies, *, files: int, here: int, there: int, is_purge: bool = False) -> Brake | None:
+    """Say whether deletes ``here`` at the source and ``there`` at the destination go beyond what a job may do unasked.
+
+    ``files`` were seen at the source. Where all of them are to go, the destination has lost everything.
+    """
+    empty = "the source" if not files and not is_purge else ""
+    if not empty and here and here >= files:
+        empty = "the destination"
+    return brake(policies, deletes=here + there, known=max(files, here) + there, empty=empty)
+
+
+def brake(policies: Policies, *, deletes: int, known: int, empty: str = "") -> Brake | None:
     """Say whether so many decided deletes go beyond what the job may do unasked.
 
-    ``known`` counts the items of the job; an empty source counts as all of them. Asked before the first delete.
+    ``known`` counts the items of the job; a side that is ``empty`` counts as all of them. Asked before the first
+    delete.
     """
     if deletes == 0:
         return None
     if deletes > policies.max_deletes:
         told = f"{deletes} deletes are more than limits.max_deletes allows ({policies.max_deletes})"
         return Brake(deletes, known, told)
-    percent = 100.0 if source_empty or known == 0 else 100.0 * deletes / known
+    percent = 100.0 if empty or known == 0 else 100.0 * deletes / known
     if percent > policies.max_delete_percent:
-        why = "the source is empty" if source_empty else f"{deletes} of {known} items would be deleted"
+        why = f"{empty} is empty" if empty else f"{deletes} of {known} items would be deleted"
         allowed = f"limits.max_delete_percent allows ({policies.max_delete_percent:g} %)"
         return Brake(deletes, known, f"{why}: more than {allowed}")
     return None

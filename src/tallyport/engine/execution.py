@@ -86,7 +86,8 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
     if execution.deadline is None:
         values["deadline"] = schedules.deadline(schedules.read_schedule(dict(job.schedule)), rows.now())
     if execution.wait_reason == "brake":  # a person resumed it, and so approved what it wants to delete
-        values["approved_deletes"] = frontier.count_tasks(tx, execution.id, ("delete_destination",))
+        kind = policies_from_json(execution.policies).transfer_type
+        values["approved_deletes"] = frontier.count_tasks(tx, execution.id, stops.braked_tasks(kind))
     moved = executions.move(tx, execution.id, ("ready",), "executing", **values)
     if not moved or execution.started_at is not None or order_of(execution) is not None:
         return  # goes on after a pause or a wait: the frontier stands; or has none
@@ -309,11 +310,12 @@ def _has_pending(tx: sa.Connection, execution_id: int, kinds: tuple[str, ...], v
 
 def _braked(tx: sa.Connection, execution: Execution, policies: Policies) -> bool:
     """Stop before the first delete when more would go than the job allows; a person approves by resuming."""
-    wanted = frontier.count_tasks(tx, execution.id, ("delete_destination",))
+    wanted = frontier.count_tasks(tx, execution.id, stops.braked_tasks(policies.transfer_type))
     if wanted <= execution.approved_deletes:
         return False
-    is_empty = not execution.files and execution.phase not in ("purging", "purge")
-    stop = stops.brake(policies, deletes=wanted, known=execution.files + wanted, source_empty=is_empty)
+    there = frontier.count_tasks(tx, execution.id, ("delete_destination",))
+    is_purge = execution.phase in ("purging", "purge")
+    stop = stops.judged(policies, files=execution.files, here=wanted - there, there=there, is_purge=is_purge)
     if stop is None:
         return False
     info = f"{stop.message}: resume to approve, or raise the limit"

@@ -318,18 +318,26 @@ class PlannedDelete(NamedTuple):
 
     id: int
     path: str  # as shown: the item's path on the side it would go from
+    side: str = "destination"
 
 
-def planned_deletes(tx: sa.Connection, execution_id: int, *, after: int = 0, limit: int = 100) -> list[PlannedDelete]:
-    """Give up to ``limit`` deletes at the destination that an execution would make, by id."""
+def planned_deletes(
+    tx: sa.Connection, execution_id: int, kinds: Sequence[str], *, after: int = 0, limit: int = 100
+) -> list[PlannedDelete]:
+    """Give up to ``limit`` deletes that an execution would make by tasks of some kinds, by id."""
     query = (
-        sa.select(tasks.c.id, tasks.c.d_path)
-        .where(tasks.c.execution_id == execution_id, tasks.c.task == "delete_destination")
+        sa.select(tasks.c.id, tasks.c.task, tasks.c.path, tasks.c.d_path)
+        .where(tasks.c.execution_id == execution_id, tasks.c.task.in_(list(kinds)))
         .where(tasks.c.state.not_in(("done", "failed")), tasks.c.id > after)
         .order_by(tasks.c.id)
         .limit(limit)
     )
-    return [PlannedDelete(row.id, paths.from_bytes(bytes(row.d_path))) for row in tx.execute(query)]
+    found: list[PlannedDelete] = []
+    for row in tx.execute(query):
+        side = row.task.removeprefix("delete_")
+        path = row.path if side == "source" else row.d_path
+        found.append(PlannedDelete(row.id, paths.from_bytes(bytes(path)), side))
+    return found
 
 
 def task_exists(tx: sa.Connection, execution_id: int, task: str, item_id: int) -> bool:
