@@ -15,6 +15,8 @@ import pytest
 
 from tallyport.testing.postgres import PostgresServer, postgres_server
 
+# The servers of the tests stand on this machine, and so are the connections of whoever opens them outside a server.
+HERE = {"TALLYPORT_ALLOW_PRIVATE_NETWORKS": "1"}
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
 # Two runs of one commit try the same examples in CI; elsewhere every run looks further.
@@ -61,6 +63,7 @@ def stay_home(event: str, arguments: tuple[object, ...]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(stay_home)
+    os.environ.update(HERE)  # for fixtures that live longer than a test
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -77,7 +80,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the settings of whoever runs the tests."""
     for name in list(os.environ):
-        if name.startswith("TALLYPORT_"):
+        if name.startswith("TALLYPORT_") and name not in HERE:
             monkeypatch.delenv(name)
 
 

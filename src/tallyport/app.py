@@ -153,6 +153,9 @@ def warm(movers: int | None = None) -> None:
 @contextlib.contextmanager
 def embedded(data: Path, *, movers: int | None = None) -> Iterator[Embedded]:
     """Run the engine inside this process, for a command that ends: no server, the same ledger."""
+    from tallyport.connectors import reach
+
+    reach.by_hand()
     with owned(data):
         if not _warm:
             warm(movers)
@@ -191,6 +194,7 @@ def serve(
     from tallyport import log
     from tallyport.api.app import ApiSettings, create_api
     from tallyport.api.events import shapes
+    from tallyport.connectors import reach
     from tallyport.control import housekeeping
     from tallyport.control.postman import Postman
     from tallyport.web.app import create_console
@@ -215,7 +219,7 @@ def serve(
         else:
             engine = _worker_engine(database, workers, vault)
         settings = ApiSettings(
-            allow_private=os.environ.get("TALLYPORT_ALLOW_PRIVATE_NETWORKS") == "1",
+            allow_private=reach.reaches_private_networks(),
             strict_topics=os.environ.get("TALLYPORT_STRICT_TOPICS") == "1",
         )
         nudge = (lambda: None) if engine is None else engine.nudge

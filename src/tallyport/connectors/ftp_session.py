@@ -56,7 +56,30 @@ class Settings:
     )
 
 
-class _Tls(ftplib.FTP_TLS):
+class _Plain(ftplib.FTP):
+    """FTP whose control connection goes to a checked address.
+
+    Data connections go to the same address, whatever host the server's answer to PASV names.
+    """
+
+    trust_server_pasv_ipv4_address = False
+
+    def connect(
+        self,
+        host: str = "",
+        port: int = 0,
+        timeout: float | None = None,
+        source_address: tuple[str, int] | None = None,
+    ) -> str:
+        self.host, self.port, self.timeout = host, port, timeout
+        self.sock = hosts.connect(host, port, timeout)
+        self.af = self.sock.family
+        self.file = self.sock.makefile("r", encoding=self.encoding)
+        self.welcome = self.getresp()
+        return self.welcome
+
+
+class _Tls(_Plain, ftplib.FTP_TLS):
     """FTP over TLS whose data connections go on with the control connection's session."""
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket, int | None]:
@@ -130,8 +153,7 @@ class Session:
 
     def _connect(self) -> ftplib.FTP:
         settings = self.settings
-        hosts.pinned(settings.host, settings.port, allow_private=True)  # never where clouds hand out credentials
-        ftp = _Tls(context=_context(settings), encoding="utf-8") if settings.tls == "required" else ftplib.FTP()
+        ftp = _Tls(context=_context(settings), encoding="utf-8") if settings.tls == "required" else _Plain()
         ftp.encoding = "utf-8"
         try:
             ftp.connect(settings.host, settings.port, timeout=settings.timeout)

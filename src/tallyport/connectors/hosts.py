@@ -5,16 +5,18 @@ spelling of an address (decimal, octal, short, mapped) goes through the resolver
 """
 
 import socket
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.util import Timeout
 
+from tallyport.connectors import reach
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.hosts import refusal
 
-SETTING = "TALLYPORT_ALLOW_PRIVATE_NETWORKS"
+SETTING = reach.PRIVATE_NETWORKS
 
 
 class Place(NamedTuple):
@@ -29,21 +31,40 @@ class Place(NamedTuple):
 
 def pinned(host: str, port: int, *, allow_private: bool) -> str:
     """Resolve a host once and give the address to connect to; refuse when any of its addresses is refused."""
+    return addresses(host, port, allow_private=allow_private)[0]
+
+
+def addresses(host: str, port: int, *, allow_private: bool) -> Sequence[str]:
+    """Resolve a host once and give all of its addresses; refuse when any of them is refused."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise TallyportError(
             ErrorKind.UNAVAILABLE, f"the host {host[:200]!r} cannot be resolved: {error}", operation="open"
         ) from error
-    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
-    for address in addresses:
+    named = list(dict.fromkeys(str(one[4][0]) for one in found))
+    for address in named:
         why = refusal(address, allow_private=allow_private)
         if why is not None:
             hint = "" if allow_private or "link-local" in why else f": see the setting {SETTING}"
             raise TallyportError(
                 ErrorKind.CONFIG, f"the host {host[:200]!r} leads to {address}, which {why}{hint}", operation="open"
             )
-    return addresses[0]
+    return named
+
+
+def connect(host: str, port: int, timeout: float | None) -> socket.socket:
+    """Connect for a connector: the name is resolved here and nowhere else, and what was checked is what is connected.
+
+    Raises TallyportError for a name that leads where no connection may, OSError when nobody answers.
+    """
+    *earlier, last = addresses(host, port, allow_private=reach.reaches_private_networks())
+    for address in earlier:
+        try:
+            return socket.create_connection((address, port), timeout)
+        except OSError:
+            continue
+    return socket.create_connection((last, port), timeout)
 
 
 def locate(url: str, *, allow_private: bool) -> Place:

@@ -86,10 +86,14 @@ class Settings:
         default="", metadata={"help": "address of a server like S3; empty: Amazon's", "check": _wrong_endpoint}
     )
     region: str = field(default="", metadata={"help": "region of the bucket; empty: the account's default"})
-    access_key: str = field(default="", metadata={"help": "id of the access key; empty: where the AWS SDK looks"})
+    access_key: str = field(
+        default="", metadata={"help": "id of the access key; empty: what the AWS SDK finds, if the server allows it"}
+    )
     secret_key: str = field(default="", metadata={"help": "the secret access key", "secret": True})
     session_token: str = field(default="", metadata={"help": "token of a temporary key", "secret": True})
-    profile: str = field(default="", metadata={"help": "profile in this machine's AWS configuration"})
+    profile: str = field(
+        default="", metadata={"help": "profile in this machine's AWS configuration, if the server allows it"}
+    )
     addressing: Literal["auto", "path", "virtual"] = field(
         default="auto", metadata={"help": "where the bucket's name stands in an address"}
     )

@@ -13,9 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import boto3
+from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tallyport.connectors import reach
+from tallyport.connectors.guarded_http import Guarded
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.s3_errors import code_of, refusal, status_of, translate
 from tallyport.connectors.s3_lean import Lean, NotLean
@@ -119,6 +122,11 @@ def _lean_of(client: Any, settings: Any) -> Lean | None:
 
 def client_of(settings: Any) -> Any:
     """Make the SDK's client: our retries stand around it, so it makes each call once."""
+    if settings.profile or not (settings.access_key and settings.secret_key):
+        what = (
+            "without access_key and secret_key, and with profile, the AWS credentials of the server's account are used"
+        )
+        reach.check_own_credentials(what, "give access_key and secret_key")
     with translate("open", settings.bucket):
         session = boto3.session.Session(
             aws_access_key_id=settings.access_key or None,
@@ -143,7 +151,23 @@ def client_of(settings: Any) -> Any:
         if not settings.access_key and session.get_credentials() is None:
             why = "no credentials: give access_key and secret_key, or have them where the AWS SDK looks for them"
             raise refusal(ErrorKind.UNAUTHENTICATED, "open", f"s3://{settings.bucket}", why)
-        return session.client("s3", region_name=region, endpoint_url=settings.endpoint or None, config=config)
+        client = session.client("s3", region_name=region, endpoint_url=settings.endpoint or None, config=config)
+        _guard(client)
+        return client
+
+
+def _guarded(pool: Any) -> Any:
+    """Give a kind of pool of the SDK whose connections go to checked addresses."""
+    made = type(pool.ConnectionCls.__name__, (Guarded, pool.ConnectionCls), {})
+    return type(pool.__name__, (pool,), {"ConnectionCls": made})
+
+
+_POOLS = {"http": _guarded(AWSHTTPConnectionPool), "https": _guarded(AWSHTTPSConnectionPool)}
+
+
+def _guard(client: Any) -> None:
+    """Have the SDK connect to checked addresses only; no public setting of it reaches that far."""
+    client._endpoint.http_session._pool_classes_by_scheme.update(_POOLS)
 
 
 # -- entries and metadata

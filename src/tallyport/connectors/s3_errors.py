@@ -101,14 +101,23 @@ def translate(operation: str, path: str, **instead: ErrorKind) -> Iterator[None]
         yield
     except TallyportError:
         raise
+    except sdk.HTTPClientError as error:
+        inner = error.kwargs.get("error")
+        if isinstance(inner, TallyportError):  # of our own guard, inside the SDK
+            raise inner from error
+        raise _of_sdk(error, operation, path) from error
     except sdk.ClientError as error:
         raise _from_answer(error, operation, path, instead) from error
     except Exception as error:
-        for type_, kind, why in _SDK:
-            if isinstance(error, type_):
-                raise refusal(kind, operation, path, why) from error
-        why = f"an error nobody foresaw, {type(error).__name__}: {error}"
-        raise refusal(_K.UNEXPECTED, operation, path, why) from error
+        raise _of_sdk(error, operation, path) from error
+
+
+def _of_sdk(error: Exception, operation: str, path: str) -> TallyportError:
+    for type_, kind, why in _SDK:
+        if isinstance(error, type_):
+            return refusal(kind, operation, path, why)
+    why = f"an error nobody foresaw, {type(error).__name__}: {error}"
+    return refusal(_K.UNEXPECTED, operation, path, why)
 
 
 def refusal(

@@ -27,6 +27,8 @@ from urllib.parse import quote, urlsplit
 
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
+from tallyport.connectors import hosts
+
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _KEPT = 64  # idle connections
@@ -214,7 +216,7 @@ class Lean:
                 return line
             line.close()
         try:
-            made = socket.create_connection((self._name, self._port), self._timeout)
+            made = hosts.connect(self._name, self._port, self._timeout)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 made = self._tls.wrap_socket(made, server_hostname=self._name)

@@ -6,13 +6,14 @@ the account that runs Tallyport. A key that none of them knows is refused with i
 
 import asyncio
 import logging
+import socket
 import threading
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncssh
 
-from tallyport.connectors import event_loop, hosts
+from tallyport.connectors import event_loop, hosts, reach
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 # The fastest first: with hardware AES half the work of the library's default.
@@ -57,7 +58,9 @@ class Settings:
     private_key_password: str | None = field(
         default=None, metadata={"help": "what the private key is locked with", "secret": True}
     )
-    agent: bool = field(default=False, metadata={"help": "use the keys of the SSH agent of this machine"})
+    agent: bool = field(
+        default=False, metadata={"help": "use the keys of the SSH agent of this machine (the server must allow it)"}
+    )
     host_key: str | None = field(
         default=None, metadata={"help": "fingerprint of the server's key, as ssh-keygen -l shows it: SHA256:..."}
     )
@@ -96,8 +99,12 @@ class Session:
             if self._client is None or self._connection is None or self._connection.is_closed():
                 if self._is_closed:
                     raise TallyportError(ErrorKind.UNAVAILABLE, f"the connection to {self.where} was closed")
-                hosts.pinned(self.settings.host, self.settings.port, allow_private=True)  # never a cloud's credentials
-                self._connection, self._client = event_loop.run(self._connect())
+                made = self._socket()
+                try:
+                    self._connection, self._client = event_loop.run(self._connect(made))
+                except BaseException:
+                    made.close()
+                    raise
             return self._client
 
     def connection(self) -> asyncssh.SSHClientConnection:
@@ -126,7 +133,21 @@ class Session:
             if connection is not None and client is not None:
                 event_loop.run(_end(connection, client))
 
-    async def _connect(self) -> tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]:
+    def _socket(self) -> socket.socket:
+        settings = self.settings
+        if settings.agent:
+            what = "the setting agent uses the keys of the SSH agent of the account that runs this server"
+            reach.check_own_credentials(what, "give private_key or password")
+        try:
+            made = hosts.connect(settings.host, settings.port, settings.timeout)
+        except TimeoutError as error:
+            raise self._silent() from error
+        except OSError as error:
+            raise self._unreachable(error) from error
+        made.setblocking(False)
+        return made
+
+    async def _connect(self, made: socket.socket) -> tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]:
         settings = self.settings
         visitor = _Visitor(settings)
         try:
@@ -134,6 +155,7 @@ class Session:
                 connection = await asyncssh.connect(
                     settings.host,
                     settings.port,
+                    sock=made,
                     config=None,
                     client_factory=lambda: visitor,
                     known_hosts=_known_hosts(settings),
@@ -162,11 +184,18 @@ class Session:
             message = f"{self.where} has no SFTP for {settings.username!r}: {error.reason}"
             raise TallyportError(ErrorKind.CONFIG, message, operation="open") from error
         except TimeoutError as error:
-            message = f"{self.where} did not answer within {settings.timeout:g} seconds: check host, port and firewall"
-            raise TallyportError(ErrorKind.TIMEOUT, message, operation="open") from error
+            raise self._silent() from error
         except (asyncssh.Error, OSError) as error:
-            message = f"cannot reach {self.where}: {_words(error)}; check host, port and network"
-            raise TallyportError(ErrorKind.UNAVAILABLE, message, operation="open") from error
+            raise self._unreachable(error) from error
+
+    def _silent(self) -> TallyportError:
+        within = f"{self.settings.timeout:g} seconds"
+        message = f"{self.where} did not answer within {within}: check host, port and firewall"
+        return TallyportError(ErrorKind.TIMEOUT, message, operation="open")
+
+    def _unreachable(self, error: Exception) -> TallyportError:
+        message = f"cannot reach {self.where}: {_words(error)}; check host, port and network"
+        return TallyportError(ErrorKind.UNAVAILABLE, message, operation="open")
 
     def _refused_host(self, visitor: "_Visitor", error: Exception) -> TallyportError:
         seen = visitor.seen or "none that could be read"

@@ -17,7 +17,7 @@ from smbprotocol.exceptions import SMBAuthenticationError, SMBException, SMBResp
 from smbprotocol.session import Session as SmbSession
 from smbprotocol.tree import TreeConnect
 
-from tallyport.connectors import hosts
+from tallyport.connectors import hosts, reach
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.smb_messages import Message
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -138,13 +138,7 @@ class Session:
 
     def _connect(self) -> None:
         settings = self.settings
-        hosts.pinned(settings.host, settings.port, allow_private=True)  # never where clouds hand out credentials
-        connection = Connection(uuid.uuid4(), settings.host, settings.port, require_signing=True)
-        try:
-            connection.connect(timeout=int(max(1, settings.timeout)))
-        except (SMBException, OSError, ValueError) as error:
-            message = f"cannot reach {self.where}: {_words(error)}; check host, port and network"
-            raise TallyportError(ErrorKind.UNAVAILABLE, message, operation="open") from error
+        connection = self._reached()
         try:
             session = SmbSession(
                 connection,
@@ -167,6 +161,22 @@ class Session:
         # Names on a share of a distributed file system begin with server and share (MS-SMB2 3.2.4.3).
         self._prefix = f"{settings.host}\\{settings.share}\\" if tree.is_dfs_share else ""
         self._connection, self._ids = connection, (session.session_id, tree.tree_connect_id)
+
+    def _reached(self) -> Connection:
+        """Connect to the first checked address that answers; from then on the name counts, not the address."""
+        settings = self.settings
+        private = reach.reaches_private_networks()
+        for address in hosts.addresses(settings.host, settings.port, allow_private=private):
+            connection = Connection(uuid.uuid4(), address, settings.port, require_signing=True)
+            try:
+                connection.connect(timeout=int(max(1, settings.timeout)))
+            except (SMBException, OSError, ValueError) as error:
+                failure: Exception = error
+                continue
+            connection.server_name = settings.host
+            return connection
+        message = f"cannot reach {self.where}: {_words(failure)}; check host, port and network"
+        raise TallyportError(ErrorKind.UNAVAILABLE, message, operation="open") from failure
 
     def _refused(self, error: Exception) -> TallyportError:
         settings, status = self.settings, getattr(error, "status", None)

@@ -17,7 +17,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, NewConnectionError, SSLError, TimeoutError
 
-from tallyport.connectors import hosts
+from tallyport.connectors import guarded_http
 from tallyport.connectors.remote_errors import refusal
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, to_bytes
@@ -112,8 +112,6 @@ class Server:
         if parts.scheme == "http" and signs_in and not settings.allow_plain_http and parts.hostname not in LOOPBACK:
             message = f"{self.where} would get the credentials over plain http: use https, or set allow_plain_http"
             raise TallyportError(ErrorKind.CONFIG, message, operation="open")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        hosts.pinned(parts.hostname or "", port, allow_private=True)  # never where clouds hand out credentials
         self._pool = urllib3.PoolManager(
             num_pools=2,
             maxsize=32,
@@ -122,6 +120,7 @@ class Server:
             timeout=urllib3.Timeout(connect=settings.timeout, read=settings.timeout),
             ssl_context=_context(settings),
         )
+        self._pool.pool_classes_by_scheme = guarded_http.pool_classes()
         self._authorization = _authorization(settings)
 
     def close(self) -> None:

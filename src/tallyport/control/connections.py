@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from tallyport.connectors import hosts, registry
+from tallyport.connectors import hosts, reach, registry
 from tallyport.connectors.opening import open_connection
 from tallyport.control import access
 from tallyport.control.desk import Caller, Desk
@@ -220,10 +220,9 @@ def _check(desk: Desk, draft: Draft, *, make: bool) -> tuple[dict[str, object], 
 
 
 def _check_places(settings: Mapping[str, object]) -> None:
-    """Refuse hosts that no connection is to lead to: what a cloud's machines get their credentials from, above all.
+    """Refuse hosts that no connection is to lead to, by the name of the field.
 
-    Private networks are welcome: that is where most of what people migrate stands. A host that cannot be resolved is
-    for the connector to complain about.
+    The connector checks again whatever it connects to, and complains about a host that cannot be resolved.
     """
     for name in PLACES:
         value = settings.get(name)
@@ -231,7 +230,7 @@ def _check_places(settings: Mapping[str, object]) -> None:
             continue
         try:
             host = (urlsplit(value).hostname if "://" in value else value) or ""
-            hosts.pinned(host.strip("[]"), 0, allow_private=True)
+            hosts.pinned(host.strip("[]"), 0, allow_private=reach.reaches_private_networks())
         except ValueError:
             continue
         except TallyportError as error:

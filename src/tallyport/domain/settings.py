@@ -45,8 +45,16 @@ SETTINGS: tuple[Setting, ...] = (
         "TALLYPORT_ALLOW_PRIVATE_NETWORKS",
         "none",
         "`0`",
-        "`1`: webhooks may be sent into private networks, to this machine, and over plain HTTP. Addresses where clouds "
-        "hand out credentials are never reached.",
+        "`1`: connections and webhooks may lead into private networks and to this machine, webhooks over plain HTTP "
+        "too. Addresses where clouds hand out credentials are never reached. Commands that run without a server may.",
+    ),
+    Setting(
+        "TALLYPORT_ALLOW_OWN_CREDENTIALS",
+        "none",
+        "`0`",
+        "`1`: connections may sign in with what the server's own account has: AWS keys, profiles and roles where S3 "
+        "names no keys, and its SSH agent. Whoever may make connections can then use them. Commands that run without a "
+        "server may.",
     ),
     Setting(
         "TALLYPORT_LOG",

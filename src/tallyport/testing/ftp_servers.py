@@ -35,11 +35,15 @@ class FtpServer(NamedTuple):
         return {**found, "ca_certificates": self.certificate} if self.certificate else found
 
 
-def _certificate(folder: str) -> str:
-    """Make a certificate for this machine's own address; gives the path of certificate and key in one file."""
+def certificate(folder: str, name: str = "") -> str:
+    """Make a certificate for a name, or this machine's own address; gives the path of certificate and key in one file.
+
+    The certificate alone stands beside it, with ``.crt`` behind its name.
+    """
     path = os.path.join(folder, "server.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    made = [*command, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", f"{path}.crt"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name or HOST}"]
+    other = f"subjectAltName={f'DNS:{name}' if name else f'IP:{HOST}'}"
+    made = [*command, "-addext", other, "-keyout", path, "-out", f"{path}.crt"]
     subprocess.run(made, check=True, capture_output=True)
     with open(path, "a", encoding="ascii") as both, open(f"{path}.crt", encoding="ascii") as certificate:
         both.write(certificate.read())
@@ -47,13 +51,15 @@ def _certificate(folder: str) -> str:
 
 
 @contextmanager
-def pyftpdlib() -> Iterator[FtpServer]:
-    """Run pyftpdlib, which has MLSD, MFMT and SITE CHMOD."""
+def pyftpdlib(*, masquerade: str = "") -> Iterator[FtpServer]:
+    """Run pyftpdlib, which has MLSD, MFMT and SITE CHMOD. ``masquerade`` is the host it names for data."""
     with scratch("pyftpdlib") as folder:
         files = os.path.join(folder, "files")
         os.mkdir(files)
         port = free_port()
         command = [sys.executable, "-m", "pyftpdlib", "-i", HOST, "-p", str(port), "-w", "-d", files]
+        if masquerade:
+            command += ["-n", masquerade]
         with running([*command, "-u", "u", "-P", PASSWORD], port, folder):
             yield FtpServer(port, "u", PASSWORD, "", files)
 
@@ -101,17 +107,17 @@ def vsftpd(*, tls: bool) -> Iterator[FtpServer]:
         port = free_port()
         low = free_port()
         text = _VSFTPD.format(port=port, low=low, high=min(low + 200, 65535), folder=folder)
-        certificate = ""
+        pem = ""
         if tls:
-            path = _certificate(folder)
+            path = certificate(folder)
             text += _STRICT.format(certificate=path)
             with open(f"{path}.crt", encoding="ascii") as stream:
-                certificate = stream.read()
+                pem = stream.read()
         config = os.path.join(folder, "vsftpd.conf")
         with open(config, "w", encoding="ascii") as stream:
             stream.write(text)
         with running([program, config], port, folder):
-            yield FtpServer(port, user, PASSWORD, certificate, os.path.join(folder, "files"))
+            yield FtpServer(port, user, PASSWORD, pem, os.path.join(folder, "files"))
 
 
 @contextmanager
