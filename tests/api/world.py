@@ -136,6 +136,8 @@ class World:
         message: str | None = None,
         size: int = 3,
         attempts: int = 1,
+        modified: int = 5_000_000_000,
+        processing: str | None = None,
     ) -> int:
         """Store an item, its containers as needed, and its failure in the job's newest execution."""
         job = self.stored(job_id)
@@ -156,10 +158,10 @@ class World:
                 reason,
                 attempts,
                 size,
-                5_000_000_000,
+                modified,
                 b"",
             )
-            row += (None, None, None, None, 0, None, None, message, job.execution_id, at)
+            row += (None, None, None, None, 0, None, processing, message, job.execution_id, at)
             items.upsert(tx, self.database, [row])
             if status in (Status.RETRY, Status.FLAGGED):
                 gone = (job.execution_id, new, raw, kind, int(status), reason, message or reason, size)

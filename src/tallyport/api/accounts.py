@@ -40,6 +40,12 @@ def set_up(request: Request, desk: Desked, document: Document) -> Response:
     return json_response({"status": 201, "type": "user", "user": shown, "data": shown}, 201, NO_STORE)
 
 
+@router.get("/roles", summary="List roles, and what each may do")
+def list_roles() -> Response:
+    shown = [{"id": name, "name": name, "rights": sorted(right.value for right in ROLES[name])} for name in ROLES]
+    return json_response({"status": 200, "type": "roles", "roles": shown, "data": shown})
+
+
 @router.get("/users", summary="List users")
 def list_users(request: Request, desk: Desked) -> Response:
     part = paging.slice_of(request)

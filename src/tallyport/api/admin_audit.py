@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tallyport.api import csv_rows, paging
-from tallyport.api.events.routes import MOST_ID, moment
-from tallyport.api.times import iso, present
+from tallyport.api.events.routes import MOST_ID
+from tallyport.api.times import iso, moment, present
 from tallyport.api.wiring import Desked, flag, json_response, text, whole
 from tallyport.control import record
 from tallyport.store.admin_audit import Line

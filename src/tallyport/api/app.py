@@ -119,6 +119,7 @@ def create_api(
         flatfile_routes.router,
         jobs.router,
         error_categories.router,  # before {job}
+        error_categories.filters_router,
         items.router,
         cv_session.router,
         cv_operations.router,  # static names below /Jobs and /Qcommand

@@ -51,13 +51,11 @@ def hooks_disabled(request: Request) -> bool:
 
 
 def is_agent_job(document: object) -> bool:
-    """Tell whether a body describes a job by type, operation and source."""
+    """Tell whether a body describes a job by type, operation and source; one that is missing is refused later."""
     return (
         isinstance(document, Mapping)
-        and "type" in document
-        and "operation" in document
-        and isinstance(document.get("source"), str)
-        and "kind" not in document
+        and len(document.keys() & {"type", "operation", "source"}) > 1
+        and not document.keys() & {"kind", "transfer"}
     )
 
 

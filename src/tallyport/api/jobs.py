@@ -7,19 +7,20 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tallyport.api import csv_rows, envelopes, paging, patches
-from tallyport.api.dryviq.words import STATES_OF
+from tallyport.api.dryviq.words import STANDINGS
 from tallyport.api.envelopes import Profile
 from tallyport.api.etags import expected_version, is_known
 from tallyport.api.flatfile import creating
-from tallyport.api.flatfile.words import STATUS, STATUSES
-from tallyport.api.times import iso
-from tallyport.api.wiring import Called, Desked, Document, flag, json_response, text
+from tallyport.api.flatfile.words import STATUS, STATUSES, SYNONYMS
+from tallyport.api.times import iso, moment
+from tallyport.api.wiring import Called, Desked, Document, flag, json_response, only_known, text, words
 from tallyport.control import agents, executions, jobs, reading
 from tallyport.control.desk import Caller, Desk, Right
 from tallyport.control.jobs import Done
 from tallyport.control.pictures import Picture
 from tallyport.control.refusals import Conflict, NotFound, Problem, Refusal, invalid
 from tallyport.domain import block_schema, paths, transfer_block
+from tallyport.domain.jobs import Standing
 from tallyport.domain.states import State
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -74,6 +75,7 @@ def show_schema() -> Response:
 
 @router.patch("", summary="Change many jobs, or start, pause, resume, cancel or reset them")
 def command_jobs(request: Request, desk: Desked, caller: Called, document: Document) -> Response:
+    only_known(request)
     named = [name for name in COMMANDS if name in request.query_params]
     with creating.spoken(document) as canonical:
         asked = patches.read(canonical or {})
@@ -212,8 +214,9 @@ def _change(request: Request, desk: Desk, caller: Caller, job: str, asked: patch
             done = creating.change(desk, before, asked.definition, caller)
     if asked.progress is not None:
         done = done._replace(picture=agents.report_progress(desk, job, asked.progress))
-    if asked.notes:
-        done = done._replace(picture=jobs.annotate(desk, job, asked.notes, caller).picture)
+    if asked.notes or asked.estimate is not None:
+        noted = jobs.annotate(desk, job, asked.notes, caller, estimate=asked.estimate)
+        done = done._replace(picture=noted.picture)
     if asked.acknowledges:
         done = done._replace(picture=executions.acknowledge_outcome(desk, job, caller))
     return done
@@ -239,12 +242,7 @@ def _reach(desk: Desk, caller: Caller, before: Picture, target: str) -> Picture:
 def _wanted(request: Request) -> reading.WantedJobs:
     query = request.query_params
     states: list[State] = []
-    for word in (word for value in query.getlist("status") for word in value.split(",") if word):
-        found = set(STATES_OF.get(word, ())) | {state for state, shown in STATUS.items() if shown == word}
-        if not found:
-            raise invalid("status", f"{word!r} is not a status", tuple(sorted({*STATES_OF, *STATUSES})))
-        states += found
-    for word in (word for value in query.getlist("state") for word in value.split(",") if word):
+    for word in words(query, "state"):
         if word not in set(State):
             raise invalid("state", f"{word[:40]!r} is not a state", tuple(State))
         states.append(State(word))
@@ -254,6 +252,7 @@ def _wanted(request: Request) -> reading.WantedJobs:
     category = query.get("category")
     return reading.WantedJobs(
         states=tuple(sorted(set(states))),
+        standings=_standings(request, words(query, "status")),
         kind=query.get("kind"),
         text=text(query, "q"),
         category=None if category is None else _category(category),
@@ -264,8 +263,34 @@ def _wanted(request: Request) -> reading.WantedJobs:
         destination=query.get("destination"),
         transfer_type=query.get("transfer_type"),
         unresolved=flag(query, "failed") if "failed" in query else None,
+        since=moment(query["since"], "since") if "since" in query else None,
+        type=query.get("type"),
+        operation=query.get("operation"),
+        environment=query.get("environmentId"),
+        space=query.get("spaceId"),
+        file=query.get("fileId"),
+        workbook=query.get("workbookId"),
         ascending=direction == "asc",
     )
+
+
+def _standings(request: Request, given: list[str]) -> tuple[Standing, ...] | None:
+    """Read words for how jobs stand: those of the dialect that is asked for, else of either."""
+    profile = envelopes.profile_of(request)
+    known: dict[str, tuple[Standing, ...]] = {}
+    if profile is not Profile.FLATFILE:
+        known |= STANDINGS
+    if profile is not Profile.DRYVIQ:
+        for word in STATUSES:
+            own = Standing(frozenset(state.value for state, shown in STATUS.items() if shown == word))
+            known[word] = (*known.get(word, ()), own)
+    found: list[Standing] = []
+    for word in given:
+        word = SYNONYMS.get(word, word) if word not in known else word
+        if word not in known:
+            raise invalid("status", f"{word[:40]!r} is not a status", tuple(sorted(known)))
+        found += known[word]
+    return tuple(found) if given else None
 
 
 def _category(text: str) -> int:

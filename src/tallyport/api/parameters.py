@@ -25,6 +25,7 @@ PROFILE = (
     Parameter("profile", "Shapes of the answer: dryviq, flatfile or both."),
     Parameter("X-Disable-Hooks", "true: answer in the flatfile shapes.", place="header"),
 )
+INCLUDE = Parameter("include", "all: as fields=all.")
 FIELDS = Parameter("fields", "Fields to show, dotted names allowed; all adds the resolved policies.")
 IF_MATCH = Parameter("If-Match", "Carry it out only if this is still the version.", place="header")
 IF_NONE_MATCH = Parameter("If-None-Match", "Answer 304 if this is still the version.", place="header")
@@ -41,13 +42,28 @@ JOB_FILTERS = (
     Parameter("destination", "Id of the destination connection."),
     Parameter("transfer_type", "copy, sync, publish, move, migrate or taxonomy."),
     Parameter("failed", "1: with items that are failed now; 0: without.", "boolean"),
+    Parameter("since", "Made not before this time: ISO 8601, or seconds since 1970."),
+    Parameter("type", "What it acts on: file, workbook and so on."),
+    Parameter("operation", "What it does: transfer, or what an agent calls it."),
+    Parameter("environmentId", "Id of an environment."),
+    Parameter("spaceId", "Id of a space."),
+    Parameter("fileId", "Id of a file that an agent's job names."),
+    Parameter("workbookId", "Id of a workbook that an agent's job names."),
+)
+CHILDREN = (
+    Parameter("excludeChildJobs", "true: without parts and children.", "boolean"),
+    Parameter("parentId", "Only children of this job."),
 )
 ITEM_FILTERS = (
-    Parameter("job", "Ids of jobs, comma separated; also jobs."),
+    Parameter("job", "Ids of jobs, comma separated."),
+    Parameter("jobs", "As job."),
     Parameter("status", "none pending success processed skipped retry remediation ignored failed, comma separated."),
+    Parameter("item_status", "As status."),
+    Parameter("processing_status", "What was changed on the way, comma separated: converted, renamed and so on."),
     Parameter("type", "item, container, file, symlink or special."),
     Parameter("parent", "Id of the container."),
     Parameter("reason", "Reasons, comma separated."),
+    Parameter("audit_category", "As reason."),
     Parameter("execution", "Settled last by this execution.", "integer"),
     Parameter("q", "Text in the name."),
 )
@@ -61,6 +77,7 @@ SETTLE = (
     Parameter("retry", "Try again in the next execution.", "boolean"),
     Parameter("ignore", "Accept as it is.", "boolean"),
 )
+EXECUTION = Parameter("execution", "Number of an execution, last or current.")
 BOM = Parameter("bom", "1: begin with a byte order mark.", "boolean")
 REPORT = (
     Parameter("job", "Ids of jobs, comma separated; none is all."),
@@ -161,15 +178,21 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
         *SLICE,
         *JOB_FILTERS,
         FIELDS,
+        INCLUDE,
         Parameter("sortDirection", "asc or desc, by time of creation."),
-        Parameter("excludeChildJobs", "true: without parts and children.", "boolean"),
-        Parameter("parentId", "Only children of this job."),
+        *CHILDREN,
         *PROFILE,
     ),
     ("GET", "/v1/jobs.csv"): (*JOB_FILTERS, BOM),
     ("POST", "/v1/jobs"): (*PROFILE, FIELDS, Parameter("plan", "true: plan the first run, and wait.", "boolean"), KEY),
-    ("PATCH", "/v1/jobs"): (*COMMANDS, *JOB_FILTERS, Parameter("all", "1: every job.", "boolean")),
-    ("GET", "/v1/jobs/{job}"): (*PROFILE, FIELDS, IF_NONE_MATCH),
+    ("PATCH", "/v1/jobs"): (
+        *COMMANDS,
+        *JOB_FILTERS,
+        *CHILDREN,
+        PROFILE[0],
+        Parameter("all", "1: every job.", "boolean"),
+    ),
+    ("GET", "/v1/jobs/{job}"): (*PROFILE, FIELDS, INCLUDE, IF_NONE_MATCH),
     ("PATCH", "/v1/jobs/{job}"): (*COMMANDS, *PROFILE, FIELDS, IF_MATCH),
     ("DELETE", "/v1/jobs/{job}"): (*PROFILE, IF_MATCH),
     ("POST", "/v1/jobs/{job}/clone"): (*PROFILE, KEY),
@@ -186,9 +209,10 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("POST", "/v1/jobs/{job}/cancel"): (KEY,),
     ("POST", "/v1/jobs/{job}/split"): (KEY,),
     ("POST", "/v1/jobs/{job}/failed-items/import"): (KEY,),
-    ("GET", "/v1/jobs/history"): (*SLICE, Parameter("job", "Id of a job."), Parameter("execution", "last or current.")),
+    ("GET", "/v1/jobs/history"): (*SLICE, Parameter("job", "Id of a job."), EXECUTION),
+    ("GET", "/v1/jobs/history.csv"): (Parameter("job", "Id of a job."), BOM),
     ("GET", "/v1/jobs/{job}/deletes"): (LIMIT, Parameter("cursor", "Go on after this one.", "integer")),
-    ("GET", "/v1/jobs/{job}/history"): (*SLICE, Parameter("execution", "last or current.")),
+    ("GET", "/v1/jobs/{job}/history"): (*SLICE, EXECUTION),
     ("GET", "/v1/jobs/{job}/history.csv"): (BOM,),
     ("GET", "/v1/jobs/{job}/failed-items"): (Parameter("group_by", "reason."),),
     ("GET", "/v1/users"): (*SLICE, Parameter("q", "Text in the name or address."), Parameter("role", "Role.")),
@@ -213,12 +237,12 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("GET", "/v1/transfers/items/flagged"): (*ITEM_FILTERS, *ITEM_PAGE),
     ("GET", "/v1/transfers/items/flagged.csv"): (*ITEM_FILTERS, BOM),
     ("PATCH", "/v1/transfers/items/{item}"): SETTLE,
-    ("GET", "/v1/transfers/{job}/items"): (*ITEM_FILTERS[1:], *ITEM_PAGE),
-    ("GET", "/v1/transfers/{job}/items.csv"): (*ITEM_FILTERS[1:], BOM),
+    ("GET", "/v1/transfers/{job}/items"): (*ITEM_FILTERS[2:], *ITEM_PAGE),
+    ("GET", "/v1/transfers/{job}/items.csv"): (*ITEM_FILTERS[2:], BOM),
     ("PATCH", "/v1/transfers/{job}/items"): (
         *SETTLE,
         Parameter("id", "Ids of items, comma separated."),
-        *ITEM_FILTERS[1:],
+        *ITEM_FILTERS[2:],
     ),
     ("GET", "/v1/transfers/auditing"): (
         *AUDIT,
@@ -227,7 +251,26 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ),
     ("GET", "/v1/transfers/auditing.csv"): (*AUDIT, BOM),
     ("GET", "/v1/transfers/stats"): (Parameter("jobs", "Ids of jobs, comma separated."),),
-    ("GET", "/Job"): (Parameter("jobCategory", "Active, Finished or All."), LIMIT, OFFSET),
+    ("GET", "/v1/transfers/{job}/stats/{kind}"): (
+        Parameter("age", "Of by_age: how much older each class is than the one before: 2d, 2w, 2m or 2y."),
+    ),
+    ("GET", "/Job"): (
+        Parameter("jobCategory", "Active, Finished or All."),
+        Parameter("completedJobLookupTime", "Leave out what ended longer ago than so many seconds.", "integer"),
+        LIMIT,
+        OFFSET,
+    ),
+    ("GET", "/Events"): (
+        Parameter("jobId", "Number of an execution.", "integer"),
+        Parameter("fromTime", "Not before this time, in seconds since 1970.", "integer"),
+        Parameter("toTime", "Not after this time.", "integer"),
+        Parameter("after", "Go on after the event with this id.", "integer"),
+        LIMIT,
+        *(
+            Parameter(name, "true: of this severity; false: not.", "boolean")
+            for name in ("showInfo", "showMinor", "showMajor", "showCritical")
+        ),
+    ),
     ("GET", "/Job/{job}"): (Parameter("FailedItems", "Present, even empty: the failed items instead."), *FAILED),
     ("GET", "/Job/{job}/FailedItems"): FAILED,
     ("POST", "/Job/{job}/action/Resubmit"): (

@@ -6,14 +6,17 @@ from typing import Any
 
 from tallyport.api.flatfile.words import STATUSES, SYNONYMS
 from tallyport.control.refusals import Invalid, Problem, invalid
+from tallyport.domain import schedules
+from tallyport.domain.documents import BlockErrors
 
 DEFINITION: tuple[str, ...] = ("name", "description", "transfer", "schedule", "stop_policy", "category", "priority")
 DEFINITION += ("predecessor_ids", "on_predecessor_failure")
 LATER = ("scheduler", "retention", "discriminator", "disabled")
 NOTES = ("info", "metadata", "input")
+ESTIMATE = "estimatedCompletionAt"
 VERBS = {"resume": "resume", "pause": "pause", "stop": "cancel", "cancel": "cancel"}
 COMMANDS = ("start", "paused", *VERBS)
-KNOWN = ("kind", *DEFINITION, *LATER, "config", "status", "progress", "outcomeAcknowledgedAt", *NOTES)
+KNOWN = ("kind", *DEFINITION, *LATER, "config", "status", "progress", "outcomeAcknowledgedAt", ESTIMATE, *NOTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,7 @@ class Asked:
     target: str | None = None  # a state to reach
     notes: Mapping[str, Any] = field(default_factory=dict)
     progress: int | None = None
+    estimate: str | None = None  # when an agent thinks that it will be done
     acknowledges: bool = False
 
     @property
@@ -50,14 +54,21 @@ def read(document: object) -> Asked:
     if "config" in document:
         definition["transfer"] = document["config"]
     verb, target = _status(document, definition, problems)
+    if problems and isinstance(document.get("schedule"), Mapping):
+        _schedule(document["schedule"], problems)
     notes = _notes(document, problems)
     progress = _progress(document, problems)
+    estimate = document.get(ESTIMATE)
+    if not isinstance(estimate, str | None):
+        problems.append(Problem(f"/{ESTIMATE}", "wrong_type", "must be a time as text"))
+        estimate = None
     asked = Asked(
         definition=definition,
         verb=verb,
         target=target,
         notes=notes,
         progress=progress,
+        estimate=estimate,
         acknowledges=document.get("outcomeAcknowledgedAt") is not None,
     )
     if asked.changes_definition and (verb or target):
@@ -88,6 +99,14 @@ def _status(
     allowed = (*COMMANDS, *STATUSES)
     problems.append(Problem("/status", "unknown_value", f"{word!r} is not a status to ask for", allowed))
     return None, None
+
+
+def _schedule(schedule: Mapping[str, Any], problems: list[Problem]) -> None:
+    """Check a schedule that will not be reached: all that is wrong is told at once."""
+    try:
+        schedules.read_schedule({key: value for key, value in schedule.items() if value is not None})
+    except BlockErrors as error:
+        problems += error.problems
 
 
 def _notes(document: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from tallyport.control.refusals import invalid
+
 MICRO = 1_000_000
 
 
@@ -25,3 +27,14 @@ def file_seconds(at: int | None) -> int | None:
 def present(document: dict[str, object]) -> dict[str, object]:
     """Leave out what is not known."""
     return {key: value for key, value in document.items() if value is not None}
+
+
+def moment(text: str, name: str) -> int:
+    """Read a time of the query: ISO 8601, or seconds since 1970."""
+    try:
+        if text.isascii() and text.isdigit() and len(text) < 12:
+            return int(text) * MICRO
+        at = datetime.fromisoformat(text)
+        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * MICRO)
+    except (ValueError, OverflowError):
+        raise invalid(name, f"{text[:80]!r} is neither an ISO 8601 time nor seconds since 1970") from None

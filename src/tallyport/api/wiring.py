@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from tallyport.api import rights
+from tallyport.api.parameters import PARAMETERS
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.refusals import Invalid, NotAllowed, NotSignedIn, Problem, invalid
 
@@ -98,6 +99,15 @@ def text(query: Mapping[str, str], name: str) -> str | None:
 def words(query: Any, *names: str) -> list[str]:
     """Read a list of words: comma separated, the parameter repeated, or both."""
     return [word for name in names for value in query.getlist(name) for word in value.split(",") if word]
+
+
+def only_known(request: Request) -> None:
+    """Refuse a parameter that the route does not know: a filter that is misspelt would change more than was meant."""
+    route = getattr(request.scope.get("route"), "path", "")
+    known = [one.name for one in PARAMETERS.get((request.method, route), ()) if one.place == "query"]
+    for name in request.query_params:
+        if name not in known:
+            raise invalid(name[:80], "is not a parameter of this call", known, code="unknown_key")
 
 
 def json_response(

@@ -38,6 +38,7 @@ class Wanted:
     reasons: Sequence[str] = ()
     text: str | None = None
     execution: int | None = None
+    processing: Sequence[str] = ()  # changed on the way in one of these manners
     after: int = 0
     offset: int = 0
     limit: int = field(default=100)
@@ -45,7 +46,8 @@ class Wanted:
     @property
     def is_narrow(self) -> bool:
         """Tell whether anything but the status narrows the choice."""
-        return bool(self.kinds or self.reasons or self.text) or self.parent is not None or self.execution is not None
+        named = self.kinds or self.reasons or self.text or self.processing
+        return bool(named) or self.parent is not None or self.execution is not None
 
 
 class Page(NamedTuple):
@@ -102,6 +104,7 @@ def window(desk: Desk, job_id: str, wanted: Wanted, *, look_at: int = LOOKED_AT)
             reasons=wanted.reasons,
             text=wanted.text,
             execution_id=wanted.execution,
+            processing=wanted.processing,
             after=wanted.after,
             until=ahead if wanted.is_narrow else None,
             limit=wanted.limit + 1,
@@ -224,6 +227,7 @@ def _merged(
             reasons=wanted.reasons,
             text=wanted.text,
             execution_id=wanted.execution,
+            processing=wanted.processing,
             after=after,
             limit=size,
         ):

@@ -10,6 +10,7 @@ from tallyport.control import documents, endpoints, executions, honoured, maps, 
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
 from tallyport.control.refusals import Invalid, NotBuilt, NotFound, Problem, Stale, invalid
+from tallyport.domain import agent_runs
 from tallyport.domain.connections import Connection
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import State
@@ -165,11 +166,18 @@ def _reopened(tx: sa.Connection, job: Job) -> dict[str, bool]:
     return {"closed": False} if last is not None and last.halted_by is not None else {}
 
 
-def annotate(desk: Desk, job_id: str, notes: Mapping[str, object], by: Caller) -> Done:
-    """Keep free values (text, metadata) with a job."""
+def annotate(desk: Desk, job_id: str, notes: Mapping[str, object], by: Caller, *, estimate: str | None = None) -> Done:
+    """Keep free values (text, metadata) with a job, and when its agent thinks that it will be done."""
     with desk.database.begin() as tx:
         job = find_job(tx, job_id)
-        jobs.change(tx, job_id, extra=documents.merge(dict(job.extra), notes))
+        if estimate is not None and job.managed:
+            notes = documents.merge(dict(notes), {"metadata": {"estimatedCompletionAt": estimate}})
+        extra = documents.merge(dict(job.extra), notes)
+        if not job.managed:  # what an agent said of its run stands before what is said of the job
+            said: dict[str, object] = {"estimated_completion_at": estimate} if estimate is not None else {}
+            said |= {"info": notes["info"]} if "info" in notes and agent_runs.run(job) else {}
+            extra = agent_runs.merged(replace(job, extra=extra), said) if said else extra
+        jobs.change(tx, job_id, extra=extra)
         desk.note(tx, job_id, "job.annotated", f"notes changed by {by.name}")
         return Done(look(tx, find_job(tx, job_id)))
 

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import Picture, find_execution, find_job, look, look_many
 from tallyport.control.refusals import NotFound
+from tallyport.domain.events import labels
 from tallyport.domain.executions import Execution
-from tallyport.domain.jobs import Job
+from tallyport.domain.jobs import Job, Standing
 from tallyport.domain.states import ACTIVE, State
 from tallyport.store import executions, failures, jobs, rows
 
@@ -22,6 +23,7 @@ class WantedJobs:
     """Which jobs; absent means any."""
 
     states: tuple[State, ...] = ()
+    standings: tuple[Standing, ...] | None = None  # in one of these ways; none at all: no job
     kind: str | None = None
     text: str | None = None
     category: int | None = None
@@ -32,6 +34,13 @@ class WantedJobs:
     destination: str | None = None
     transfer_type: str | None = None
     unresolved: bool | None = None  # True: only those with items that are failed now
+    since: int | None = None  # made not before
+    type: str | None = None
+    operation: str | None = None
+    environment: str | None = None
+    space: str | None = None
+    file: str | None = None
+    workbook: str | None = None
     ascending: bool = False
 
 
@@ -90,6 +99,26 @@ def history(
         return executions.page(tx, job_id=job_id, ended=ended, since=since, offset=offset, limit=limit)
 
 
+def execution_of(desk: Desk, job_id: str | None, execution_id: int) -> Execution:
+    """Give one execution, of the job when one is named."""
+    with desk.database.read() as tx:
+        run = find_execution(tx, execution_id)
+        if find_job(tx, run.job_id if job_id is None else job_id).id != run.job_id:
+            raise NotFound(f"execution {execution_id} is not one of job {job_id}")
+        return run
+
+
+def every_execution(desk: Desk, job_id: str | None) -> Iterator[Execution]:
+    """Give all executions, newest first, of one job or of all, read in chunks."""
+    with desk.database.read() as tx:
+        if job_id is not None:
+            find_job(tx, job_id)
+        passed = 0
+        while block := executions.page(tx, job_id=job_id, offset=passed, limit=_CHUNK)[0]:
+            yield from block
+            passed += len(block)
+
+
 def categories(desk: Desk) -> dict[int, str]:
     """Give every category by id."""
     with desk.database.read() as tx:
@@ -112,12 +141,13 @@ def delete_category(desk: Desk, category: int) -> int:
 
 
 def _filters(wanted: WantedJobs) -> dict[str, Any]:
-    states = set(wanted.states)
+    states = set(wanted.states) or set(State)
     if wanted.active is not None:
-        chosen = ACTIVE if wanted.active else frozenset(State) - ACTIVE
-        states = (states or set(State)) & chosen
+        states &= ACTIVE if wanted.active else frozenset(State) - ACTIVE
     return {
-        "states": sorted(state.value for state in states),
+        "states": None if states == set(State) else sorted(state.value for state in states),
+        "standings": wanted.standings,
+        "since": wanted.since,
         "kind": wanted.kind,
         "text": wanted.text,
         "category": wanted.category if wanted.category != -1 else None,
@@ -136,8 +166,9 @@ def _all(tx: sa.Connection, wanted: WantedJobs) -> list[Job]:
 
 def _is_plain(wanted: WantedJobs) -> bool:
     """Tell whether the store alone can choose."""
-    narrow = (wanted.connection, wanted.destination, wanted.transfer_type, wanted.unresolved)
-    return wanted.category != -1 and narrow == (None,) * 4
+    ends = (wanted.connection, wanted.destination, wanted.transfer_type, wanted.unresolved)
+    labelled = (wanted.type, wanted.operation, wanted.environment, wanted.space, wanted.file, wanted.workbook)
+    return wanted.category != -1 and not any(one is not None for one in (*ends, *labelled))
 
 
 def _matching(tx: sa.Connection, wanted: WantedJobs) -> list[Job]:
@@ -155,4 +186,17 @@ def _fits(one: Job, wanted: WantedJobs) -> bool:
         and wanted.connection in (None, one.source_connection)
         and wanted.destination in (None, one.destination_connection)
         and wanted.transfer_type in (None, one.transfer_type)
+        and _is_labelled(one, wanted)
+    )
+
+
+def _is_labelled(one: Job, wanted: WantedJobs) -> bool:
+    known = labels(one)
+    return (
+        wanted.type in (None, known.domain)
+        and wanted.operation in (None, known.operation)
+        and wanted.environment in (None, known.environment)
+        and wanted.space in (None, known.space)
+        and wanted.file in (None, one.extra.get("fileId"))
+        and wanted.workbook in (None, one.extra.get("source"), one.extra.get("destination"))
     )

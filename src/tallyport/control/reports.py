@@ -47,6 +47,8 @@ def audit_page(
     execution_id: int | None,
     item_id: int | None,
     levels: Sequence[int],
+    since: int | None = None,
+    until: int | None = None,
     after: int,
     limit: int,
 ) -> list[AuditRow]:
@@ -58,7 +60,15 @@ def audit_page(
         if execution == 0:
             return []
         return audit.page(
-            tx, job_id=job_id, execution_id=execution, item_id=item_id, levels=levels, after=after, limit=limit
+            tx,
+            job_id=job_id,
+            execution_id=execution,
+            item_id=item_id,
+            levels=levels,
+            since=since,
+            until=until,
+            after=after,
+            limit=limit,
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +48,12 @@ class Job:
     created_by: str | None = None
     modified_at: int
     deleted_at: int | None = None
+
+
+class Standing(NamedTuple):
+    """How a job may stand, for a choice of some: in one of these states, and what is known beside."""
+
+    states: frozenset[str]  # domain.states.State
+    has_errors: bool | None = None  # of a complete job: some items failed
+    is_closed: bool | None = None
+    waits: frozenset[str | None] | None = None  # why its execution waits: domain.states.Wait

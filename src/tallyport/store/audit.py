@@ -8,8 +8,10 @@ import sqlalchemy as sa
 from tallyport.domain import paths
 from tallyport.store import rows
 from tallyport.store.database import Database
-from tallyport.store.ids import Ids
+from tallyport.store.ids import Ids, before
 from tallyport.store.tables import audit
+
+_AHEAD = 3_600_000_000  # microseconds
 
 LEVELS = {"trace": 1, "debug": 2, "info": 3, "warn": 4, "error": 5, "none": 9}
 
@@ -60,6 +62,8 @@ def page(
     execution_id: int | None = None,
     item_id: int | None = None,
     levels: Iterable[int] = (),
+    since: int | None = None,
+    until: int | None = None,
     after: int = 0,
     limit: int = 100,
 ) -> list[AuditRow]:
@@ -73,6 +77,10 @@ def page(
         query = query.where(audit.c.item_id == item_id)
     if wanted := list(levels):
         query = query.where(audit.c.level.in_(wanted))
+    if since is not None:  # ids grow with time, but those of another process may be a little ahead of it
+        query = query.where(audit.c.recorded_at >= since, audit.c.id > before(since - _AHEAD))
+    if until is not None:
+        query = query.where(audit.c.recorded_at < until)
     found = tx.execute(query.order_by(audit.c.id).limit(limit)).mappings()
     return [_line(row) for row in found]
 

@@ -1,5 +1,6 @@
 """What the items of a job are, counted in many ways. Reads the whole job: for reports, not for pages."""
 
+import bisect
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +9,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from tallyport.domain.entries import Kind
-from tallyport.store.tables import items
+from tallyport.domain.filters import GROUPS
+from tallyport.store.tables import containers, items
 
 SIZES = (0, 1 << 10, 1 << 20, 10 << 20, 100 << 20, 1 << 30, 10 << 30)  # lower bounds of classes, bytes
 AGES = (0, 30, 90, 365, 3 * 365, 7 * 365)  # lower bounds of classes, days
@@ -43,6 +45,9 @@ class Breakdown(NamedTuple):
     sizes: Sequence[Counted]  # files by class of SIZES
     ages: Sequence[Counted]  # files by class of AGES
     extensions: Sequence[tuple[str, Counted]]  # of files, most bytes first; the rest as "other"
+    days: Sequence[tuple[int, Counted]] = ()  # files by their age in whole days, the youngest first
+    depths: Sequence[tuple[int, Counted]] = ()  # files by the containers above them, those of the root first
+    contents: Sequence[tuple[str, Counted]] = ()  # files by predefined group of their extension
 
 
 def of_job(tx: sa.Connection, job: int, now: int) -> Breakdown:
@@ -75,13 +80,18 @@ def of_job(tx: sa.Connection, job: int, now: int) -> Breakdown:
         for level, n in tx.execute(sa.select(items.c.level, count).where(mine, done).group_by(items.c.level))
     }
     files = (mine, items.c.kind == int(Kind.FILE))
+    days = _days(tx, files, now)
+    extensions, contents = _extensions(tx, job)
     return Breakdown(
         lines,
         sides,
         levels,
         _classes(tx, files, _class(items.c.s_size, SIZES), len(SIZES)),
-        _classes(tx, files, _class(now * 1_000 - items.c.s_modified, [day * _DAY for day in AGES]), len(AGES)),
-        _extensions(tx, job),
+        _folded(days),
+        extensions,
+        days,
+        _depths(tx, job),
+        contents,
     )
 
 
@@ -102,13 +112,57 @@ def _classes(
     return [found.get(at, Counted(0, 0)) for at in range(many)]
 
 
-def _extensions(tx: sa.Connection, job: int) -> list[tuple[str, Counted]]:
+def _days(tx: sa.Connection, where: Sequence[sa.ColumnElement[bool]], now: int) -> list[tuple[int, Counted]]:
+    """Count files by age in days; those of tomorrow are of today."""
+    size = sa.func.coalesce(sa.func.sum(items.c.s_size), 0)
+    age = now * 1_000 - items.c.s_modified
+    day = sa.case((items.c.s_modified.is_(None), 0), (age < 0, 0), else_=age // _DAY)
+    found = tx.execute(sa.select(day.label("day"), sa.func.count(), size).where(*where).group_by("day").order_by("day"))
+    return [(int(at), Counted(int(n), int(total))) for at, n, total in found]
+
+
+def _folded(days: Sequence[tuple[int, Counted]]) -> list[Counted]:
+    """Add days up to the classes of AGES."""
+    found = [Counted(0, 0)] * len(AGES)
+    for day, one in days:
+        at = bisect.bisect_right(AGES, day) - 1
+        found[at] = Counted(found[at].number + one.number, found[at].bytes + one.bytes)
+    return found
+
+
+def _depths(tx: sa.Connection, job: int) -> list[tuple[int, Counted]]:
+    """Count files by the number of containers above them: the database adds up each container."""
+    size = sa.func.coalesce(sa.func.sum(items.c.s_size), 0)
+    query = (
+        sa.select(containers.c.path, sa.func.count(), size)
+        .join(items, items.c.parent_id == containers.c.item_id)
+        .where(containers.c.job == job, items.c.job == job, items.c.kind == int(Kind.FILE))
+        .group_by(containers.c.item_id, containers.c.path)
+    )
+    counts: Counter[int] = Counter()
+    sizes: Counter[int] = Counter()
+    for block in tx.execute(query.execution_options(yield_per=_CHUNK)).partitions():
+        for path, number, total in block:
+            depth = bytes(path).count(b"/") + 1 if path else 0
+            counts[depth] += int(number)
+            sizes[depth] += int(total)
+    return [(depth, Counted(counts[depth], sizes[depth])) for depth in sorted(counts)]
+
+
+_CONTENTS = {ending: name for name, group in reversed(list(GROUPS.items())) for ending in group.endings}
+
+
+def _extensions(tx: sa.Connection, job: int) -> tuple[list[tuple[str, Counted]], list[tuple[str, Counted]]]:
+    """Count files by extension, and by the predefined group an extension is in."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
+    contents: dict[str, Counted] = {}
     for name, size in _names(tx, job):
         extension = os.path.splitext(name.decode("utf-8", "replace"))[1].lower()[:16] or "none"
         counts[extension] += 1
         sizes[extension] += size or 0
+        before = contents.get(group := _CONTENTS.get(extension, "other"), Counted(0, 0))
+        contents[group] = Counted(before.number + 1, before.bytes + (size or 0))
         if len(counts) > 50_000:  # names that are all different: keep those that matter
             for rare, _ in sizes.most_common()[1_000:]:
                 counts["other"] += counts.pop(rare)
@@ -118,7 +172,7 @@ def _extensions(tx: sa.Connection, job: int) -> list[tuple[str, Counted]]:
     found = [(one, Counted(counts[one], sizes[one])) for one in ordered[:_MOST_EXTENSIONS]]
     if rest:
         found.append(("other", Counted(sum(counts[one] for one in rest), sum(sizes[one] for one in rest))))
-    return found
+    return found, sorted(contents.items(), key=lambda pair: -pair[1].bytes)
 
 
 def _names(tx: sa.Connection, job: int) -> Iterator[tuple[bytes, int | None]]:

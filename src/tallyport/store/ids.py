@@ -31,3 +31,8 @@ class Ids:
             self._last = first + count - 1
         worker = self._worker << 12
         return [(n >> 12 << 22) | worker | (n & 0xFFF) for n in range(first, first + count)]
+
+
+def before(at: int) -> int:
+    """Give an identifier below all those of a time (microseconds since 1970) and later."""
+    return min(max(0, (at // 1_000 - _EPOCH_MS) << 22), 1 << 63) - 1

@@ -64,6 +64,7 @@ def page(
     reasons: Iterable[str] = (),
     text: str | None = None,
     execution_id: int | None = None,
+    processing: Iterable[str] = (),
     after: int = 0,
     until: int | None = None,
     limit: int = 100,
@@ -76,7 +77,7 @@ def page(
             items.c.status == status,
             items.c.id > after,
             *(() if until is None else (items.c.id <= until,)),
-            *_filters(kinds, parent, reasons, text, execution_id),
+            *_filters(kinds, parent, reasons, text, execution_id, processing),
         )
         .order_by(items.c.id)
         .limit(limit)
@@ -421,6 +422,7 @@ def _filters(
     reasons: Iterable[str],
     text: str | None,
     execution_id: int | None,
+    processing: Iterable[str] = (),
 ) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if wanted := list(kinds):
@@ -429,6 +431,9 @@ def _filters(
         found.append(items.c.parent_id == parent)
     if words := list(reasons):
         found.append(items.c.reason.in_(words))
+    if changes := list(processing):
+        listed = "," + sa.func.coalesce(items.c.processing, "") + ","
+        found.append(sa.or_(*(listed.contains(f",{word},", autoescape=True) for word in changes)))
     if text:
         found.append(_NameHas(text))
     if execution_id is not None:

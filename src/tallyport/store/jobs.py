@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from tallyport.domain.events import Topic, of_change
-from tallyport.domain.jobs import Job
+from tallyport.domain.jobs import Job, Standing
+from tallyport.domain.states import Result
 from tallyport.store import events, rows
-from tallyport.store.tables import categories, jobs
+from tallyport.store.tables import categories, executions, jobs
 
 
 def new_id() -> str:
@@ -66,26 +67,32 @@ def change(tx: sa.Connection, job_id: str, *, version: int | None = None, **valu
 def page(
     tx: sa.Connection,
     *,
-    states: Iterable[str] = (),
+    states: Iterable[str] | None = None,
+    standings: Iterable[Standing] | None = None,
     kind: str | None = None,
     text: str | None = None,
     category: int | None = None,
     parent: str | None = None,
     top_level: bool = False,
+    since: int | None = None,
     offset: int = 0,
     limit: int = 100,
     ascending: bool = False,
 ) -> tuple[list[Job], int]:
     """Give one page by time of creation (newest first unless ``ascending``) and the number of all that match."""
     query = sa.select(jobs).where(jobs.c.deleted_at.is_(None))
-    if wanted := list(states):
-        query = query.where(jobs.c.state.in_(wanted))
+    if states is not None:
+        query = query.where(jobs.c.state.in_(list(states)))
+    if standings is not None:
+        query = query.where(sa.or_(sa.false(), *map(_stands, standings)))
     if kind is not None:
         query = query.where(jobs.c.kind == kind)
     if text:
         query = query.where(jobs.c.name.icontains(text, autoescape=True))
     if category is not None:
         query = query.where(jobs.c.category_id == category)
+    if since is not None:
+        query = query.where(jobs.c.created_at >= since)
     if parent is not None:
         query = query.where(jobs.c.parent_id == parent)
     elif top_level:
@@ -94,6 +101,21 @@ def page(
     order = (jobs.c.created_at, jobs.c.id) if ascending else (jobs.c.created_at.desc(), jobs.c.id.desc())
     found = tx.execute(query.order_by(*order).offset(offset).limit(limit)).mappings()
     return [rows.to_value(Job, row) for row in found], total
+
+
+def _stands(standing: Standing) -> sa.ColumnElement[bool]:
+    """Tell whether a job stands so."""
+    found: list[sa.ColumnElement[bool]] = [jobs.c.state.in_(sorted(standing.states))]
+    if standing.has_errors is not None:
+        errors = sa.func.coalesce(jobs.c.result, "") == Result.ERRORS.value
+        found.append(errors if standing.has_errors else ~errors)
+    if standing.is_closed is not None:
+        found.append(jobs.c.closed.is_(standing.is_closed))
+    if standing.waits is not None:
+        why = sa.select(executions.c.wait_reason).where(executions.c.id == jobs.c.execution_id).scalar_subquery()
+        known = why.in_(sorted(one for one in standing.waits if one is not None))
+        found.append(sa.or_(known, why.is_(None)) if None in standing.waits else known)
+    return sa.and_(*found)
 
 
 def same_endpoints(

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tallyport import __version__
-from tallyport.api.times import seconds
+from tallyport.api.times import MICRO, seconds
 from tallyport.api.wiring import Desked, flag, json_response, whole
 from tallyport.control import reading, reports
 from tallyport.control.refusals import NotFound
@@ -36,18 +36,19 @@ def list_execution_events(request: Request, desk: Desked) -> Response:
     wanted = _wanted(request)
     levels = [level for level in LEVELS.values() if SEVERITIES.get(level, INFO) in wanted]
     begin, end = (whole(query, name, 0, most=1 << 40) for name in ("fromTime", "toTime"))
-    lines = reports.audit_page(
+    found = reports.audit_page(
         desk,
         job_id=job_id,
         which=None,
         execution_id=execution_id,
         item_id=None,
         levels=levels or [0],
+        since=begin * MICRO if begin else None,
+        until=(end + 1) * MICRO if end else None,
         after=whole(query, "after", 0, most=1 << 62),
         limit=limit,
     )
-    fitting = [line for line in lines if begin <= (seconds(line.recorded_at) or 0) <= (end or 1 << 40)]
-    return json_response({"commservEvents": [_event(line) for line in fitting]})
+    return json_response({"commservEvents": [_event(line) for line in found]})
 
 
 @router.get("/Events/{event}", summary="One event")

@@ -11,31 +11,34 @@ from tallyport.api import paging
 from tallyport.api.commvault import failed_items, views, xml
 from tallyport.api.commvault.negotiation import JSON, XML, chosen
 from tallyport.api.commvault.operations import Verb, operate
-from tallyport.api.wiring import Called, Desked, Document, flag, json_response, whole
+from tallyport.api.wiring import Called, Desked, Raw, flag, json_response, read_json, whole
 from tallyport.control import executions, failed, reading
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture
-from tallyport.control.refusals import Conflict, NotFound
+from tallyport.control.refusals import Conflict, NotFound, invalid
 from tallyport.domain.executions import Execution
 
 router = APIRouter(tags=["job control"])
 
 GOOD: dict[str, Any] = {"errors": [{"errList": [{"errorCode": 0, "errLogMessage": ""}]}]}
 LIST_NAME = "JobManager_JobListResponse"
+CATEGORIES = {"active": False, "finished": True, "all": None}
 
 
 @router.get("/Job", summary="List executions")
 def list_executions(request: Request, desk: Desked) -> Response:
     query = request.query_params
-    category = query.get("jobCategory", "All").lower()
-    ended = {"active": False, "finished": True}.get(category)
+    category = query.get("jobCategory", "All")
+    if category.lower() not in CATEGORIES:
+        raise invalid("jobCategory", f"{category[:40]!r} is not a category", ("Active", "Finished", "All"))
+    ended = CATEGORIES[category.lower()]
     seconds = whole(query, "completedJobLookupTime", 0, most=1 << 40) or None
     return _list(request, desk, ended, _window(request), seconds=seconds)
 
 
 @router.post("/Jobs", summary="List executions by a filter in the body")
-def find_executions(request: Request, desk: Desked, document: Document) -> Response:
-    given = document if isinstance(document, Mapping) else {}
+def find_executions(request: Request, desk: Desked, body: Raw) -> Response:
+    given = _asked(body)
     paged = given.get("pagingConfig")
     paged = paged if isinstance(paged, Mapping) else {}
     known = {name: str(paged[name]) for name in ("offset", "limit") if name in paged}
@@ -44,7 +47,10 @@ def find_executions(request: Request, desk: Desked, document: Document) -> Respo
     since = chosen_by.get("completedJobLookupTime") if isinstance(chosen_by, Mapping) else None
     looked = {} if since is None else {"completedJobLookupTime": str(since)}
     seconds = whole(looked, "completedJobLookupTime", 0, most=1 << 40) or None
-    return _list(request, desk, {1: False, 2: True}.get(given.get("category", 0)), part, seconds=seconds)
+    category = str(given.get("category", 0))
+    if category not in ("0", "1", "2"):
+        raise invalid("/category", f"{category[:40]!r} is not a category", ("0", "1", "2"))
+    return _list(request, desk, {"1": False, "2": True}.get(category), part, seconds=seconds)
 
 
 @router.get("/Job/{job}", summary="Show an execution, or with ?FailedItems its failed items")
@@ -64,8 +70,8 @@ def list_failed_items(request: Request, desk: Desked, job: str) -> Response:
 
 
 @router.post("/JobDetails", summary="Everything of one execution")
-def show_details(request: Request, desk: Desked, document: Document) -> Response:
-    given = document if isinstance(document, Mapping) else {}
+def show_details(request: Request, desk: Desked, body: Raw) -> Response:
+    given = _asked(body)
     try:
         run, picture = _find(request, desk, str(given.get("jobId", "")))
     except NotFound as error:
@@ -139,6 +145,15 @@ def resubmit_execution(request: Request, desk: Desked, caller: Called, job: str)
     except (Conflict, NotFound) as error:
         return _bad(error.message)
     return json_response({"jobIds": [str(new)]})
+
+
+def _asked(body: bytes) -> Mapping[str, Any]:
+    """Read a request in JSON, or in XML whatever its root is called."""
+    if body.lstrip().startswith(b"<"):
+        given: object = next(iter(xml.tree(body).values()))
+    else:
+        given = read_json(body)
+    return given if isinstance(given, Mapping) else {}
 
 
 def _operate(request: Request, desk: Desk, caller: Caller, job: str, verb: Verb) -> Response:

@@ -1,5 +1,6 @@
 """Connections and platforms."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -61,10 +62,21 @@ def show_platform(platform: str) -> Response:
 
 @router.get("/platforms/{platform}/new", summary="Say what a new connection needs")
 def describe_platform(platform: str) -> Response:
-    fields = _known_platform(platform)["settings"]
-    form = {
+    form = _form(f"/v1/connections?platform={platform}", _known_platform(platform), {})
+    return json_response({"status": 200, "type": "connection_form", "connection_form": form, "data": form})
+
+
+@router.get("/{connection}/edit", summary="Say what a connection needs, and what it has: never a secret")
+def describe_connection(desk: Desked, connection: str) -> Response:
+    found = connections.show(desk, connection)
+    form = _form(f"/v1/connections/{found.id}", _known_platform(found.platform), found.settings)
+    return json_response({"status": 200, "type": "connection_form", "connection_form": form, "data": form})
+
+
+def _form(target: str, platform: dict[str, Any], values: Mapping[str, object]) -> dict[str, Any]:
+    return {
         "method": "prompt",
-        "target": f"/v1/connections?platform={platform}",
+        "target": target,
         "attributes": {
             field["name"]: {
                 "type": field["type"],
@@ -72,13 +84,12 @@ def describe_platform(platform: str) -> Response:
                 "hint": field["help"],
                 "help_text": field["help"],
                 "required": field["required"],
-                "value": field["default"],
+                "value": None if field["secret"] else values.get(field["name"], field["default"]),
                 "options": field["allowed"],
             }
-            for field in fields
+            for field in platform["settings"]
         },
     }
-    return json_response({"status": 200, "type": "connection_form", "connection_form": form, "data": form})
 
 
 @router.get("/{connection}", summary="Show a connection")

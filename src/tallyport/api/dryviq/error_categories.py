@@ -1,4 +1,4 @@
-"""Error categories: what failures are alike, how often they are tried, what they lead to."""
+"""Error categories: what failures are alike, how often they are tried, what they lead to; groups of files."""
 
 from typing import Any
 
@@ -9,8 +9,19 @@ from tallyport.api.wiring import Called, Desked, Document, json_response, text
 from tallyport.control import error_categories
 from tallyport.control.refusals import NotFound, invalid
 from tallyport.domain.categories import BUILT_IN_PRIORITY, Category
+from tallyport.domain.filters import GROUPS
 
 router = APIRouter(prefix="/v1/transfers", tags=["items"])
+filters_router = APIRouter(prefix="/v1/filters", tags=["jobs"])
+
+
+@filters_router.get("/categories", summary="List the predefined groups of files that filters can name")
+def list_filter_categories() -> Response:
+    shown = [
+        {"id": name, "name": name, "extensions": sorted(group.endings), "patterns": group.patterns}
+        for name, group in GROUPS.items()
+    ]
+    return json_response({"status": 200, "type": "filter_categories", "filter_categories": shown, "data": shown})
 
 
 @router.get("/categories", summary="List error categories")

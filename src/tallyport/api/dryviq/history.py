@@ -39,6 +39,11 @@ def all_history(request: Request, desk: Desked) -> Response:
     return _history(request, desk, request.query_params.get("job"))
 
 
+@router.get("/jobs/history.csv", summary="Executions of all jobs, or of one, as CSV")
+def all_history_csv(request: Request, desk: Desked) -> Response:
+    return _history_csv(request, desk, request.query_params.get("job"))
+
+
 @router.get("/jobs/categories", summary="List categories")
 def list_categories(desk: Desked) -> Response:
     found = [{"id": number, "name": name} for number, name in reading.categories(desk).items()]
@@ -71,8 +76,7 @@ def job_history(request: Request, desk: Desked, job: str) -> Response:
 
 @router.get("/jobs/{job}/history.csv", summary="Executions of a job as CSV")
 def job_history_csv(request: Request, desk: Desked, job: str) -> Response:
-    runs, _ = reading.history(desk, job_id=job, ended=None, offset=0, limit=100_000)
-    return csv_rows.stream(COLUMNS, map(_cells, runs), "history.csv", bom=flag(request.query_params, "bom"))
+    return _history_csv(request, desk, job)
 
 
 @router.get("/jobs/{job}/failed-items", summary="Failed items of a job, grouped by reason")
@@ -114,11 +118,19 @@ async def _uploaded(request: Request) -> bytes:
     raise invalid("file", "the form has no file", code="missing")
 
 
+def _history_csv(request: Request, desk: Desk, job: str | None) -> Response:
+    cells = map(_cells, reading.every_execution(desk, job))
+    return csv_rows.stream(COLUMNS, cells, "history.csv", bom=flag(request.query_params, "bom"))
+
+
 def _history(request: Request, desk: Desk, job: str | None) -> Response:
     part = paging.slice_of(request)
     which = request.query_params.get("execution")
+    if which is not None and which.isascii() and which.isdigit() and len(which) < 19:
+        return _answered(request, part, [reading.execution_of(desk, job, int(which))], 1, job)
     if which not in (None, "last", "current"):
-        raise invalid("execution", f"{which!r} is neither last nor current", ("last", "current"))
+        message = f"{which[:40]!r} is neither the number of an execution nor last nor current"
+        raise invalid("execution", message, ("last", "current"))
     runs, total = reading.history(
         desk,
         job_id=job,
@@ -126,9 +138,12 @@ def _history(request: Request, desk: Desk, job: str | None) -> Response:
         offset=part.offset,
         limit=part.limit if which is None else 1,
     )
+    return _answered(request, part, runs, total if which is None else len(runs), job)
+
+
+def _answered(request: Request, part: paging.Slice, runs: list[Execution], total: int, job: str | None) -> Response:
     gauge = request.app.state.gauge
     shown = [views.execution(run, None, gauge) for run in runs]
-    total = total if which is None else len(runs)
     meta = paging.meta(request, part, total, part.offset + len(runs) < total, csv=job is not None)
     document = {"status": 200, "type": "job_executions", "job_executions": shown, "meta": meta, "data": shown}
     return json_response(document, headers=paging.link_header(meta))

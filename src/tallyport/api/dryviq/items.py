@@ -10,7 +10,7 @@ from starlette.responses import Response
 from tallyport.api import csv_rows, paging
 from tallyport.api.dryviq import views, words
 from tallyport.api.times import iso
-from tallyport.api.wiring import Called, Desked, Document, flag, json_response, text, whole
+from tallyport.api.wiring import Called, Desked, Document, flag, json_response, only_known, text, whole
 from tallyport.api.wiring import words as listed
 from tallyport.control import executions, items, reading, reports
 from tallyport.control.breakdowns import Breakdowns
@@ -29,6 +29,9 @@ from tallyport.store.losses import LossRow
 router = APIRouter(prefix="/v1/transfers", tags=["items"])
 
 FLAGGED = (Status.RETRY, Status.FLAGGED)
+CHANGES = ("converted", "renamed", "encoded", "truncated", "deduplicated")
+SHOWN = 5  # classes of a count, beside the rest
+DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 COLUMNS: tuple[str, ...] = (
     "id",
     "job_id",
@@ -55,6 +58,7 @@ def items_csv(request: Request, desk: Desked) -> Response:
 
 @router.patch("/items", summary="Retry or ignore many items")
 def settle_items(request: Request, desk: Desked, caller: Called, document: Document) -> Response:
+    only_known(request)
     wanted = _wanted(request, default=FLAGGED)
     ids = [_id(word) for word in listed(request.query_params, "id")] or None
     if ids is None and not wanted.jobs and wanted.parent is None:
@@ -140,10 +144,12 @@ def job_stats_by(request: Request, desk: Desked, job: str, kind: str) -> Respons
     if kind not in BREAKDOWNS:
         raise NotFound(f"items are not counted {kind[:40]!r}; {', '.join(BREAKDOWNS)} are ways")
     counts: Breakdowns = request.app.state.breakdowns
+    width = _width(request) if kind == "by_age" else None
     found = counts.of_job(desk, job)
     if found is None:  # being counted: ask again
         return json_response({"status": 202, "type": "stats", "stats": []}, 202, {"Retry-After": "1"})
-    shown = [{"name": name, "count": one.number, "bytes": one.bytes} for name, one in BREAKDOWNS[kind](found)]
+    lines = BREAKDOWNS[kind](found) if width is None else _by_age(found, *width)
+    shown = [{"name": name, "count": one.number, "bytes": one.bytes} for name, one in lines]
     return json_response({"status": 200, "type": "stats", "stats": shown, "data": shown})
 
 
@@ -159,6 +165,7 @@ def job_items_csv(request: Request, desk: Desked, job: str) -> Response:
 
 @router.patch("/{job}/items", summary="Retry or ignore many items of a job")
 def settle_job_items(request: Request, desk: Desked, caller: Called, job: str, document: Document) -> Response:
+    only_known(request)
     ids = [_id(word) for word in listed(request.query_params, "id")] or None
     return _settle(request, desk, caller, _wanted(request, job=job, default=FLAGGED), ids, document)
 
@@ -185,6 +192,7 @@ def _wanted(
         reasons=reasons,
         text=text(query, "q"),
         execution=whole(query, "execution", 0, most=1 << 62) or None,
+        processing=_processing(listed(query, "processing_status")),
         after=whole(query, "cursor", 0, most=1 << 62),
         offset=part.offset,
         limit=part.limit,
@@ -198,6 +206,13 @@ def _statuses(given: list[str]) -> tuple[Status, ...]:
             raise invalid("status", f"{word!r} is not a status of an item", tuple(words.STATUSES))
         found |= dict.fromkeys(words.STATUSES[word])
     return tuple(found)
+
+
+def _processing(given: list[str]) -> tuple[str, ...]:
+    for word in given:
+        if word not in CHANGES:
+            raise invalid("processing_status", f"{word[:40]!r} is not a change on the way", CHANGES)
+    return tuple(given)
 
 
 def _kinds(given: list[str]) -> tuple[int, ...]:
@@ -316,11 +331,42 @@ def _undone(request: Request, desk: Desk, caller: Caller, execution: str, verb: 
 
 def _top(counted: Iterable[tuple[str, Counted]], rest: str) -> list[tuple[str, Counted]]:
     """Give the five largest, and what is left as one."""
-    known = sorted(counted, key=lambda pair: (-pair[1].bytes, -pair[1].number, pair[0]))
-    left = known[5:]
+    pairs = list(counted)
+    named = [pair for pair in pairs if pair[0] != rest]
+    known = sorted(named, key=lambda pair: (-pair[1].bytes, -pair[1].number, pair[0]))
+    left = known[SHOWN:] + [pair for pair in pairs if pair[0] == rest]
     if not left:
         return known
-    return [*known[:5], (rest, Counted(sum(one.number for _, one in left), sum(one.bytes for _, one in left)))]
+    return [*known[:SHOWN], (rest, Counted(sum(one.number for _, one in left), sum(one.bytes for _, one in left)))]
+
+
+def _width(request: Request) -> tuple[str, int] | None:
+    """Read how much older each class is than the one before, as sent and in days: ``2d``, ``2w``, ``2m``, ``2y``."""
+    given = request.query_params.get("age")
+    if given is None:
+        return None
+    number, unit = given[:-1], given[-1:].lower()
+    if unit not in DAYS or not (number.isascii() and number.isdigit() and len(number) < 5 and int(number)):
+        message = f"{given[:40]!r} is not a number of days, weeks, months or years"
+        raise invalid("age", message, ("2d", "2w", "2m", "2y"))
+    return unit, int(number) * DAYS[unit]
+
+
+def _by_age(found: Breakdown, unit: str, days: int) -> list[tuple[str, Counted]]:
+    """Give five classes of the same width, and all that is older."""
+    classes = [Counted(0, 0)] * (SHOWN + 1)
+    for day, one in found.days:
+        at = min(day // days, SHOWN)
+        classes[at] = Counted(classes[at].number + one.number, classes[at].bytes + one.bytes)
+    step = days // DAYS[unit]
+    names = [f"from {at * step}{unit}" for at in range(SHOWN)]
+    return list(zip((*names, "older"), classes, strict=True))
+
+
+def _by_depth(found: Breakdown) -> list[tuple[str, Counted]]:
+    known, deeper = found.depths[:SHOWN], [one for _, one in found.depths[SHOWN:]]
+    rest = Counted(sum(one.number for one in deeper), sum(one.bytes for one in deeper))
+    return [*((str(depth), one) for depth, one in known), *([("other", rest)] if deeper else [])]
 
 
 def _by_category(found: Breakdown) -> list[tuple[str, Counted]]:
@@ -334,6 +380,8 @@ def _by_category(found: Breakdown) -> list[tuple[str, Counted]]:
 BREAKDOWNS: dict[str, Callable[[Breakdown], list[tuple[str, Counted]]]] = {
     "by_category": _by_category,
     "by_ext": lambda found: _top(found.extensions, "other"),
+    "by_content_category": lambda found: _top(found.contents, "other"),
+    "by_depth": _by_depth,
     "by_size": lambda found: [(f"from {bound} bytes", one) for bound, one in zip(SIZES, found.sizes, strict=True)],
     "by_age": lambda found: [(f"from {bound} days", one) for bound, one in zip(AGES, found.ages, strict=True)],
 }

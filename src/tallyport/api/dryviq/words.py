@@ -1,8 +1,10 @@
 """The words of this dialect for what is stored, and back."""
 
+from collections.abc import Mapping
+
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import Status
-from tallyport.domain.jobs import Job
+from tallyport.domain.jobs import Job, Standing
 from tallyport.domain.states import Result, State, Wait
 
 JOB = {
@@ -27,15 +29,33 @@ WAITING = {
     Wait.BACKOFF: "running",
     Wait.BRAKE: "awaiting-user",
 }
-STATES_OF: dict[str, tuple[State, ...]] = {  # for the filter of a list
-    "idle": (State.CREATED, State.SCHEDULED, State.CANCELED, State.COMPLETE),
-    "start": (State.READY, State.WAITING),
-    "running": (State.PLANNING, State.EXECUTING, State.PAUSING),
-    "paused": (State.PAUSED,),
-    "cancelling": (State.CANCELING,),
-    "complete": (State.COMPLETE,),
-    "failed": (State.FAILED,),
-    "failed-to-start": (State.FAILED_TO_START,),
+_WAITS: Mapping[str, frozenset[str | None]] = {
+    "start": frozenset({None, Wait.PREDECESSORS.value, Wait.WINDOW.value}),
+    "running": frozenset({Wait.PARTS.value, Wait.BACKOFF.value}),
+    "awaiting-user": frozenset({Wait.BRAKE.value}),
+}
+
+
+def _in(*states: State, errors: bool | None = None, closed: bool | None = None) -> Standing:
+    return Standing(frozenset(state.value for state in states), errors, closed)
+
+
+def _waiting(word: str) -> Standing:
+    return Standing(frozenset({State.WAITING.value}), waits=_WAITS[word])
+
+
+STANDINGS: Mapping[str, tuple[Standing, ...]] = {  # for the filter of a list: which jobs are shown with a word
+    "idle": (_in(State.CREATED, State.SCHEDULED, State.CANCELED), _in(State.COMPLETE, errors=False, closed=False)),
+    "start": (_in(State.READY), _waiting("start")),
+    "running": (_in(State.PLANNING, State.EXECUTING, State.PAUSING), _waiting("running")),
+    "awaiting-user": (_waiting("awaiting-user"),),
+    "paused": (_in(State.PAUSED),),
+    "cancelling": (_in(State.CANCELING),),
+    "complete": (_in(State.COMPLETE, errors=False, closed=True),),
+    "failed": (_in(State.FAILED), _in(State.COMPLETE, errors=True)),
+    "failed-to-start": (_in(State.FAILED_TO_START),),
+    # Passing or hidden states of the vendor's that no job here is shown in.
+    **dict.fromkeys(("resume", "cancel", "not-complete", "success", "warn", "deleted"), ()),
 }
 ITEM = {
     Status.PENDING: "pending",

@@ -1,6 +1,5 @@
 """Events in pages, one by one, and as a stream of server-sent events."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from tallyport.api import paging
 from tallyport.api.events import shapes
 from tallyport.api.events.hub import Full, Hub, Watch
+from tallyport.api.times import moment
 from tallyport.api.wiring import Called, Desked, flag, json_response, whole, words
 from tallyport.control import events, reading
 from tallyport.control.refusals import Busy, NotFound, invalid
@@ -125,17 +125,6 @@ def _last_seen(request: Request) -> int | None:
     if given is not None:
         return whole({"Last-Event-ID": given}, "Last-Event-ID", 0, most=MOST_ID)
     return whole(request.query_params, "after", 0, most=MOST_ID) if "after" in request.query_params else None
-
-
-def moment(text: str, name: str) -> int:
-    """Read a time of the query: ISO 8601, or seconds since 1970."""
-    try:
-        if text.isascii() and text.isdigit() and len(text) < 12:
-            return int(text) * 1_000_000
-        at = datetime.fromisoformat(text)
-        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
-    except (ValueError, OverflowError):
-        raise invalid(name, f"{text[:80]!r} is neither an ISO 8601 time nor seconds since 1970") from None
 
 
 def _number(event: str) -> int:
