@@ -164,3 +164,22 @@ def test_the_part_that_is_asked_for_again_is_the_part_of_the_page(console: Conso
         again = console.page(part or f"/jobs/{parts['job']}/live")
         assert f'id="{name}"' in page
         assert again.lstrip().startswith(f'<div id="{name}"')
+
+
+def test_a_job_held_before_its_first_run_is_listed_as_held(console: Console) -> None:
+    job = console.world.job(schedule={"mode": "auto", "run_at": {"hr": 2}}, status="paused", name="the held one")
+    assert console.world.stored(job).next_run_at is None
+    console.sign_in()
+    assert "the held one" in console.page("/schedules")
+    assert "when somebody releases it" in console.page("/schedules")
+    assert "held until somebody starts it" in console.page("/")
+    text = console.page(f"/jobs/{job}/overview")
+    assert 'tag-yellow">held</span>' in text
+    assert f'data-call="PATCH /v1/jobs/{job}?pause=1"' not in text
+
+
+def test_a_job_that_never_ran_can_be_simulated_from_its_page(console: Console) -> None:
+    job = console.world.job(name="not yet")
+    console.sign_in()
+    assert f"/console/jobs/new?from={job}&amp;simulate=1" in console.page(f"/jobs/{job}/overview")
+    assert "not yet (copy)" not in console.page(f"/jobs/new?from={job}&simulate=1")

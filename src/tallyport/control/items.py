@@ -2,7 +2,7 @@
 
 import heapq
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -75,6 +75,7 @@ class Explanation(NamedTuple):
     failures: list[FailedItem]  # one per execution in which it failed
     lines: list[AuditRow]
     losses: list[LossRow]  # of every execution that carried it and lost something
+    attempts: Mapping[int, int]  # execution: the how-manieth of the job it was
 
 
 def page(desk: Desk, wanted: Wanted, *, count: bool = False) -> Page:
@@ -140,7 +141,9 @@ def explain(desk: Desk, item_id: int) -> Explanation:
         job = _numbered(tx, number)
         runs = executions.page(tx, job_id=job.id, limit=1_000)[0]
         history = failures.of_item(tx, item_id, [run.id for run in runs])
-        return Explanation(job, row, history, audit.page(tx, item_id=item_id, limit=1_000), losses.of_item(tx, item_id))
+        lines = audit.page(tx, item_id=item_id, limit=1_000)
+        attempts = {run.id: run.attempt for run in runs}
+        return Explanation(job, row, history, lines, losses.of_item(tx, item_id), attempts)
 
 
 def find_job_of(desk: Desk, item_id: int) -> Job:

@@ -84,6 +84,13 @@ class Reason(StrEnum):
     OVERWRITE_REFUSED = "overwrite_refused"
 
 
+# How a settled item counts: known equal, gone from a side, or else carried.
+EQUAL = frozenset({Reason.UNCHANGED, Reason.SAME_CONTENT, Reason.DESTINATION_CHANGED})
+GONE = frozenset(
+    {Reason.PURGED, Reason.NOT_AT_SOURCE, Reason.DELETED_AT_SOURCE, Reason.DELETED_AT_DESTINATION, Reason.MOVED}
+)
+
+
 class Transfer(NamedTuple):
     """Carry content and metadata to one side. ``keep_as`` first renames what is there."""
 

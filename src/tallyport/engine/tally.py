@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from tallyport.domain.actions import Reason
+from tallyport.domain.actions import EQUAL, GONE
 from tallyport.domain.categories import Judge
 from tallyport.domain.entries import Kind
 from tallyport.domain.items import FAILED, Status
@@ -14,11 +14,6 @@ NAME, KIND, STATUS, REASON, ID, ATTEMPTS = range(6)
 S_SIZE, LEVEL, MOVED, D_NAME, PROCESSING, MESSAGE, WROTE = 6, 13, 14, 15, 16, 17, 18
 
 LEVELS = {"skipped": 3, "transferred": 2, "deleted": 2, "unchanged": 1, "pending": 1}  # audit level of an outcome
-
-_UNCHANGED = frozenset({Reason.UNCHANGED, Reason.SAME_CONTENT, Reason.DESTINATION_CHANGED})
-_DELETED = frozenset(
-    {Reason.PURGED, Reason.NOT_AT_SOURCE, Reason.DELETED_AT_SOURCE, Reason.DELETED_AT_DESTINATION, Reason.MOVED}
-)
 
 
 class Scene(NamedTuple):
@@ -47,9 +42,9 @@ def category(kind: int, status: int, reason: str, *, planned: bool = False) -> s
     if status in (Status.SKIPPED, Status.IGNORED):
         return "skipped"
     if kind == Kind.CONTAINER:  # in a simulation, one that would be deleted is settled, and one to be made is not
-        return "deleted" if planned and status != Status.PENDING and reason in _DELETED else None
+        return "deleted" if planned and status != Status.PENDING and reason in GONE else None
     if status == Status.PENDING and not planned:
         return "pending"
-    if reason in _UNCHANGED:
+    if reason in EQUAL:
         return "unchanged"
-    return "deleted" if reason in _DELETED else "transferred"
+    return "deleted" if reason in GONE else "transferred"

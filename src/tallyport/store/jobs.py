@@ -206,11 +206,15 @@ def count_by_state(tx: sa.Connection) -> dict[str, int]:
 
 
 def scheduled(tx: sa.Connection, *, limit: int = 100, offset: int = 0) -> list[Job]:
-    """Give jobs that will run by themselves, the next one first; held ones among them."""
+    """Give jobs that will run by themselves, the next one first; those held before their first run come last."""
     query = (
         sa.select(jobs)
-        .where(jobs.c.next_run_at.isnot(None), jobs.c.deleted_at.is_(None), jobs.c.closed.is_(False))
-        .order_by(jobs.c.next_run_at, jobs.c.id)
+        .where(
+            sa.or_(jobs.c.next_run_at.isnot(None), sa.and_(jobs.c.held.is_(True), jobs.c.schedule_mode == "auto")),
+            jobs.c.deleted_at.is_(None),
+            jobs.c.closed.is_(False),
+        )
+        .order_by(jobs.c.next_run_at.is_(None), jobs.c.next_run_at, jobs.c.id)
         .offset(offset)
         .limit(limit)
     )

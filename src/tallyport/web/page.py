@@ -176,12 +176,15 @@ def environment() -> jinja2.Environment:
         "when": shown.when,
         "when_file": shown.when_file,
         "path": shown.path,
+        "many": shown.many,
+        "code": shown.code,
     }
     made.globals |= {
         "prefix": PREFIX,
         "static": f"{PREFIX}/static/{__version__}",
         "version": __version__,
         "state_of": shown.state,
+        "item_of": shown.item,
         "ITEMS": shown.ITEMS,
         "LEVELS": shown.LEVELS,
         "icon": icon,

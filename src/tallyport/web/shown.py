@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from markupsafe import Markup, escape
 
 from tallyport.domain import paths
+from tallyport.domain.actions import EQUAL, Reason
 from tallyport.domain.executions import Execution
-from tallyport.domain.items import Status
+from tallyport.domain.items import DONE, Status
 from tallyport.domain.jobs import Job
-from tallyport.domain.states import Wait
+from tallyport.domain.states import State, Wait
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 MICRO = 1_000_000
@@ -46,6 +47,40 @@ ITEMS: dict[int, tuple[str, str, str]] = {  # word of the API, words for people,
 }
 LEVELS = {1: ("trace", "secondary"), 2: ("debug", "secondary"), 3: ("info", "azure"), 4: ("warn", "orange")}
 LEVELS[5] = ("error", "red")
+
+
+GONE_FROM: dict[str, tuple[str, str]] = {  # word for people, colour
+    Reason.PURGED: ("deleted", "orange"),
+    Reason.NOT_AT_SOURCE: ("deleted", "orange"),
+    Reason.DELETED_AT_SOURCE: ("deleted", "orange"),
+    Reason.DELETED_AT_DESTINATION: ("deleted there", "secondary"),
+    Reason.MOVED: ("moved", "green"),
+}
+
+
+def item(status: int, reason: str) -> tuple[str, str]:
+    """Give the words and the colour for what became of an item."""
+    if status in DONE and reason in GONE_FROM:
+        return GONE_FROM[reason]
+    if status == Status.SUCCESS and reason in EQUAL:
+        return "equal", "teal"
+    _, words, colour = ITEMS[status]
+    return words, colour
+
+
+def many(count: int, one: str, several: str = "") -> str:
+    """Write a count with its noun: ``1 run``, ``2 runs``."""
+    return f"{number(count)} {one if count == 1 else several or one + 's'}"
+
+
+def code(text: str) -> Markup:
+    """Write words in which names stand in backticks."""
+    parts = str(text).split("`")
+    last = len(parts) - 1  # what follows a backtick that is never closed is no name
+    drawn = [
+        Markup("<code>{}</code>").format(one) if at % 2 and at < last else escape(one) for at, one in enumerate(parts)
+    ]
+    return Markup("").join(drawn)
 
 
 def size(count: int | None) -> str:
@@ -116,6 +151,8 @@ def state(job: Job, run: Execution | None = None) -> tuple[str, str]:
     result = job.result if run is None else run.result
     if name == "waiting" and run is not None and run.wait_reason == Wait.BRAKE:
         return "needs approval", "purple"
+    if run is None and name == State.SCHEDULED and job.held:
+        return "held", "yellow"
     if name == "complete" and result in RESULTS:
         return RESULTS[result]
     return STATES.get(name, (name, "secondary"))

@@ -67,6 +67,8 @@ def _may(page: Page, picture: Picture) -> frozenset[str]:
         verdict = allowed(call, State(job.state), managed=job.managed, unresolved=picture.unresolved > 0)
         if verdict is Verdict.YES and page.caller.may(right):
             found.add(call.value)
+    if job.held and job.state == State.SCHEDULED:
+        found.discard(Call.PAUSE.value)
     if job.closed:
         found.discard(Call.START.value)
     if picture.unresolved == 0:

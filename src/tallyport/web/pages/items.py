@@ -1,13 +1,14 @@
 """Items: the filters of their lists, and everything that is known of one."""
 
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from tallyport.control import items
 from tallyport.control.desk import Right
 from tallyport.control.items import Wanted
-from tallyport.domain.actions import Reason
+from tallyport.domain.actions import EQUAL, GONE, Reason
 from tallyport.domain.entries import Kind
 from tallyport.domain.items import Status
 from tallyport.domain.words import ADVICE, REASONS, STATUSES
@@ -20,6 +21,26 @@ _BY_WORD = {words[0]: Status(status) for status, words in shown.ITEMS.items()}
 _KINDS = {"file": Kind.FILE, "container": Kind.CONTAINER, "symlink": Kind.SYMLINK, "special": Kind.SPECIAL}
 
 
+_NO_CONTAINER = tuple(int(one) for one in Kind if one is not Kind.CONTAINER)
+_SETTLED = (Status.SUCCESS, Status.PROCESSED)
+
+
+class Outcome(NamedTuple):
+    """One of the totals of a run: which items it counts. A total counts no containers, but for those left out."""
+
+    words: str
+    statuses: tuple[Status, ...]
+    reasons: tuple[str, ...]
+
+
+OUTCOMES = {
+    "carried": Outcome("carried", _SETTLED, tuple(sorted(set(Reason) - EQUAL - GONE))),
+    "equal": Outcome("known equal", _SETTLED, tuple(sorted(EQUAL))),
+    "deleted": Outcome("deleted", _SETTLED, tuple(sorted(GONE - {Reason.MOVED}))),
+    "good": Outcome("carried or equal", _SETTLED, tuple(sorted(set(Reason) - GONE | {Reason.MOVED}))),
+}
+
+
 class Chosen(NamedTuple):
     """The filters as the form shows them."""
 
@@ -28,6 +49,18 @@ class Chosen(NamedTuple):
     reason: str
     text: str
     execution: int
+    outcome: str
+
+    @property
+    def export(self) -> str:
+        """Give the same choice in the words of the API."""
+        asked = OUTCOMES.get(self.outcome)
+        statuses = self.statuses or tuple(shown.ITEMS[one][0] for one in (asked.statuses if asked else ()))
+        kinds = self.kinds or (tuple(word for word in _KINDS if word != "container") if asked else ())
+        reasons = (self.reason,) if self.reason else (asked.reasons if asked else ())
+        chosen = {"status": ",".join(statuses), "type": ",".join(kinds), "reason": ",".join(reasons)}
+        chosen |= {"q": self.text, "execution": str(self.execution or "")}
+        return urlencode({key: value for key, value in chosen.items() if value})
 
 
 def item_filters(page: Page) -> tuple[Wanted, Chosen]:
@@ -38,16 +71,19 @@ def item_filters(page: Page) -> tuple[Wanted, Chosen]:
     reason = reason if reason in set(Reason) else ""
     text = page.query.get("q", "").replace("\0", "")
     execution = page.whole("execution", 0)
+    outcome = page.query.get("outcome", "")
+    outcome = outcome if outcome in OUTCOMES else ""
+    asked = OUTCOMES.get(outcome)
     wanted = Wanted(
-        statuses=sorted({_BY_WORD[word] for word in statuses}) or tuple(Status),
-        kinds=tuple(int(_KINDS[word]) for word in kinds),
-        reasons=(reason,) if reason else (),
+        statuses=sorted({_BY_WORD[word] for word in statuses} or (asked.statuses if asked else ())) or tuple(Status),
+        kinds=tuple(int(_KINDS[word]) for word in kinds) or (_NO_CONTAINER if asked else ()),
+        reasons=(reason,) if reason else (asked.reasons if asked else ()),
         text=text or None,
         execution=execution or None,
         after=page.whole("cursor", 0),
         limit=_SIZE,
     )
-    return wanted, Chosen(statuses, kinds, reason, text, execution)
+    return wanted, Chosen(statuses, kinds, reason, text, execution, outcome)
 
 
 def explain(page: Page) -> Response:

@@ -13,13 +13,14 @@ from tallyport.domain import schedules, transfer_block
 from tallyport.domain.block_warnings import LATER
 from tallyport.domain.block_words import KEY_WORDS
 from tallyport.domain.events import Topic
+from tallyport.domain.executions import Execution
 from tallyport.domain.items import FAILED
 from tallyport.domain.words import ADVICE, REASONS
 from tallyport.store import rows
 from tallyport.store.audit import LEVELS
 from tallyport.web.doorway import PREFIX
 from tallyport.web.page import HEADERS, Page, pages
-from tallyport.web.pages.items import item_filters
+from tallyport.web.pages.items import OUTCOMES, item_filters
 from tallyport.web.work import Look, look
 
 TABS = (
@@ -67,7 +68,16 @@ def job_items(page: Page) -> Response:
     seen = _job(page)
     wanted, chosen = item_filters(page)
     found = items.window(page.desk, seen.picture.job.id, wanted)
-    return _tab(page, "items", seen, window=found, chosen=chosen, REASONS=REASONS, is_narrow=wanted.is_narrow)
+    run = _run(page, seen, chosen.execution)
+    return _tab(page, "items", seen, window=found, chosen=chosen, run=run, REASONS=REASONS, OUTCOMES=OUTCOMES)
+
+
+def _run(page: Page, seen: Look, execution_id: int) -> Execution | None:
+    """Give the run of this job that the query names, or None."""
+    if not execution_id:
+        return None
+    run, picture = reading.execution(page.desk, execution_id)
+    return run if picture.job.id == seen.picture.job.id else None
 
 
 def job_failed(page: Page) -> Response:
@@ -102,7 +112,15 @@ def job_audit(page: Page) -> Response:
         limit=_SIZE + 1,
     )
     cursor = found[_SIZE - 1].id if len(found) > _SIZE else None
-    return _tab(page, "audit", seen, lines=found[:_SIZE], cursor=cursor, names=[*LEVELS][:5])
+    return _tab(
+        page,
+        "audit",
+        seen,
+        run=_run(page, seen, page.whole("execution", 0)),
+        lines=found[:_SIZE],
+        cursor=cursor,
+        names=[*LEVELS][:5],
+    )
 
 
 def job_policies(page: Page) -> Response:

@@ -66,6 +66,8 @@ def new(page: Page) -> Response:
         if page.query.get("real"):
             document["transfer"] = {k: v for k, v in document["transfer"].items() if k != "simulation_mode"}
             document["name"] = picture.job.name.removesuffix(" (simulation)")
+        elif page.query.get("simulate"):
+            document["name"] = picture.job.name
         else:
             document["name"] = f"{picture.job.name} (copy)"
     return _draw(page, document, job_id=None)

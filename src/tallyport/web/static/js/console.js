@@ -97,6 +97,10 @@ export function document_of(form) {
   const made = {};
   for (const field of form.elements) {
     if (!field.name || field.disabled || (field.type === "radio" && !field.checked)) continue;
+    if (field.dataset.type === "choice") {  // one of several boxes of a name: those that are ticked, as a list
+      if (field.checked) (made[field.name] ??= []).push(field.value);
+      continue;
+    }
     let value = field.type === "checkbox" ? field.checked : field.value;
     if (value === "" && field.dataset.empty !== "keep") continue;
     if (field.type === "number" || field.dataset.type === "integer" || field.dataset.type === "number") value = Number(value);

@@ -245,4 +245,4 @@ function body_of_change(body) {
 new TomSelect("#category", { create: true, maxItems: 1, allowEmptyOption: true, persist: false, onChange: (value) => { write("category.name", value || undefined); show(); } });
 fill();
 for (const side of ["source", "destination"]) look(side);
-go(steps.includes(location.hash.slice(1)) ? location.hash.slice(1) : jobId || new URLSearchParams(location.search).get("real") ? "summary" : steps[0]);
+go(steps.includes(location.hash.slice(1)) ? location.hash.slice(1) : jobId || new URLSearchParams(location.search).has("from") && /real|simulate/.test(location.search) ? "summary" : steps[0]);
