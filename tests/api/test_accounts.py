@@ -325,3 +325,24 @@ def test_a_changed_or_missing_line_of_the_record_is_found(world: World) -> None:
     with world.database.begin() as tx:
         tx.exec_driver_sql(f"DELETE FROM admin_audit WHERE id = {ids[1]}")
     assert world.get("/v1/audit/verify").json()["data"]["firstBroken"] == str(ids[2])
+
+
+def test_a_user_is_changed_only_as_the_version_that_was_seen(world: World) -> None:
+    made = world.post("/v1/users", json={"name": "ann", "role": "viewer", "password": "a-long-enough-password"})
+    place = f"/v1/users/{made.json()['user']['id']}"
+    assert made.headers["etag"] == world.get(place).headers["etag"] == '"1"'
+    assert world.get(place, headers={"If-None-Match": '"1"'}).status_code == 304
+    changed = world.patch(place, json={"role": "operator"}, headers={"If-Match": '"1"'})
+    assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
+    stale = world.patch(place, json={"role": "admin"}, headers={"If-Match": '"1"'})
+    assert stale.status_code == 412
+    assert world.get(place).json()["user"]["role"] == "operator"
+    assert world.patch(place, json={"role": "admin"}, headers={"If-Match": "*"}).status_code == 200
+    assert world.patch(place, json={"role": "admin"}, headers={"If-Match": "two"}).status_code == 400
+
+
+def test_signing_in_is_no_new_version_of_a_user(world: World) -> None:
+    made = world.post("/v1/users", json={"name": "ann", "role": "viewer", "password": "a-long-enough-password"})
+    world.client.post("/v1/auth", json={"email": "ann", "password": "a-long-enough-password"})
+    world.client.post("/v1/auth", json={"email": "ann", "password": "wrong"})
+    assert world.get(f"/v1/users/{made.json()['user']['id']}").headers["etag"] == '"1"'

@@ -315,3 +315,31 @@ def test_resuming_a_run_that_waits_before_many_deletes_approves_them(world: Worl
     assert world.latest(job_id).state == "ready"
     lines = [line["type"] for line in world.get(f"/v1/transfers/auditing?job={job_id}").json()["item"]]
     assert "job.deletes_approved" in lines
+
+
+def test_the_audit_says_what_a_change_of_a_job_changed(world: World) -> None:
+    job_id = world.job(name="before", stop_policy={"on_success": 2})
+    patch = {"name": "after", "stop_policy": {"on_success": None, "on_failure": 3}, "transfer": {"timestamps": False}}
+    world.patch(f"/v1/jobs/{job_id}", json=patch)
+    lines = [
+        one for one in world.get(f"/v1/transfers/auditing?job={job_id}").json()["item"] if one["type"] == "job.changed"
+    ]
+    [told] = [line["message"] for line in lines]
+    for piece in (
+        'name: "before" → "after"',
+        "stop_policy.on_success: 2 → nothing",
+        "stop_policy.on_failure: nothing → 3",
+        "transfer.timestamps: nothing → false",
+    ):
+        assert piece in told
+    [record] = [one for one in world.get("/v1/audit").json()["audit"] if one["action"] == "job.changed"]
+    assert record["changes"]["name"] == ["before", "after"]
+    assert record["changes"]["stop_policy.on_failure"] == [None, 3]
+
+
+def test_the_audit_of_notes_hides_what_may_be_a_secret(world: World) -> None:
+    job_id = world.job()
+    world.patch(f"/v1/jobs/{job_id}", json={"metadata": {"ticket": "A-1", "api_token": "Sup3r$ecret"}})
+    told = world.get(f"/v1/transfers/auditing?job={job_id}").text + world.get("/v1/audit").text
+    assert "metadata.ticket" in told
+    assert "Sup3r$ecret" not in told

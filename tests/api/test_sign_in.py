@@ -38,7 +38,7 @@ def test_every_operation_is_denied_without_a_token(world: World) -> None:
     for method, path in found:
         answer = world.client.request(method, filled(path), json={})
         if (method, path) in rights.PUBLIC:
-            assert answer.status_code != 401 or path in ("/v1/auth", "/v1/setup"), path
+            assert answer.status_code != 401 or path in ("/v1/auth", "/v1/auth/refresh-token", "/v1/setup"), path
         else:
             assert answer.status_code == 401, path
             assert answer.headers["content-type"] == "application/problem+json"
@@ -202,7 +202,6 @@ def test_sign_in_by_form_and_refresh(world: World) -> None:
     again = {"grant_type": "refresh_token", "refresh_token": answer["refresh_token"]}
     renewed = world.client.post("/connect/token", data=again).json()
     assert renewed["access_token"] != answer["access_token"]
-    assert world.client.post("/connect/token", data=again).status_code == 400
     assert world.client.get("/connect/logout", headers=bearer).status_code == 204
     assert world.client.get("/v1/jobs", headers=bearer).status_code == 401
 

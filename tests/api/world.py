@@ -12,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tallyport.api.app import create_api
+from tallyport.api.attempts import Attempts
 from tallyport.control import users
 from tallyport.domain.connections import Connection
 from tallyport.domain.executions import Execution
@@ -212,6 +213,7 @@ def fresh(world: World, folder: str) -> World:
             tx.execute(metadata.tables[name].insert(), rows_)
     world.folder = folder
     world.nudges.clear()
+    world.client.app.state.attempts = Attempts()  # type: ignore[attr-defined]
     world.tokens = {role: world.tokens[role] for role in ROLES}
     return world
 

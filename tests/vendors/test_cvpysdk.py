@@ -14,6 +14,7 @@ from cvpysdk.constants import AdvancedJobDetailType
 from cvpysdk.eventviewer import Event, Events
 from cvpysdk.exception import SDKException
 from cvpysdk.job import Job
+from cvpysdk.security.user import User
 
 from tests.vendors.conftest import PASSWORD, Server
 
@@ -191,3 +192,15 @@ def test_a_token_printed_over_several_lines_is_one_token(server: Server) -> None
         answer = b"".join(iter(lambda: line.recv(65_536), b""))
     assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
     assert b"totalRecordsWithoutPaging" in answer
+
+
+def test_an_access_token_is_made_and_renewed_and_the_old_pair_ends_the_new(server: Server, commcell: Commcell) -> None:
+    user = object.__new__(User)  # without looking up the users of a backup product
+    user._commcell_object = commcell
+    made = user.create_access_token(token_name=f"token {uuid.uuid4().hex[:8]}")
+    new = user.renew_access_token(made["accessToken"], made["refreshToken"])
+    assert login(server, commcell_username=None, commcell_password=None, authtoken=new["accessToken"])
+    with pytest.raises(SDKException, match="not a pair that holds"):
+        user.renew_access_token(made["accessToken"], made["refreshToken"])
+    with pytest.raises(SDKException):
+        login(server, commcell_username=None, commcell_password=None, authtoken=new["accessToken"])

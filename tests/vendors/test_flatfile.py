@@ -10,6 +10,7 @@ import httpx
 import pytest
 from flatfile import Flatfile
 from flatfile.core.api_error import ApiError
+from flatfile.events import Context
 from flatfile.jobs import JobAckDetails, JobCancelDetails, JobCompleteDetails, JobOutcome, JobOutcomeNext_Retry
 
 from tests.vendors.conftest import Server
@@ -179,3 +180,39 @@ def test_a_mutation_is_previewed_and_javascript_is_refused(client: Any, transfer
     with pytest.raises(ApiError) as caught:
         client.jobs.preview_mutation(sheet_id=job.id, mutate_record="(record) => record")
     assert caught.value.status_code == 400
+
+
+def test_environments_are_made_changed_listed_and_deleted(client: Any) -> None:
+    name = f"env {uuid.uuid4().hex[:8]}"
+    made = client.environments.create(name=name, is_prod=False, guest_authentication=["magic_link"], metadata={"k": 1})
+    number = made.data.id
+    assert client.environments.get(number).data.metadata == {"k": 1}
+    assert client.environments.update(number, name=f"{name} 2", is_prod=True).is_prod is True
+    assert f"{name} 2" in [one.name for one in client.environments.list(page_size=100).data]
+    assert client.environments.delete(number).data.success is True
+    with pytest.raises(ApiError) as refused:
+        client.environments.get(number)
+    assert refused.value.status_code == 404
+
+
+def test_secrets_are_put_listed_and_deleted_and_their_values_stay_here(client: Any) -> None:
+    name = f"secret {uuid.uuid4().hex[:8]}"
+    [put] = client.secrets.upsert(name=name, value="Sup3r$ecret", environment_id="development").data
+    assert (put.name, put.environment_id, put.value) == (name, "development", "***")
+    assert name in [one.name for one in client.secrets.list(environment_id="development").data]
+    client.secrets.delete(put.id)
+    assert name not in [one.name for one in client.secrets.list(environment_id="development").data]
+
+
+def test_events_are_told_read_and_acknowledged(client: Any) -> None:
+    told = client.events.create(
+        topic="workbook:updated",
+        payload={"recordsAdded": 100},
+        domain="workbook",
+        context=Context(account_id="local", environment_id="development", workbook_id=uuid.uuid4().hex),
+    ).data
+    assert (told.topic, told.payload) == ("workbook:updated", {"recordsAdded": 100})
+    assert client.events.get(told.id).data.id == told.id
+    listed = client.events.list(topic="workbook:updated", environment_id="development", page_size=100).data
+    assert told.id in [one.id for one in listed]
+    assert client.events.ack(told.id).data.success is True

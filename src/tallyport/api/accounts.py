@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from tallyport.api import paging
 from tallyport.api.attempts import guarded
+from tallyport.api.etags import expected_version, is_known, tag
 from tallyport.api.times import iso, present
 from tallyport.api.wiring import Called, Desked, Document, json_response, text
 from tallyport.control import accounts, users
@@ -83,12 +84,15 @@ def change_own_password(desk: Desked, caller: Called, document: Document) -> Res
 
 
 @router.get("/users/{user}", summary="Show a user")
-def show_user(desk: Desked, user: str) -> Response:
-    return _answer(accounts.show(desk, user))
+def show_user(request: Request, desk: Desked, user: str) -> Response:
+    found = accounts.show(desk, user)
+    if is_known(request, found.version):
+        return Response(status_code=304, headers=tag(found.version))
+    return _answer(found)
 
 
 @router.patch("/users/{user}", summary="Change a user: address, role, password; disable, unlock")
-def change_user(desk: Desked, caller: Called, user: str, document: Document) -> Response:
+def change_user(request: Request, desk: Desked, caller: Called, user: str, document: Document) -> Response:
     reader = Reader()
     reader.members(document, "", accounts.CHANGEABLE)
     given: Mapping[str, Any] = document if isinstance(document, dict) else {}
@@ -103,7 +107,7 @@ def change_user(desk: Desked, caller: Called, user: str, document: Document) -> 
     if given.get("locked") is True:
         reader.wrong("/locked", "unknown_value", "can only be lifted: use disabled to keep somebody out", ["false"])
     _finish(reader)
-    return _answer(accounts.change(desk, user, given, caller))
+    return _answer(accounts.change(desk, user, given, caller, version=expected_version(request, None)))
 
 
 @router.delete("/users/{user}/sessions", summary="Sign a user out everywhere")
@@ -136,7 +140,8 @@ def user(value: User) -> dict[str, Any]:
 
 def _answer(value: User, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     shown = user(value)
-    return json_response({"status": status, "type": "user", "user": shown, "data": shown}, status, headers)
+    document = {"status": status, "type": "user", "user": shown, "data": shown}
+    return json_response(document, status, {**tag(value.version), **(headers or {})})
 
 
 def _finish(reader: Reader) -> None:

@@ -24,6 +24,7 @@ from tallyport.api import (
     webhooks,
 )
 from tallyport.api.attempts import Attempts
+from tallyport.api.commvault import access_tokens as cv_tokens
 from tallyport.api.commvault import events as cv_events
 from tallyport.api.commvault import operations as cv_operations
 from tallyport.api.commvault import paths as cv_paths
@@ -32,6 +33,8 @@ from tallyport.api.commvault import session as cv_session
 from tallyport.api.dryviq import connections, error_categories, history, items, maps
 from tallyport.api.events import routes as event_routes
 from tallyport.api.events.hub import Hub
+from tallyport.api.flatfile import auth as flatfile_auth
+from tallyport.api.flatfile import environments as flatfile_environments
 from tallyport.api.flatfile import routes as flatfile_routes
 from tallyport.api.metrics import Metrics
 from tallyport.api.middleware import Bounded, Identified, Once, Rewritten, SignedIn
@@ -121,7 +124,10 @@ def create_api(
         error_categories.router,  # before {job}
         error_categories.filters_router,
         items.router,
+        flatfile_auth.router,
+        flatfile_environments.router,
         cv_session.router,
+        cv_tokens.router,
         cv_operations.router,  # static names below /Jobs and /Qcommand
         cv_events.router,
         cv_routes.router,

@@ -9,6 +9,11 @@ from tallyport.control.refusals import Stale, invalid
 _TAG = re.compile(r'(?:W/)?"(\d{1,12})"')
 
 
+def tag(version: int) -> dict[str, str]:
+    """Give the header that names a version."""
+    return {"ETag": f'"{version}"'}
+
+
 def expected_version(request: Request, now: int | None) -> int | None:
     """Give the version the caller saw, or None when any will do; refuse when it is not ``now``."""
     given = request.headers.get("if-match")

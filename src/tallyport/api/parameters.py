@@ -217,6 +217,27 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("GET", "/v1/jobs/{job}/failed-items"): (Parameter("group_by", "reason."),),
     ("GET", "/v1/users"): (*SLICE, Parameter("q", "Text in the name or address."), Parameter("role", "Role.")),
     ("POST", "/v1/users"): (KEY,),
+    ("GET", "/v1/users/{user}"): (IF_NONE_MATCH,),
+    ("PATCH", "/v1/users/{user}"): (IF_MATCH,),
+    ("GET", "/v1/auth/personal-access-tokens"): SLICE,
+    ("GET", "/v1/auth/api-keys"): (*SLICE, Parameter("environmentId", "Environment: keys here are of all.")),
+    ("POST", "/v1/auth/api-key"): (
+        Parameter("environmentId", "Environment: keys here are of all."),
+        Parameter("type", "SECRET."),
+    ),
+    ("DELETE", "/v1/auth/api-key"): (Parameter("apiKey", "Id of the key."),),
+    ("GET", "/v1/environments"): SLICE,
+    ("POST", "/v1/environments"): (KEY,),
+    ("GET", "/v1/environments/{environment}"): (IF_NONE_MATCH,),
+    ("PATCH", "/v1/environments/{environment}"): (IF_MATCH,),
+    ("DELETE", "/v1/environments/{environment}"): (IF_MATCH,),
+    ("GET", "/v1/secrets"): (
+        Parameter("environmentId", "Environment: production unless another is named."),
+        Parameter("spaceId", "Also what is for this space alone."),
+        Parameter("actorId", "Also what is for this actor alone."),
+    ),
+    ("POST", "/v1/secrets"): (KEY,),
+    ("POST", "/v1/events"): (KEY,),
     ("GET", "/v1/tokens"): (*SLICE, Parameter("user", "Name or id of a user.")),
     ("GET", "/v1/webhooks"): SLICE,
     ("GET", "/v1/webhooks/{webhook}"): (IF_NONE_MATCH,),
@@ -305,6 +326,15 @@ _PLAN: dict[str, Any] = {
     "jobId": _NAME,
     "programId": _NAME,
 }
+_ENVIRONMENT: dict[str, Any] = {
+    "name": _NAME,
+    "isProd": {"type": "boolean"},
+    "guestAuthentication": {"type": "array", "items": {"type": "string", "enum": ["magic_link", "shared_link"]}},
+    "metadata": {"type": "object"},
+    "translationsPath": _NAME,
+    "namespaces": {"type": "array", "items": _NAME},
+    "languageOverride": _NAME,
+}
 _NOTES = {"info": _NAME, "outcome": {"type": "object"}}
 
 _SIDE_OF_MAP = {
@@ -351,6 +381,24 @@ BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "password": _NAME,
         "disabled": {"type": "boolean"},
         "locked": {"type": "boolean"},
+    },
+    ("POST", "/v1/auth/refresh-token"): {"refreshToken": _NAME},
+    ("POST", "/v1/auth/personal-access-tokens"): {"name": _NAME, "expiresIn": {"type": "integer"}},
+    ("POST", "/v1/auth/api-key"): {"name": _NAME, "expiresIn": {"type": "integer"}},
+    ("POST", "/V4/AccessToken"): {
+        "tokenName": _NAME,
+        **{key: {"type": "integer"} for key in ("tokenType", "tokenExpiryTimestamp", "renewableUntilTimestamp")},
+    },
+    ("POST", "/V4/AccessToken/Renew"): {"accessToken": _NAME, "refreshToken": _NAME},
+    ("POST", "/v1/environments"): _ENVIRONMENT,
+    ("PATCH", "/v1/environments/{environment}"): _ENVIRONMENT,
+    ("POST", "/v1/secrets"): dict.fromkeys(("name", "value", "environmentId", "spaceId", "actorId"), _NAME),
+    ("POST", "/v1/events"): {
+        "topic": _NAME,
+        "domain": _NAME,
+        **{key: {"type": "object"} for key in ("payload", "context", "attributes", "origin")},
+        **dict.fromkeys(("callbackUrl", "dataUrl", "target"), _NAME),
+        "namespaces": {"type": "array", "items": _NAME},
     },
     ("POST", "/v1/webhooks"): {
         "url": _NAME,

@@ -10,11 +10,13 @@ PUBLIC = frozenset(
         ("GET", "/commandcenter/api"),
         ("POST", "/connect/token"),
         ("POST", "/v1/auth"),
+        ("POST", "/v1/auth/refresh-token"),  # asks for the token it renews
         ("GET", "/v1/setup"),
         ("POST", "/v1/setup"),  # asks for the link's token
         ("POST", "/Login"),
         ("POST", "/Logout"),  # answers about the token itself
         ("POST", "/RenewLoginToken"),
+        ("POST", "/V4/AccessToken/Renew"),  # asks for the pair it renews
     }
 )
 
@@ -34,6 +36,23 @@ RULES: dict[tuple[str, str], Right] = {
     ("POST", "/v1/tokens"): R,
     ("POST", "/v1/tokens/{token}/rotate"): R,
     ("DELETE", "/v1/tokens/{token}"): R,
+    ("GET", "/v1/auth/personal-access-tokens"): R,  # one's own
+    ("POST", "/v1/auth/personal-access-tokens"): R,
+    ("DELETE", "/v1/auth/personal-access-tokens/{token}"): R,
+    ("GET", "/v1/auth/api-keys"): A,
+    ("POST", "/v1/auth/api-key"): A,
+    ("DELETE", "/v1/auth/api-key"): A,
+    ("GET", "/V4/AccessToken"): R,  # one's own
+    ("POST", "/V4/AccessToken"): R,
+    ("DELETE", "/V4/AccessToken/{token}"): R,
+    ("GET", "/v1/environments"): R,
+    ("POST", "/v1/environments"): M,
+    ("GET", "/v1/environments/{environment}"): R,
+    ("PATCH", "/v1/environments/{environment}"): M,
+    ("DELETE", "/v1/environments/{environment}"): M,
+    ("GET", "/v1/secrets"): R,  # names, never values
+    ("POST", "/v1/secrets"): M,
+    ("DELETE", "/v1/secrets/{secret}"): M,
     ("GET", "/v1/webhooks"): M,  # an address may hold a secret of the receiver's
     ("POST", "/v1/webhooks"): M,
     ("GET", "/v1/webhooks/{webhook}"): M,
@@ -151,6 +170,7 @@ RULES: dict[tuple[str, str], Right] = {
     ("POST", "/v1/jobs/{job}/cancel"): U,
     ("POST", "/v1/jobs/{job}/retry"): U,
     ("POST", "/v1/jobs/{job}/split"): M,
+    ("POST", "/v1/events"): U,
     ("GET", "/v1/events"): R,
     ("GET", "/v1/events/{event}"): R,
     ("POST", "/v1/events/{event}/ack"): U,

@@ -1,5 +1,6 @@
 """Microseconds of ours as each dialect writes them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from tallyport.control.refusals import invalid
@@ -24,7 +25,7 @@ def file_seconds(at: int | None) -> int | None:
     return None if at is None else at // 1_000_000_000
 
 
-def present(document: dict[str, object]) -> dict[str, object]:
+def present(document: Mapping[str, object]) -> dict[str, object]:
     """Leave out what is not known."""
     return {key: value for key, value in document.items() if value is not None}
 

@@ -16,7 +16,7 @@ from tallyport.control.posting import Post
 from tallyport.control.refusals import Invalid, NotFound, invalid
 from tallyport.control.webhooks import Change, Made
 from tallyport.domain.documents import Reader
-from tallyport.domain.events import Topic
+from tallyport.domain.events import Topic, is_told
 from tallyport.store.webhooks import Attempt, Delivery, Webhook
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
@@ -198,7 +198,10 @@ def _read(reader: Reader, given: Mapping[str, object]) -> Change:
     topics: tuple[str, ...] | None = None
     if "topics" in given:
         known = [topic.value for topic in Topic]
-        listed = [reader.choice(value, path, known) for path, value in reader.items(given["topics"], "/topics")]
+        listed = [
+            value if isinstance(value, str) and is_told(value) else reader.choice(value, path, known)
+            for path, value in reader.items(given["topics"], "/topics")
+        ]
         topics = tuple(dict.fromkeys(one for one in listed if one is not None))
     job_id = reader.text(given["job"], "/job") if "job" in given else None
     disabled = reader.flag(given["disabled"], "/disabled") if "disabled" in given else None

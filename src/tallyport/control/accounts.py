@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from tallyport.control import users
 from tallyport.control.desk import ROLES, Caller, Desk, Right
-from tallyport.control.refusals import Conflict, NotAllowed, NotFound, NotSignedIn, invalid
+from tallyport.control.refusals import Conflict, NotAllowed, NotFound, NotSignedIn, Stale, invalid
 from tallyport.domain.differences import difference
 from tallyport.store import admin_audit, invitations, rows
 from tallyport.store import users as people
@@ -40,7 +40,7 @@ def page(desk: Desk, *, text: str | None, role: str | None, offset: int, limit: 
         return people.page(tx, text=text, role=role, offset=offset, limit=limit)
 
 
-def change(desk: Desk, user_id: str, patch: Mapping[str, Any], by: Caller) -> User:
+def change(desk: Desk, user_id: str, patch: Mapping[str, Any], by: Caller, *, version: int | None = None) -> User:
     """Change what a patch names: ``email``, ``role``, ``disabled``, ``password``, ``locked`` (false unlocks).
 
     One administrator who can sign in stays. A new password and disabling end the user's sessions.
@@ -53,11 +53,13 @@ def change(desk: Desk, user_id: str, patch: Mapping[str, Any], by: Caller) -> Us
     now = rows.now()
     with desk.database.begin() as tx:
         old = find(tx, user_id)
+        if version is not None and version != old.version:
+            raise Stale(f"the user is at version {old.version}, not {version}")
         if values.get("email"):
             other = people.named(tx, values["email"])
             if other is not None and other.id != old.id:
                 raise Conflict("another user has this name or e-mail address")
-        people.change(tx, old.id, **values)
+        people.change(tx, old.id, is_new_version=True, **values)
         if not people.administrators(tx):
             raise Conflict("nobody could administer any more: make another administrator first")
         new = find(tx, old.id)
@@ -75,7 +77,7 @@ def change_password(desk: Desk, by: Caller, old: str, new: str) -> None:
         raise NotAllowed("the old password is wrong")
     encoded = users.encoded(new)
     with desk.database.begin() as tx:
-        people.change(tx, user.id, password=encoded)
+        people.change(tx, user.id, is_new_version=True, password=encoded)
         people.revoke_all(tx, user.id, rows.now(), kind="session", but=by.token_id)
         admin_audit.write(tx, "user.password_changed", f"user:{user.id}", user.name)
 

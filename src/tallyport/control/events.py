@@ -1,10 +1,12 @@
 """Events: read in either direction, acknowledged."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
 from tallyport.control.desk import Caller, Desk
+from tallyport.control.pictures import find_job
 from tallyport.control.refusals import NotFound
+from tallyport.domain.events import Labels
 from tallyport.store import events
 from tallyport.store.events import Event
 
@@ -19,6 +21,7 @@ class Wanted(NamedTuple):
     space: str | None = None
     since: int | None = None  # microseconds
     acknowledged: bool = False  # those too
+    of_jobs: bool | None = None  # True: not what clients told of something else
 
 
 class Part(Protocol):
@@ -37,6 +40,14 @@ def show(desk: Desk, event_id: int) -> Event:
     if found is None:
         raise NotFound(f"there is no event {event_id}, or not any more")
     return found
+
+
+def tell(desk: Desk, topic: str, about: Labels, job_id: str | None, told: Mapping[str, object], by: Caller) -> Event:
+    """Tell an event to everybody who listens."""
+    with desk.database.begin() as tx:
+        if job_id is not None:
+            find_job(tx, job_id)
+        return events.tell(tx, topic, about, job_id, told)
 
 
 def acknowledge(desk: Desk, event_id: int, by: Caller) -> None:

@@ -10,7 +10,7 @@ from tallyport.control import documents, endpoints, executions, honoured, maps, 
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
 from tallyport.control.refusals import Invalid, NotBuilt, NotFound, Problem, Stale, invalid
-from tallyport.domain import agent_runs
+from tallyport.domain import agent_runs, differences
 from tallyport.domain.connections import Connection
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import State
@@ -88,7 +88,8 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
         old = find_job(tx, job_id)
         if version is not None and version != old.version:
             raise Stale(f"the job is at version {old.version}, not {version}")
-        merged = documents.merge(_document(tx, old), patch)
+        before = _document(tx, old)
+        merged = documents.merge(before, patch)
         if isinstance(patch, Mapping) and patch.get("category"):
             merged["category"] = patch["category"]  # by id or by name: never both
         draft = documents.read(merged)
@@ -110,7 +111,8 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
             values["closed"] = False
         jobs.change(tx, job_id, **values)
         predecessors.settle(tx, job_id, draft.predecessors)
-        desk.note(tx, job_id, "job.changed", f"job changed by {by.name}")
+        changes = differences.of_documents(before, _document(tx, find_job(tx, job_id)))
+        _note(desk, tx, job_id, "job.changed", f"job changed by {by.name}", changes)
         executions.revise(desk, tx, find_job(tx, job_id), draft.policies, by)
         _reschedule(desk, tx, find_job(tx, job_id), draft, by, rescheduled=rescheduled)
         picture = look(tx, find_job(tx, job_id))
@@ -178,8 +180,16 @@ def annotate(desk: Desk, job_id: str, notes: Mapping[str, object], by: Caller, *
             said |= {"info": notes["info"]} if "info" in notes and agent_runs.run(job) else {}
             extra = agent_runs.merged(replace(job, extra=extra), said) if said else extra
         jobs.change(tx, job_id, extra=extra)
-        desk.note(tx, job_id, "job.annotated", f"notes changed by {by.name}")
+        changes = differences.of_documents(job.extra, extra)
+        _note(desk, tx, job_id, "job.annotated", f"notes changed by {by.name}", changes)
         return Done(look(tx, find_job(tx, job_id)))
+
+
+def _note(
+    desk: Desk, tx: sa.Connection, job_id: str, event: str, message: str, changes: Mapping[str, list[object]]
+) -> None:
+    said = f"{message}: {differences.told(changes)}" if changes else message
+    desk.note(tx, job_id, event, said, changes=changes)
 
 
 def _document(tx: sa.Connection, job: Job) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tallyport.store import admin_audit, connections, webhooks
+from tallyport.store import admin_audit, connections, named_secrets, webhooks
 from tallyport.store.database import Database
 from tallyport.store.keys import Keys, new_key
 from tallyport.store.vault import Vault
@@ -34,6 +34,9 @@ def rotate(database: Database, keys: Keys, *, drop_old: bool = False) -> Rotated
             resealed += 1
         for owner, sealed in webhooks.sealed(tx):
             webhooks.reseal(tx, owner, vault.reseal(owner, sealed))
+            resealed += 1
+        for owner, sealed in named_secrets.sealed(tx):
+            named_secrets.reseal(tx, owner, vault.reseal(owner, sealed))
             resealed += 1
         admin_audit.write(tx, "secrets.rotated", "secrets:key", None, {"resealed": resealed})
         if drop_old and keys.is_own_file:

@@ -48,7 +48,15 @@ def create(
         return Issued(text, users.held(tx, now, token_id=made.token_id)[0][0])
 
 
-def page(desk: Desk, by: Caller, *, user: str | None, offset: int, limit: int) -> tuple[list[Token], int]:
+def show(desk: Desk, token_id: str, by: Caller) -> Token:
+    """Give one token that holds and that the caller may change."""
+    with desk.database.read() as tx:
+        return _own(desk, users.held(tx, rows.now(), token_id=token_id)[0], by)
+
+
+def page(
+    desk: Desk, by: Caller, *, user: str | None, kind: str | None = None, offset: int, limit: int
+) -> tuple[list[Token], int]:
     """Give one page of the caller's own tokens, or, to an administrator or auditor, of somebody's or everybody's."""
     with desk.database.read() as tx:
         owner = None if user is None else find(tx, user).id
@@ -56,7 +64,7 @@ def page(desk: Desk, by: Caller, *, user: str | None, offset: int, limit: int) -
             if owner not in (None, by.user_id):
                 raise NotAllowed("the tokens of others are an administrator's to see")
             owner = by.user_id
-        return users.held(tx, rows.now(), user_id=owner, offset=offset, limit=limit)
+        return users.held(tx, rows.now(), user_id=owner, kind=kind, offset=offset, limit=limit)
 
 
 def rotate(desk: Desk, token_id: str, by: Caller) -> Issued:

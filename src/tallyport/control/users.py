@@ -4,23 +4,22 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import argon2
 import sqlalchemy as sa
 
+from tallyport.control import renewing
 from tallyport.control.desk import ROLES, Caller, Right
 from tallyport.control.refusals import Busy, Conflict, NotFound, NotSignedIn, invalid
+from tallyport.control.renewing import REFRESH, REFRESH_LENGTH
 from tallyport.store import admin_audit, rows, users
 from tallyport.store.database import Database
 
 SESSION_IDLE = 30 * 60  # seconds
 SESSION_LENGTH = 24 * 60 * 60  # seconds
-REFRESH_LENGTH = 14 * 24 * 60 * 60  # seconds
 MAX_FAILURES = 5  # failed sign-ins in a row before the account is locked
 LOCKED_FOR = 15 * 60  # seconds
-REFRESH = "refresh"  # the only scope of a token that does nothing but make new ones
-
 LEAST_PASSWORD, MOST_PASSWORD = 8, 1_024
 MOST_NAME = 200
 
@@ -162,32 +161,33 @@ def sign_in(database: Database, name: str, password: str, *, refreshable: bool =
         fresh = users.find(tx, user.id)
         if fresh is None or fresh.disabled or (fresh.locked_until or 0) > now:
             raise SignInRefused  # locked by guesses that were made at the same time
-        changed: dict[str, object] = {"failures": 0, "locked_until": None}
+        changed: dict[str, Any] = {"failures": 0, "locked_until": None}
         if PASSWORDS.check_needs_rehash(user.password):
             changed["password"] = PASSWORDS.hash(password)
         users.change(tx, user.id, **changed)
-        token = _session(tx, user.id, now)
+        family = renewing.new_family() if refreshable else None
+        token = _session(tx, user.id, now, family)
         refresh = None
-        if refreshable:
-            refresh = users.issue(tx, user.id, "session", scopes=REFRESH, expires_at=now + REFRESH_LENGTH * SECOND)
+        if family is not None:
+            refresh = renewing.issue_refresh(tx, user.id, family, now + REFRESH_LENGTH * SECOND)
         admin_audit.write(tx, "session.opened", f"user:{user.id}", user.name, by=user.name)
     return Session(token, refresh, user, now + SESSION_LENGTH * SECOND, SESSION_LENGTH)
 
 
 def renew(database: Database, token: str) -> Session | None:
-    """Exchange a valid session or refresh token for a new one; the old one ends. None when it is not valid."""
+    """Exchange a valid session or refresh token for a new one; the old one ends. None when it is not valid.
+
+    A refresh token that was exchanged before ends everything that came of its sign-in.
+    """
     now = rows.now()
     with database.begin() as tx:
-        found = users.principal(tx, token, now)
-        if found is None or found.kind != "session":
+        found = renewing.spend(tx, token, now)
+        if found is None:
             return None
-        users.revoke(tx, found.token_id, now)
         refresh = None
-        if REFRESH in found.scopes.split():
-            refresh = users.issue(
-                tx, found.user.id, "session", scopes=REFRESH, expires_at=now + REFRESH_LENGTH * SECOND
-            )
-        new = _session(tx, found.user.id, now)
+        if found.scopes == REFRESH and found.family is not None:
+            refresh = renewing.issue_refresh(tx, found.user.id, found.family, now + REFRESH_LENGTH * SECOND)
+        new = _session(tx, found.user.id, now, found.family)
     return Session(new, refresh, found.user, now + SESSION_LENGTH * SECOND, SESSION_LENGTH)
 
 
@@ -200,12 +200,15 @@ def sign_out(database: Database, token: str) -> str | None:
             return None
         if found.kind == "session":
             users.revoke(tx, found.token_id, now)
+            if found.family is not None:
+                users.revoke_family(tx, found.family, now)
             admin_audit.write(tx, "session.ended", f"user:{found.user.id}", found.user.name, by=found.user.name)
         return found.user.name
 
 
-def _session(tx: sa.Connection, user_id: str, now: int) -> str:
-    return users.issue(tx, user_id, "session", idle_seconds=SESSION_IDLE, expires_at=now + SESSION_LENGTH * SECOND)
+def _session(tx: sa.Connection, user_id: str, now: int, family: str | None = None) -> str:
+    ends = now + SESSION_LENGTH * SECOND
+    return users.issue(tx, user_id, "session", idle_seconds=SESSION_IDLE, expires_at=ends, family=family)
 
 
 @cache

@@ -1,5 +1,6 @@
 """What is told to those who listen: closed topics, and what a listener can choose by."""
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
@@ -25,6 +26,14 @@ class Topic(StrEnum):
     PAUSED = "job:paused"
     RESUMED = "job:resumed"
     RETRIED = "job:retried"
+
+
+_TOLD = re.compile(r"[a-z][a-z0-9_.-]{0,63}:[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
+
+
+def is_told(topic: str) -> bool:
+    """Tell whether clients may tell events of a topic: not of jobs, whose events are ours."""
+    return _TOLD.fullmatch(topic) is not None and not topic.startswith("job:")
 
 
 EXTENSIONS = frozenset({Topic.CANCELED, Topic.PAUSED, Topic.RESUMED, Topic.RETRIED})

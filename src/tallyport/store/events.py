@@ -25,7 +25,7 @@ class Event(NamedTuple):
 
     id: int
     topic: str
-    job_id: str
+    job_id: str | None  # absent: a client told it, of something else
     execution_id: int | None
     labels: Labels
     facts: Mapping[str, Any]
@@ -59,6 +59,25 @@ def write(
     tx.execute(sa.insert(events), [{**base, "topic": topic.value} for topic in wanted])
 
 
+def tell(tx: sa.Connection, topic: str, about: Labels, job_id: str | None, told: Mapping[str, object]) -> Event:
+    """Append an event that a client told."""
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ORDER_LOCK})")
+    values = {
+        "topic": topic,
+        "job_id": job_id,
+        "domain": about.domain,
+        "operation": about.operation,
+        "environment": about.environment,
+        "space": about.space,
+        "facts": json.dumps(dict(told), separators=(",", ":")),
+        "actor": actor().user,
+        "created_at": rows.now(),
+    }
+    row = tx.execute(sa.insert(events).values(values).returning(events)).mappings().one()
+    return _event(row)
+
+
 def page(
     tx: sa.Connection,
     *,
@@ -72,13 +91,14 @@ def page(
     space: str | None = None,
     since: int | None = None,
     acknowledged: bool = True,
+    of_jobs: bool | None = None,
     offset: int = 0,
     limit: int = 100,
     newest_first: bool = False,
 ) -> list[Event]:
     """Give events in the order they were written, or the newest first."""
     query = sa.select(events).where(
-        *_chosen(job_id, topics, hidden, domain, environment, space, since, acknowledged),
+        *_chosen(job_id, topics, hidden, domain, environment, space, since, acknowledged, of_jobs),
     )
     if after is not None:
         query = query.where(events.c.id > after)
@@ -99,9 +119,10 @@ def count(
     space: str | None = None,
     since: int | None = None,
     acknowledged: bool = True,
+    of_jobs: bool | None = None,
 ) -> int:
     """Count what :func:`page` would give without bounds; at most what retention keeps."""
-    chosen = _chosen(job_id, topics, hidden, domain, environment, space, since, acknowledged)
+    chosen = _chosen(job_id, topics, hidden, domain, environment, space, since, acknowledged, of_jobs)
     return int(tx.execute(sa.select(sa.func.count()).select_from(events).where(*chosen)).scalar_one())
 
 
@@ -150,6 +171,7 @@ def _chosen(
     space: str | None,
     since: int | None,
     acknowledged: bool,
+    of_jobs: bool | None,
 ) -> list[sa.ColumnElement[bool]]:
     wanted: list[sa.ColumnElement[bool]] = [
         column == value
@@ -167,6 +189,8 @@ def _chosen(
         wanted.append(events.c.topic.notin_(list(hidden)))
     if since is not None:
         wanted.append(events.c.created_at >= since)
+    if of_jobs:
+        wanted.append(events.c.topic.startswith("job:"))
     if not acknowledged:
         wanted.append(events.c.acknowledged_at.is_(None))
     return wanted

@@ -65,10 +65,21 @@ CREATE TABLE containers (
 );
 CREATE INDEX containers_parent ON containers (parent_id);
 CREATE INDEX containers_path ON containers (job, path);
+CREATE TABLE environments (
+	id TEXT NOT NULL,
+	name TEXT NOT NULL,
+	is_production BOOLEAN NOT NULL,
+	document TEXT NOT NULL,
+	version INTEGER NOT NULL,
+	created_at INTEGER NOT NULL,
+	modified_at INTEGER NOT NULL,
+	deleted_at INTEGER,
+	PRIMARY KEY (id)
+);
 CREATE TABLE events (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	topic TEXT NOT NULL,
-	job_id TEXT NOT NULL,
+	job_id TEXT,
 	execution_id INTEGER,
 	domain TEXT NOT NULL,
 	operation TEXT NOT NULL,
@@ -119,6 +130,18 @@ CREATE TABLE items (
 );
 CREATE INDEX items_job ON items (job, status, id);
 CREATE UNIQUE INDEX items_name ON items (parent_id, name, job);
+CREATE TABLE named_secrets (
+	id TEXT NOT NULL,
+	environment TEXT NOT NULL,
+	space TEXT NOT NULL,
+	actor TEXT NOT NULL,
+	name TEXT NOT NULL,
+	sealed TEXT NOT NULL,
+	created_at INTEGER NOT NULL,
+	modified_at INTEGER NOT NULL,
+	PRIMARY KEY (id),
+	CONSTRAINT secret_named_once UNIQUE (environment, space, actor, name)
+);
 CREATE TABLE replies (
 	principal TEXT NOT NULL,
 	"key" TEXT NOT NULL,
@@ -151,6 +174,7 @@ CREATE TABLE users (
 	failures INTEGER DEFAULT '0' NOT NULL,
 	locked_until INTEGER,
 	created_at INTEGER NOT NULL,
+	version INTEGER DEFAULT '1' NOT NULL,
 	PRIMARY KEY (id),
 	CONSTRAINT role_word CHECK (role IN ('viewer', 'operator', 'manager', 'admin', 'auditor')),
 	UNIQUE (name)
@@ -292,11 +316,13 @@ CREATE TABLE tokens (
 	idle_seconds INTEGER,
 	expires_at INTEGER,
 	revoked_at INTEGER,
+	family TEXT,
 	PRIMARY KEY (id),
 	CONSTRAINT kind_word CHECK (kind IN ('session', 'personal', 'server')),
 	FOREIGN KEY(user_id) REFERENCES users (id),
 	UNIQUE (digest)
 );
+CREATE INDEX tokens_family ON tokens (family) WHERE family IS NOT NULL;
 CREATE TABLE views (
 	id TEXT NOT NULL,
 	user_id TEXT NOT NULL,

@@ -77,6 +77,7 @@ users = Table(
     Column("failures", Integer, nullable=False, server_default="0"),  # failed sign-ins in a row
     Column("locked_until", Big),
     Column("created_at", Big, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),  # of what administrators change
     _one_of("role", ("viewer", "operator", "manager", "admin", "auditor")),
 )
 
@@ -94,8 +95,10 @@ tokens = Table(
     Column("idle_seconds", Integer),  # a session dies after this long without use
     Column("expires_at", Big),
     Column("revoked_at", Big),
+    Column("family", Text),  # the same for all that came of one sign-in by renewing
     _one_of("kind", ("session", "personal", "server")),
 )
+Index("tokens_family", tokens.c.family, **_where(tokens.c.family.isnot(None)))
 
 connections = Table(
     "connections",
@@ -120,6 +123,35 @@ connection_users = Table(
     metadata,
     Column("connection_id", Text, ForeignKey("connections.id"), primary_key=True),
     Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+)
+
+# What agents and their jobs are kept apart by. A shipped one stands here only after it was changed.
+environments = Table(
+    "environments",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("is_production", Boolean, nullable=False),
+    Column("document", Text, nullable=False),  # JSON: what its maker said of it beside
+    Column("version", Integer, nullable=False),
+    Column("created_at", Big, nullable=False),
+    Column("modified_at", Big, nullable=False),
+    Column("deleted_at", Big),
+)
+
+# Secrets with names. Without a space or an actor, of all of the environment.
+named_secrets = Table(
+    "named_secrets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("environment", Text, nullable=False),
+    Column("space", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("created_at", Big, nullable=False),
+    Column("modified_at", Big, nullable=False),
+    UniqueConstraint("environment", "space", "actor", "name", name="secret_named_once"),
 )
 
 # Links that let somebody in once. Only the hash of what the link holds is kept.
@@ -595,7 +627,7 @@ events = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("topic", Text, nullable=False),
-    Column("job_id", Text, nullable=False),
+    Column("job_id", Text),  # absent: an event that a client told, of something else
     Column("execution_id", Integer),
     Column("domain", Text, nullable=False),
     Column("operation", Text, nullable=False),

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -24,6 +24,7 @@ class User(NamedTuple):
     failures: int
     locked_until: int | None
     created_at: int
+    version: int = 1
 
 
 class Principal(NamedTuple):
@@ -34,6 +35,9 @@ class Principal(NamedTuple):
     kind: str
     scopes: str
     expires_at: int | None = None
+    family: str | None = None
+    created_at: int = 0
+    name: str | None = None
 
 
 class Token(NamedTuple):
@@ -69,8 +73,10 @@ def named(tx: sa.Connection, name: str) -> User | None:
     return None if row is None else User(*row)
 
 
-def change(tx: sa.Connection, user_id: str, **values: object) -> bool:
+def change(tx: sa.Connection, user_id: str, *, is_new_version: bool = False, **values: object) -> bool:
     """Set columns of a user."""
+    if is_new_version:
+        values["version"] = users.c.version + 1
     return tx.execute(sa.update(users).where(users.c.id == user_id).values(**values)).rowcount == 1
 
 
@@ -113,6 +119,7 @@ def issue(
     scopes: str = "",
     idle_seconds: int | None = None,
     expires_at: int | None = None,
+    family: str | None = None,
 ) -> str:
     """Make a token of 256 random bits, store its digest, and give the text: the only time it is seen."""
     text = {"session": "", "personal": "pat_", "server": "sk_"}[kind] + secrets.token_hex(32)
@@ -129,25 +136,52 @@ def issue(
             used_at=at,
             idle_seconds=idle_seconds,
             expires_at=expires_at,
+            family=family,
         )
     )
     return text
 
 
+_PRINCIPALS = sa.select(
+    users,
+    tokens.c.id,
+    tokens.c.kind,
+    tokens.c.scopes,
+    tokens.c.expires_at,
+    tokens.c.family,
+    tokens.c.created_at,
+    tokens.c.name,
+).where(tokens.c.user_id == users.c.id)
+
+
 def principal(tx: sa.Connection, token: str, now: int) -> Principal | None:
     """Say who a token speaks for; None when it is unknown, revoked, expired, idle too long or its user disabled."""
-    query = sa.select(users, tokens.c.id, tokens.c.kind, tokens.c.scopes, tokens.c.expires_at).where(
-        tokens.c.user_id == users.c.id,
+    query = _PRINCIPALS.where(
         tokens.c.digest == digest(token),
         tokens.c.revoked_at.is_(None),
         users.c.disabled.is_(False),
         sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
         sa.or_(tokens.c.idle_seconds.is_(None), tokens.c.used_at + tokens.c.idle_seconds * 1_000_000 > now),
     )
+    return _principal(tx, query)
+
+
+def lapsed(tx: sa.Connection, token: str) -> Principal | None:
+    """Say who a token speaks or spoke for: it may have expired, but nobody may have revoked it."""
+    return _principal(tx, _PRINCIPALS.where(tokens.c.digest == digest(token), tokens.c.revoked_at.is_(None)))
+
+
+def spent(tx: sa.Connection, token: str) -> Principal | None:
+    """Say who a token spoke for that was revoked."""
+    return _principal(tx, _PRINCIPALS.where(tokens.c.digest == digest(token), tokens.c.revoked_at.isnot(None)))
+
+
+def _principal(tx: sa.Connection, query: sa.Select[Any]) -> Principal | None:
     row = tx.execute(query).first()
     if row is None:
         return None
-    return Principal(User(*row[:9]), *row[9:13])
+    own = len(User._fields)
+    return Principal(User(*row[:own]), *row[own:])
 
 
 def held(
@@ -156,6 +190,7 @@ def held(
     *,
     user_id: str | None = None,
     token_id: str | None = None,
+    kind: str | None = None,
     offset: int = 0,
     limit: int = 100,
 ) -> tuple[list[Token], int]:
@@ -180,6 +215,8 @@ def held(
         query = query.where(tokens.c.user_id == user_id)
     if token_id is not None:
         query = query.where(tokens.c.id == token_id)
+    if kind is not None:
+        query = query.where(tokens.c.kind == kind)
     total = tx.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
     found = tx.execute(query.order_by(tokens.c.created_at.desc(), tokens.c.id).offset(offset).limit(limit))
     return [Token(*row) for row in found], total
@@ -192,6 +229,12 @@ def revoke_all(tx: sa.Connection, user_id: str, now: int, *, kind: str | None = 
         update = update.where(tokens.c.kind == kind)
     if but is not None:
         update = update.where(tokens.c.id != but)
+    return tx.execute(update.values(revoked_at=now)).rowcount
+
+
+def revoke_family(tx: sa.Connection, family: str, now: int) -> int:
+    """End all that came of one sign-in; gives how many held."""
+    update = sa.update(tokens).where(tokens.c.family == family, tokens.c.revoked_at.is_(None))
     return tx.execute(update.values(revoked_at=now)).rowcount
 
 

@@ -27,10 +27,13 @@ _WORDS = (
     "Logout",
     "RenewLoginToken",
     "WhoAmI",
+    "V4",
+    "AccessToken",
+    "Renew",
 )
 _CANONICAL = {word.lower(): word for word in _WORDS}
 _FIRST = frozenset({"job", "jobs", "jobdetails", "events", "login", "logout", "renewlogintoken", "whoami"})
-_FIRST |= {"commserv", "qcommand"}
+_FIRST |= {"commserv", "qcommand", "v4"}
 
 
 def canonical(path: str) -> str:

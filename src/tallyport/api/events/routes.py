@@ -8,13 +8,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from tallyport.api import paging
-from tallyport.api.events import shapes
+from tallyport.api.events import shapes, told
 from tallyport.api.events.hub import Full, Hub, Watch
 from tallyport.api.times import moment
-from tallyport.api.wiring import Called, Desked, flag, json_response, whole, words
+from tallyport.api.wiring import Called, Desked, Document, flag, json_response, whole, words
 from tallyport.control import events, reading
 from tallyport.control.refusals import Busy, NotFound, invalid
-from tallyport.domain.events import Topic
+from tallyport.domain.events import Topic, is_told
 
 router = APIRouter(prefix="/v1", tags=["events"])
 
@@ -28,6 +28,11 @@ async def list_events(request: Request, desk: Desked, caller: Called) -> Respons
     if STREAM in request.headers.get("accept", ""):
         return await _stream(request, Watch(None, caller.token_id, wanted.topics, _last_seen(request)))
     return await run_in_threadpool(_page, request, desk, wanted)
+
+
+@router.post("/events", summary="Tell an event to everybody who listens: of any topic but those of jobs")
+def tell_event(desk: Desked, caller: Called, document: Document) -> Response:
+    return json_response({"data": shapes.event(events.tell(desk, *told.read(document), caller))})
 
 
 @router.get("/events/{event}", summary="Show an event")
@@ -99,6 +104,7 @@ def _wanted(request: Request) -> events.Wanted:
         job_id=query.get("jobId"),
         topics=_topics(request),
         domain=None if domain == shapes.DOMAIN else domain,
+        of_jobs=domain == shapes.DOMAIN or None,
         environment=query.get("environmentId"),
         space=query.get("spaceId"),
         since=moment(query["since"], "since") if "since" in query else None,
@@ -109,7 +115,7 @@ def _wanted(request: Request) -> events.Wanted:
 def _topics(request: Request) -> frozenset[str]:
     found = frozenset(words(request.query_params, "topic"))
     for word in found:
-        if word not in set(Topic):
+        if word not in set(Topic) and not is_told(word):
             raise invalid("topic", f"{word[:80]!r} is not a topic", tuple(Topic))
     return found
 

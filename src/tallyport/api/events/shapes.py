@@ -13,6 +13,7 @@ from tallyport.domain.states import State
 from tallyport.store.events import Event
 
 DOMAIN = "job"
+_OURS = frozenset(Topic)
 COUNTS = {
     "files": "files",
     "bytes": "bytes",
@@ -27,6 +28,8 @@ COUNTS = {
 
 def event(value: Event) -> dict[str, Any]:
     """Show an event. Keys beside the vendor's stand in ``payload`` and ``context`` alone."""
+    if value.topic not in _OURS:
+        return _told(value)
     facts = value.facts
     chosen = value.labels
     counts = {shown: facts[name] for name, shown in COUNTS.items() if name in facts}
@@ -70,6 +73,38 @@ def event(value: Event) -> dict[str, Any]:
             "target": f"job:{value.job_id}",
             "origin": {"id": value.actor},
             "namespaces": [],
+            "createdAt": iso(value.created_at),
+            "deletedAt": None,
+            "acknowledgedAt": iso(value.acknowledged_at),
+            "acknowledgedBy": value.acknowledged_by,
+        }
+    )
+
+
+def _told(value: Event) -> dict[str, Any]:
+    """Show an event that a client told: as it was told, with what we know of it."""
+    told = value.facts
+    chosen = value.labels
+    known = {
+        "accountId": "local",
+        "environmentId": chosen.environment,
+        "spaceId": chosen.space,
+        "jobId": value.job_id,
+        "actorId": value.actor,
+    }
+    return present(
+        {
+            "id": str(value.id),
+            "topic": value.topic,
+            "domain": chosen.domain,
+            "context": {**told.get("context", {}), **present(known)},
+            "payload": told.get("payload", {}),
+            "attributes": told.get("attributes"),
+            "callbackUrl": told.get("callbackUrl") or f"/v1/events/{value.id}/ack",
+            "dataUrl": told.get("dataUrl") or "",
+            "target": told.get("target"),
+            "origin": told.get("origin") or {"id": value.actor},
+            "namespaces": told.get("namespaces", []),
             "createdAt": iso(value.created_at),
             "deletedAt": None,
             "acknowledgedAt": iso(value.acknowledged_at),
