@@ -35,12 +35,25 @@ def end(world: World, run: int, state: str = "complete") -> None:
 
 def test_the_first_call_makes_two_connections_a_job_and_a_run(world: World) -> None:
     source, destination = world.tree(), str(world.folder / "destination")
-    job, run, notes = prepared(world, source, destination)
-    assert (job.transfer_type, run.state, run.trigger, notes) == ("copy", "ready", "cli", ())
+    job, run, notes, warnings = prepared(world, source, destination)
+    assert (job.transfer_type, run.state, run.trigger, notes, warnings) == ("copy", "ready", "cli", (), ())
     with world.store() as database, database.read() as tx:
         found = connections.find(tx, job.source_connection or "")
         assert found is not None
         assert (found.platform, found.settings) == ("fs", {"path": os.path.realpath(source)})
+
+
+def test_choices_that_cannot_act_are_said(world: World) -> None:
+    filters = {"source": [{"type": "filter_rule", "rules": [{"type": "filter_shared"}]}]}
+    overrides = {"delete_propagation": "ignore_both", "performance.parallel_writes.max": "1"}
+    block = {"filter": filters, "rendition": "original"}
+    found = prepared(world, world.tree(), str(world.folder / "d"), block=block, overrides=overrides)
+    assert sorted(warning.partition(":")[0] for warning in found.warnings) == [
+        "delete_propagation",
+        "filter.source",
+        "performance.parallel_writes.requested",
+        "rendition",
+    ]
 
 
 def test_a_second_call_goes_on_with_the_same_job(world: World) -> None:

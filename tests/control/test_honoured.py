@@ -6,7 +6,15 @@ import pytest
 
 from tallyport.control.honoured import warnings_of
 from tallyport.domain.connections import Connection
-from tallyport.domain.policies import LockPropagation, PermissionsPolicy, Policies, PropertiesPolicy
+from tallyport.domain.policies import (
+    FilterBlock,
+    FilterRule,
+    LockPropagation,
+    PermissionsPolicy,
+    Policies,
+    PropertiesPolicy,
+    Symlinks,
+)
 
 
 def said(policies: Policies, source: str, destination: str) -> list[str]:
@@ -17,18 +25,47 @@ def said(policies: Policies, source: str, destination: str) -> list[str]:
     return [warning.partition(":")[0] for warning in warnings_of(policies, *ends)]
 
 
+def _dated(target: str) -> Policies:
+    rule = FilterRule(type="date", targets=(target,), value=3)
+    return Policies(filter_source=(FilterBlock(action="exclude", rules=(rule,)),))
+
+
 @pytest.mark.parametrize(
     ("policies", "pair", "expected"),
     [
         (Policies(), ("fs", "fs"), []),
         (Policies(permissions_policy=PermissionsPolicy.ADD), ("fs", "memory"), []),
-        (Policies(permissions_policy=PermissionsPolicy.ADD), ("fs", "ftp"), ["permissions.policy"]),
+        (Policies(permissions_policy=PermissionsPolicy.ADD), ("fs", "ftp"), ["permissions.policy", "symlinks"]),
         (Policies(permissions_policy=PermissionsPolicy.ADD), ("ftp", "fs"), ["permissions.policy"]),
         (Policies(lock_propagation=LockPropagation.MIRROR_LOCK), ("fs", "memory"), ["lock_propagation"]),
         (Policies(lock_propagation=LockPropagation.MIRROR_LOCK), ("memory", "fs"), ["lock_propagation"]),
         (Policies(lock_propagation=LockPropagation.MIRROR_LOCK), ("memory", "memory"), []),
-        (Policies(properties=PropertiesPolicy.ADD), ("fs", "ftp"), ["metadata_map, properties"]),
+        (Policies(properties=PropertiesPolicy.ADD), ("fs", "ftp"), ["metadata_map, properties", "symlinks"]),
         (Policies(preserve_owners=True), ("fs", "fs"), []),
+        (
+            Policies(filter_source=(FilterBlock(action="exclude", rules=(FilterRule(type="shared"),)),)),
+            ("fs", "fs"),
+            ["filter.source"],
+        ),
+        (_dated("created_on"), ("fs", "fs"), ["filter.source"]),
+        (_dated("created_on"), ("memory", "fs"), []),
+        (_dated("modified_on"), ("fs", "fs"), []),
+        (
+            Policies(permissions_policy=PermissionsPolicy.ADD, permissions_links=True),
+            ("fs", "fs"),
+            ["permissions.links"],
+        ),
+        (
+            Policies(permissions_policy=PermissionsPolicy.ADD, permissions_links=True),
+            ("memory", "fs"),
+            ["permissions.links"],
+        ),
+        (Policies(permissions_policy=PermissionsPolicy.ADD, permissions_links=True), ("memory", "memory"), []),
+        (Policies(versioning_from_source_max=3), ("fs", "fs"), ["versioning.from_source.max"]),
+        (Policies(versioning_from_source_max=3), ("memory", "fs"), []),
+        (Policies(), ("fs", "ftp"), ["symlinks"]),
+        (Policies(symlinks=Symlinks.SKIP), ("fs", "ftp"), []),
+        (Policies(quarantine="q"), ("fs", "fs"), []),
     ],
 )
 def test_what_a_pair_cannot_honour_is_said(policies: Policies, pair: tuple[str, str], expected: list[str]) -> None:

@@ -94,6 +94,11 @@ class Port:
         assert found is not None
         return found
 
+    def find_last(self) -> Execution:
+        """Give the newest execution of the job."""
+        with self.database.read() as tx:
+            return executions.page(tx, job_id=self.job.id, limit=1)[0][0]
+
     def wait(self, execution_id: int, holds: Callable[[Execution], bool] | None = None) -> Execution:
         """Wait until the execution has ended, or something else holds."""
         deadline = time.monotonic() + 120

@@ -278,3 +278,17 @@ def test_empty_containers_are_made_or_left_out_after_filters(port: Port, awkward
         assert ledger(port)["hollow"][:2] == (5, "ignored_empty_container_policy")
     else:
         assert made == ["filtered/", "hollow/", "kept/", "outer/", "outer/inner/"]
+
+
+def test_a_folder_under_another_name_says_in_what_it_differs(port: Port, awkward: Any) -> None:
+    awkward(forbidden_characters=":/")
+    write(port.source, "a:b/c:d/x.txt")
+    write(port.source, "plain/x.txt")
+    for _ in range(2):
+        port.run(copy())
+        found = ledger(port)
+        assert {path: found[path] for path in ("a:b", "a:b/c:d", "plain")} == {
+            "a:b": (2, "unchanged", "renamed"),
+            "a:b/c:d": (2, "unchanged", "renamed"),
+            "plain": (1, "unchanged", ""),
+        }

@@ -22,7 +22,7 @@ from tallyport.domain.policies import (
     TransferType,
 )
 from tallyport.domain.transfer_block import defaults_for
-from tallyport.store import items
+from tallyport.store import failures, items
 from tests.engine.conftest import Port
 from tests.engine.test_awkward_destinations import names, read, write
 
@@ -118,4 +118,19 @@ def test_a_simulation_leaves_a_flagged_item_flagged(port: Port) -> None:
     for total in ("transferred", "deleted", "failed", "skipped"):
         assert getattr(simulated, total) == getattr(real, total), total
     assert real.deleted >= 2
-    assert told(port)["a"] == ("stays_flagged", True)
+    assert told(port)["a"] == ("overwrite_refused", True)
+
+
+def test_a_flagged_item_keeps_the_cause_for_which_it_was_flagged(port: Port) -> None:
+    chosen = dataclasses.replace(defaults_for(TransferType.COPY), item_overwrite=ItemOverwrite.FAIL)
+    lay(port.source, {"a": b"one"})
+    lay(port.destination, {"a": b"other"})
+    port.start()
+    for _ in range(3):
+        port.run(chosen)
+        with port.database.read() as tx:
+            (item,) = [item for item in items.iterate(tx, port.job.number) if item.path == "a"]
+            (failure,) = failures.iterate(tx, port.find_last().id)
+        assert (item.status, item.reason) == (4, "overwrite_refused")
+        assert (failure.reason, failure.message) == ("overwrite_refused", item.message)
+        assert "item_overwrite is fail" in (item.message or "")

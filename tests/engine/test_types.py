@@ -7,7 +7,7 @@ import pytest
 
 from tallyport.connectors.protocol import Facts
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.domain.policies import DeletePropagation, Policies, TransferType
+from tallyport.domain.policies import DeletePropagation, EmptyContainers, Policies, TransferType
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.engine import transfer
 from tallyport.store import items
@@ -89,7 +89,32 @@ def test_move_and_migrate_empty_the_source_of_what_arrived(port: Port, kind: Tra
     execution = port.run(policies(kind))
     assert execution.result == "clean", execution
     assert lines(picture(port.destination)) == lines(WORLD)
-    assert [line for line in picture(port.source).splitlines() if not line.strip().endswith("/")] == []
+    assert picture(port.source) == ""
+    again = port.run(policies(kind))
+    assert again.result == "no_changes", again
+    assert lines(picture(port.destination)) == lines(WORLD)
+
+
+@pytest.mark.parametrize("kind", [TransferType.MOVE, TransferType.MIGRATE])
+def test_move_and_migrate_leave_a_folder_that_still_holds_something(port: Port, kind: TransferType) -> None:
+    tree(WORLD, port.source)
+    tree("folder/b.txt/x 1b v1", port.destination)
+    port.start()
+    execution = port.run(policies(kind))
+    assert execution.failed == 1
+    assert lines(picture(port.source)) == lines("folder/b.txt 40b v1")
+    port.destination.delete("folder/b.txt/x")
+    port.destination.delete("folder/b.txt")
+    assert port.run(policies(kind), scope='{"only": "failed"}').failed == 0
+    port.run(policies(kind))
+    assert picture(port.source) == ""
+
+
+def test_a_folder_that_is_not_made_at_the_destination_stays_at_the_source(port: Port) -> None:
+    tree(WORLD, port.source)
+    port.start()
+    port.run(policies(TransferType.MOVE, empty_containers=EmptyContainers.SKIP))
+    assert lines(picture(port.source)) == "hollow/"
 
 
 def test_migrate_leaves_what_failed_at_the_source(port: Port) -> None:

@@ -189,3 +189,31 @@ def _facts():
     from tallyport.connectors.protocol import Facts
 
     return Facts()
+
+
+@pytest.mark.parametrize("kind", [TransferType.COPY, TransferType.SYNC, TransferType.PUBLISH])
+def test_an_item_of_the_quarantines_name_is_reported_and_nothing_of_it_is_touched(
+    port: Port, kind: TransferType
+) -> None:
+    write(port.source, "a.txt", b"a")
+    write(port.source, ".kept", b"no folder of ours")
+    port.start()
+    for _ in range(2):
+        run = port.run(policies(kind))
+        assert run.failed == 1, run
+        with port.database.read() as tx:
+            (item,) = [item for item in items.iterate(tx, port.job.number) if item.path == ".kept"]
+        assert (item.status, item.reason) == (4, "invalid_name")
+        assert "quarantine" in (item.message or "")
+    assert contents(port.destination) == {"a.txt": b"a"}
+    assert contents(port.source) == {"a.txt": b"a", ".kept": b"no folder of ours"}
+
+
+def test_what_was_carried_before_its_name_became_the_quarantines_is_not_taken_for_gone(port: Port) -> None:
+    write(port.source, ".kept/theirs.txt", b"theirs")
+    port.start()
+    port.run(policies(TransferType.PUBLISH, quarantine=None))
+    assert contents(port.destination)[".kept/theirs.txt"] == b"theirs"
+    port.run(policies(TransferType.PUBLISH))
+    assert contents(port.destination)[".kept/theirs.txt"] == b"theirs"
+    assert contents(port.source)[".kept/theirs.txt"] == b"theirs"

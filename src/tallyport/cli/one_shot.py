@@ -14,6 +14,7 @@ from tallyport.cli.options import data_folder
 from tallyport.cli.outcome import exit_code, facts, next_step, said
 from tallyport.cli.places import Place, places
 from tallyport.cli.showing import line
+from tallyport.domain.block_warnings import warnings_of
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.connections import Connection
 from tallyport.domain.errors import TallyportError
@@ -24,6 +25,7 @@ from tallyport.domain.states import Call, State, after
 from tallyport.domain.transfer_block import (
     BlockErrors,
     Problem,
+    defaults_for,
     policies_from_json,
     policies_to_json,
     read_transfer_block,
@@ -39,6 +41,7 @@ class Prepared(NamedTuple):
     job: Job
     execution: Execution
     notes: tuple[str, ...] = ()  # what the person should know before it runs
+    warnings: tuple[str, ...] = ()  # choices that cannot act between these ends
 
 
 def transfer(
@@ -68,15 +71,18 @@ def transfer(
         from tallyport import app  # the composition root loads the engine: not before the call is known to be good
 
         with Interrupts(screen) as interrupts, app.embedded(folder, movers=movers) as embedded:
-            job, execution, notes = prepare(
+            job, execution, notes, warnings = prepare(
                 embedded.database, transfer_type, source, destination, block, chosen, verify=verify, simulation=simulate
             )
             for note in notes:
                 screen.say(note)
+            for warning in warnings:
+                screen.say(f"warning: {warning}")
             embedded.nudge()
             ended = Follower(embedded, execution.id, screen, interrupts).wait()
             code = exit_code(ended)
             report = facts(embedded.database, ended, folder, seconds=time.monotonic() - began)
+            report["warnings"] = list(warnings)
     except (Stop, TallyportError) as error:
         if as_json:
             click.echo(json.dumps(_nothing(error, time.monotonic() - began)))
@@ -108,12 +114,15 @@ def prepare(
     A job of the same type between the same folders is gone on with, so that its ledger says what is there already.
     A run of it that has not ended is resumed, under the policies it began with.
     """
+    from tallyport.control import honoured  # it knows the platforms: imported once a call is known to be good
+
     ends = places(source, destination)
     policies = policies_of(transfer_type, block or {}, overrides or {}, verify=verify)
     if simulation and not policies.simulation:
         policies = dataclasses.replace(policies, simulation=True)
     with database.begin() as tx:
         from_, to = (_connection(tx, end) for end in ends)
+        warnings = (*block_warnings(policies, block or {}, overrides or {}), *honoured.warnings_of(policies, from_, to))
         job = jobs.same_endpoints(tx, transfer_type, (from_.id, ends[0].path), (to.id, ends[1].path))
         if job is None:
             at = rows.now()
@@ -151,7 +160,7 @@ def prepare(
                 created_by="cli",
                 state="ready",
             )
-            return Prepared(job, execution)
+            return Prepared(job, execution, warnings=warnings)
         if policies.simulation and not open_run.simulation:
             raise Stop(
                 Exit.ERROR,
@@ -161,7 +170,7 @@ def prepare(
         notes.append(f"run {open_run.id} between these folders has not ended: going on with it")
         if policies_from_json(open_run.policies) != policies:
             notes.append(f"run {open_run.id} keeps the policies it began with; the new ones hold from the next run")
-        return Prepared(job, resume(tx, open_run), tuple(notes))
+        return Prepared(job, resume(tx, open_run), tuple(notes), warnings)
 
 
 def resume(tx: Any, execution: Execution) -> Execution:
@@ -237,6 +246,17 @@ def policies_of(
     if policies.transfer_type is not TransferType(transfer_type):
         raise Stop(Exit.USAGE, f"--policy transfer_type: call `tallyport {policies.transfer_type}` instead")
     return dataclasses.replace(policies, verify=VerifyLevel[verify.upper()]) if verify else policies
+
+
+def block_warnings(policies: Policies, block: Mapping[str, Any], overrides: Mapping[str, str]) -> tuple[str, ...]:
+    """Give a sentence for each choice of a one-shot that cannot act as it reads."""
+    own = {key: value for key, value in block.items() if key not in ("source", "destination", "transfer_type")}
+    read = read_transfer_block({**own, "transfer_type": policies.transfer_type.value}, endpoints_required=False)
+    chosen = {*overrides, *(key for key, who in read.set_by.items() if who == "job" and key != "transfer_type")}
+    set_by = {key: "job" if key in chosen else "default" for key in read.set_by}
+    found = {*chosen, *read.kept, *(key for key in ("account_map", "group_map") if key in own)}
+    ends = {"source": read.source, "destination": read.destination}
+    return tuple(warnings_of(policies, defaults_for(policies.transfer_type), set_by, found, ends))
 
 
 def _problem(problem: Problem) -> str:

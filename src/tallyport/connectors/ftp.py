@@ -40,6 +40,8 @@ def open_ftp(settings: Settings, path: str = ROOT, *, make: bool = False) -> "Ft
 class Ftp:
     """One folder of one server. ``token`` marks what is unfinished, so that :meth:`sweep` finds it."""
 
+    tells = frozenset({"created_on"})  # see control/honoured.py
+
     def __init__(self, settings: Settings, path: str = ROOT, *, make: bool = False, token: str = "ftp") -> None:
         self.token = token
         self._session = Session(settings)

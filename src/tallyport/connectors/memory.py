@@ -112,6 +112,8 @@ class Memory:
     ``sleep`` and ``clock`` (nanoseconds) are passed in by tests.
     """
 
+    tells = frozenset({"created_on", "links"})  # see control/honoured.py
+
     def __new__(cls, settings: Settings = Settings(), *arguments: object, **named: object) -> Self:
         """Make an object of the subclass that lacks what the settings take away."""
         narrowed: type[Self] = _without(cast(Any, cls), _abilities_lost(settings))

@@ -57,6 +57,8 @@ def open_sftp(settings: Settings, path: str = ROOT, *, make: bool = False) -> "S
 class Sftp:
     """One folder of one server. ``token`` marks what is unfinished, so that :meth:`sweep` finds it."""
 
+    tells = frozenset({"created_on"})  # see control/honoured.py
+
     def __init__(self, settings: Settings, path: str = ROOT, *, make: bool = False, token: str = "sftp") -> None:
         self.token = token
         self._settings = settings

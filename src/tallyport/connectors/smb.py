@@ -69,6 +69,8 @@ def open_smb(settings: Settings, path: str = ROOT, *, make: bool = False) -> "Sm
 class Smb:
     """One folder of one share. ``token`` marks what is unfinished, so that :meth:`sweep` finds it."""
 
+    tells = frozenset({"created_on"})  # see control/honoured.py
+
     def __init__(self, settings: Settings, path: str = ROOT, *, make: bool = False, token: str = "smb") -> None:
         self.token = token
         self.durability = Durability.GROUP

@@ -7,13 +7,24 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from tallyport.connectors import registry
-from tallyport.connectors.protocol import Grants, Locks, Properties, Stamps
+from tallyport.connectors.protocol import Copies, Grants, Links, Locks, Moves, Properties, Stamps, Versions
 from tallyport.domain.carrying import carriage_of
 from tallyport.domain.connections import Connection
 from tallyport.domain.errors import TallyportError
-from tallyport.domain.policies import LockPropagation, PermissionsPolicy, Policies, PropertiesPolicy
+from tallyport.domain.policies import (
+    FilterBlock,
+    LockPropagation,
+    PermissionsPolicy,
+    Policies,
+    PropertiesPolicy,
+    Symlinks,
+    TransferType,
+)
 
 _LOCAL = "fs"
+
+# A connector class says by ``tells`` which facts its entries may carry that most platforms do not know:
+# ``created_on``, ``accessed_on``, ``shared``, and ``links`` for shared links.
 
 
 def warnings_of(policies: Policies, source: Connection, destination: Connection) -> Iterator[str]:
@@ -34,11 +45,50 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
         yield "preserve_owners: only root may give files away, each item says whose it was"
     if (carriage.mappings or policies.properties is PropertiesPolicy.ADD) and not issubclass(taking, Properties):
         yield f"metadata_map, properties: {other} keeps no named values, each item says which it lost"
+    told: frozenset[str] = getattr(giving, "tells", frozenset())
+    if policies.permissions_links and carriage.grants is not PermissionsPolicy.NONE:
+        if "links" not in told:
+            yield f"permissions.links: {one} tells no shared links, so none are carried"
+        elif "links" not in getattr(taking, "tells", frozenset()):
+            yield f"permissions.links: {other} makes no shared links, each item says which it lost"
+    yield from _filters(policies.filter_source, "source", one, told)
+    if policies.transfer_type is TransferType.SYNC:
+        yield from _filters(policies.filter_destination, "destination", other, getattr(taking, "tells", frozenset()))
+    for side, most, connection, named in (
+        ("source", policies.versioning_from_source_max, source, one),
+        ("destination", policies.versioning_from_destination_max, destination, other),
+    ):
+        if most is not None and _keeps_no_versions(connection):
+            yield f"versioning.from_{side}.max: {named} keeps no versions, so there are none to limit"
+    if policies.symlinks is Symlinks.COPY and issubclass(giving, Links) and not issubclass(taking, Links):
+        yield f"symlinks: {other} keeps no symlinks, each one is flagged"
+    if policies.symlinks is Symlinks.FOLLOW_INSIDE and not _is_local(source):
+        yield f"symlinks: {one} cannot follow links safely, each one is flagged"
+    if policies.quarantine is not None and not issubclass(taking, Moves | Copies | Links):
+        yield f"quarantine: {other} can neither move nor copy, what would be replaced or deleted there fails instead"
     if carriage.locks is not LockPropagation.IGNORE:
         if not issubclass(giving, Locks):
             yield f"lock_propagation: {one} tells no locks, a file that cannot be read for one is tried again later"
         elif not issubclass(taking, Locks):
             yield f"lock_propagation: {other} keeps no locks, a locked file is carried once it is released"
+
+
+def _filters(blocks: tuple[FilterBlock, ...], side: str, named: str, told: frozenset[str]) -> Iterator[str]:
+    """Say which rules ask for a fact that a side never tells."""
+    rules = [rule for block in blocks for rule in block.rules]
+    if "shared" not in told and any(rule.type == "shared" for rule in rules):
+        yield f"filter.{side}: filter_shared matches nothing, {named} does not tell what others share with its account"
+    wanted = {target for rule in rules if rule.type == "date" for target in rule.targets}
+    for target in sorted(wanted & {"created_on", "accessed_on"} - told):
+        yield f"filter.{side}: filter_date: {named} tells no {target}, so nothing matches by that"
+
+
+def _keeps_no_versions(connection: Connection) -> bool:
+    """Tell whether it is sure that a connection keeps one content of a file alone."""
+    if _is_local(connection):
+        return not connection.settings.get("versioning")
+    found = _class_of(connection.platform)
+    return found is not None and not issubclass(found, Versions)
 
 
 def _is_local(connection: Connection) -> bool:

@@ -66,6 +66,14 @@ def _without_effect(
         yield "performance.retries: has no effect; limits.max_attempts and error categories say how often"
     if "rendition" in found:
         yield "rendition: no platform here makes renditions, the original is carried"
+    if policies.parallel_writes_max is not None and policies.parallel_writes_max < policies.parallel_writes:
+        most = policies.parallel_writes_max
+        yield f"performance.parallel_writes.requested: above max, {most} at a time are made"
+    for side, end in ends.items():
+        if end.type is not None and end.type != "directory":
+            yield f"{side}.type: {end.type} acts as directory, an endpoint is a folder here"
+        for key in end.unused:
+            yield f"{side}.{key}: has no effect"
     unbatched = [side for side, end in ends.items() if end.type in ("file", "custom")]
     if unbatched and "batch_mode" in by_job and policies.batch_mode is not BatchMode.NONE:
         yield f"batch_mode: not used where {' and '.join(unbatched)} is of type {ends[unbatched[0]].type}"

@@ -9,6 +9,7 @@ from tallyport.domain.documents import Reader, pointer
 from tallyport.domain.map_documents import read_map_document
 
 ENDPOINT_TYPES = ("directory", "file", "control_file", "control_endpoint", "custom")
+UNUSED = ("options", "authenticate", "authenicate", "event_position")
 PRINCIPAL_KEYS = ("id", "name", "email", "username")
 
 
@@ -23,7 +24,7 @@ class Endpoint:
     type: str | None = None
     impersonate_as: Mapping[str, str] | None = None
     size_estimate: Mapping[str, int] | None = None  # count, bytes: for progress only
-    options: object = None
+    unused: tuple[str, ...] = ()  # keys that were given, and that nothing here acts on
 
 
 class MapUse(NamedTuple):
@@ -39,8 +40,8 @@ def read_endpoint(reader: Reader, value: object, path: str, *, required: bool) -
         if required:
             reader.wrong(path, "missing", "is needed: a connection and, if not its root, a target")
         return Endpoint()
-    known = ("connection", "target", "type", "impersonate_as", "size_estimate", "options")
-    members = reader.members(value, path, (*known, "authenticate", "authenicate", "event_position"))
+    known = ("connection", "target", "type", "impersonate_as", "size_estimate")
+    members = reader.members(value, path, (*known, *UNUSED))
     connection = _connection(reader, members.get("connection"), pointer(path, "connection"), required=required)
     here = pointer(path, "target")
     target = reader.members(members.get("target", {}), here, ("path", "uri", "item"))
@@ -59,7 +60,7 @@ def read_endpoint(reader: Reader, value: object, path: str, *, required: bool) -
         size_estimate=None
         if size_estimate is None
         else _size_estimate(reader, size_estimate, pointer(path, "size_estimate")),
-        options=members.get("options"),
+        unused=tuple(key for key in UNUSED if members.get(key) is not None),
     )
 
 

@@ -15,6 +15,7 @@ from tallyport.domain.settle import settled_by
 from tallyport.engine.tally import (
     ATTEMPTS,
     D_NAME,
+    D_SIZE,
     ID,
     KIND,
     LEVEL,
@@ -103,6 +104,7 @@ class Commit:
         self.ended: list[tuple[str, int]] = []
         self.tasks: list[Result] = []
         self.stamped: set[int] = set()
+        self.left: set[int] = set()  # containers that are to go from the source
         self.halted_by: str | None = None  # an error category
         self.losses: list[tuple[int, str, str]] = []
         self.uses: list[Result] = []
@@ -183,6 +185,8 @@ class Commit:
         in_retry = opened is not None and opened.row.names is not None
         may_be_cured = opened is None or opened.row.attempts > 1
         add, encode, given = self.items.append, paths.to_bytes, []
+        flagged = [r[ID] for r in results if r[REASON] == Reason.STAYS_FLAGGED]
+        causes = items.causes(self.tx, flagged) if flagged else {}
         for r in results:
             item_id = r[ID] or next(new)
             given.append(item_id)
@@ -191,6 +195,9 @@ class Commit:
                 continue
             if r[STATUS] in FAILED:
                 r = self._judged(r, folder)
+            if r[ID] in causes:  # why it was flagged, not that it still is
+                reason, message = causes[r[ID]]
+                r = (*r[:REASON], reason, *r[REASON + 1 : MESSAGE], message, *r[MESSAGE + 1 :])
             name, status = encode(r[NAME]), r[STATUS]
             if opened is not None:
                 if r[KIND] == 2:
@@ -377,6 +384,21 @@ class Commit:
         folder, name = paths.split(row.path)
         settled = (name, result[1], result[2], result[3], row.item_id, *result[5:])
         self._results((settled,), row.parent_id, folder, {}, None)
+        leaves = self.scene.removes_source and not self.scene.simulation and row.parent_id and not row.gone
+        if leaves and row.names is None and settled[STATUS] in DONE and settled[D_SIZE] is not None:
+            self._leave(settled, row)
+
+    def _leave(self, settled: Result, row: VisitRow) -> None:
+        """Have a container that was carried go from the source after all that was in it, if nothing is left there."""
+        if row.item_id in self.left or frontier.task_exists(
+            self.tx, self.scene.execution_id, "delete_source", row.item_id
+        ):
+            return
+        self.left.add(row.item_id)
+        moved = ItemResult._make(settled)._replace(reason=Reason.MOVED.value, wrote=0)
+        base = (row.item_id, row.parent_id, paths.to_bytes(row.path), paths.to_bytes(row.d_path))
+        payload = marshal.dumps((tuple(moved), False))
+        self._add_task(self.ids.take(), "delete_source", base, 0, 0, None, payload, "pending")
 
     def _settled_before(self, opened: OpenVisit) -> dict[bytes, tuple[int, int, str, int]]:
         """What this execution settled in the container before: (kind, status, reason, bytes) by name."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tallyport.domain import paths
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.entries import Entry, Kind, Pair, Side
@@ -227,9 +228,10 @@ class Notes:
 
     def processing(self, visit: Opened, name: str, d_name: str, kind: int) -> str:
         """Say in what a name at the destination differs from the item's own."""
-        if name == d_name:
-            return ""
-        named = fit(name, self._policies, self._rules.destination, container=visit.work.d_path, is_file=kind == _FILE)
+        return "" if name == d_name else self._words(visit.work.d_path, name, d_name, kind)
+
+    def _words(self, container: str, name: str, d_name: str, kind: int) -> str:
+        named = fit(name, self._policies, self._rules.destination, container=container, is_file=kind == _FILE)
         if named.name == d_name:
             return ",".join(named.processing)
         return ",".join((*named.processing, "deduplicated"))
@@ -368,6 +370,10 @@ class Notes:
             status, reason = _SKIPPED, str(Reason.IGNORED_EMPTY_CONTAINER_POLICY)
         elif not work.s_only:
             return None
+        processing = ""
+        if name != d_name:
+            processing = self._words(paths.split(work.d_path)[0], name, d_name, _CONTAINER)
+            status = _PROCESSED if status == _SUCCESS else status
         return (
             name,
             _CONTAINER,
@@ -383,7 +389,7 @@ class Notes:
             0,
             0,
             None if d_name == name else d_name,
-            "",
+            processing,
             message,
             1 if visit.wrote else 0,
         )

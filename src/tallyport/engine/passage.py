@@ -15,7 +15,7 @@ from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.carrying import carriage_of
 from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
-from tallyport.domain.errors import REMEDIES, Scope, TallyportError
+from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.items import Status
 from tallyport.domain.losses import Loss, told
 from tallyport.domain.paths import display
@@ -306,6 +306,12 @@ def item_done(
 def plain(losses: Iterable[Loss]) -> tuple[tuple[str, str], ...]:
     """Give losses as they cross a pipe."""
     return tuple((one.what, one.detail) for one in losses)
+
+
+def is_still_used(work: DeleteWork, error: TallyportError) -> bool:
+    """Tell whether a container stays at the source of a move because something is left in it: that is no failure."""
+    is_left = work.side == Side.SOURCE and work.kind == Kind.CONTAINER and work.item[3] == Reason.MOVED
+    return is_left and error.kind is ErrorKind.ALREADY_EXISTS
 
 
 def item_gone(item: tuple[Any, ...], side: str, *, kept: str = "") -> tuple[Any, ...]:

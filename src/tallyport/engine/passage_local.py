@@ -51,6 +51,7 @@ from tallyport.engine.passage import (
     Settled,
     carrier_of,
     expected_at,
+    is_still_used,
     item_done,
     item_gone,
     plain,
@@ -448,6 +449,8 @@ class LocalPassage:
             finally:
                 os.close(fd)
         except TallyportError as error:
+            if is_still_used(work, error):
+                return TaskReport(work.task_id)
             if error.kind is not ErrorKind.NOT_FOUND:
                 return task_error(work.task_id, error)
         return TaskReport(work.task_id, item_gone(work.item, work.side, kept=kept))

@@ -21,6 +21,8 @@ _FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
 _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
 _SKIPPED, _FLAGGED, _IGNORED = int(Status.SKIPPED), int(Status.FLAGGED), int(Status.IGNORED)
 _DONE = frozenset(int(status) for status in DONE)
+_NO_NAME = str(Reason.INVALID_NAME)
+_IN_THE_WAY = "the job's quarantine has this name; rename the item, or choose another name for the quarantine"
 
 
 class Scan:
@@ -65,7 +67,7 @@ class Scan:
         if most is not None and listing.count > most:
             visit.too_many = f"{listing.count} items, and a container may have {most} (max_items_per_container)"
             return
-        is_trusted = self._rules.trusts_baseline and not (work.full or work.resumed or work.gone)
+        is_trusted = self._rules.trusts_baseline and not (work.full or work.resumed or work.gone or visit.hidden)
         if is_trusted and work.signature is not None and is_as_signed(visit, listing, work.signature, self._salt):
             return
         if is_trusted and work.signature is not None and self._scan_changes(visit, listing, work.signature):
@@ -84,6 +86,9 @@ class Scan:
         page: list[Entry] | None = None
         for following in listing.pages():
             if visit.hidden:
+                for entry in following:
+                    if entry.name == visit.hidden and not self._is_quarantine(entry):
+                        self._notes.left(visit, entry.name, entry, None, _FLAGGED, 0, _NO_NAME, _IN_THE_WAY)
                 following = [entry for entry in following if entry.name != visit.hidden]
             if page is not None and page:
                 self._scan_page(visit, page, rows.through(page[-1].name), destination)
@@ -92,6 +97,11 @@ class Scan:
         for entry in destination.rest():
             if entry.name != visit.hidden:
                 self._look_at_extra(visit, entry)
+
+    def _is_quarantine(self, entry: Entry) -> bool:
+        """Tell whether an item of the quarantine's name at the source is the quarantine, and nothing of somebody's."""
+        writes_there = not self._rules.one_way or self._rules.removes_source
+        return writes_there and entry.kind == _CONTAINER
 
     def _scan_changes(self, visit: Opened, listing: Listing, signature: bytes) -> bool:
         """Look at what changed since the last clean visit alone, where that is known and less than most."""
@@ -148,6 +158,8 @@ class Scan:
         """Decide on the entries of one page and on the rows that have none. The loop that everything waits for."""
         stopped, is_due, settle = self._stopped, self._is_due, self._settle
         must_pace = self._hand.must_pace
+        if visit.hidden:
+            rows.pop(visit.hidden, None)  # carried before it was the quarantine's name: it is not gone
         carry = visit.crossing.carry
         take, pop, no_kind = destination.take, rows.pop, _CONTAINER
         plain = self._plain if destination.is_empty else -1

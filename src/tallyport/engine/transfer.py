@@ -49,6 +49,7 @@ from tallyport.engine.passage import (
     Settled,
     carrier_of,
     expected_at,
+    is_still_used,
     item_done,
     item_gone,
     plain,
@@ -524,7 +525,7 @@ class StreamPassage:
             if isinstance(connector, Syncs) and self._policies.durability is not Durability.NONE:
                 connector.sync()
         except TallyportError as error:
-            return task_error(work.task_id, error)
+            return TaskReport(work.task_id) if is_still_used(work, error) else task_error(work.task_id, error)
         return TaskReport(work.task_id, item_gone(work.item, work.side, kept=kept))
 
     def _still_as_carried(self, path: str, expect: Entry, item: tuple[Any, ...]) -> Entry:

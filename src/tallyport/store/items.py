@@ -306,6 +306,15 @@ def _known(found: Iterable[Any]) -> list[tuple[Any, ...]]:
     ]
 
 
+def causes(tx: sa.Connection, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Give reason and message of items, as their rows have them."""
+    found: dict[int, tuple[str, str]] = {}
+    for block in range(0, len(ids), 500):
+        query = sa.select(items.c.id, items.c.reason, items.c.message).where(items.c.id.in_(ids[block : block + 500]))
+        found.update((row.id, (row.reason, row.message or "")) for row in tx.execute(query))
+    return found
+
+
 def upsert(tx: sa.Connection, database: Database, values: Sequence[tuple[Any, ...]]) -> None:
     """Write item rows: (id, job, parent, name, kind, status, ... settled_at) in the order of the columns.
 
