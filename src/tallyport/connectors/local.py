@@ -86,6 +86,8 @@ class Local:
     ``book`` knows the accounts of this machine; tests bring their own.
     """
 
+    tells = frozenset({"accessed_on"})  # see control/honoured.py
+
     def __init__(
         self,
         path: str,
@@ -185,6 +187,12 @@ class Local:
         except TallyportError as error:
             if error.kind is not ErrorKind.NOT_FOUND:  # its container is gone: so is it
                 raise
+
+    def following(self) -> "Local | None":
+        """Give this folder read through its symlinks, in the place of this; None where that cannot be had."""
+        from tallyport.connectors.local_following import FollowingFolder
+
+        return FollowingFolder.after(self)
 
     def close(self) -> None:
         root_fd, self.root_fd = self.root_fd, -1

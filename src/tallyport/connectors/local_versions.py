@@ -29,6 +29,10 @@ class VersionedFolder(Local):
         super().__init__(path, below, make=make)
         self.limits = replace(self.limits, versions=True)
 
+    def following(self) -> None:
+        """What a link points to has versions of its own: they are not told apart."""
+        return None
+
     def children(self, path: str) -> Iterator[Entry]:
         entries = list(super().children(path))
         files = {entry.name for entry in entries if entry.kind is Kind.FILE}

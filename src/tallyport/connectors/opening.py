@@ -21,12 +21,14 @@ def open_connection(
     limit: int | None = None,
     throttle: Bucket | float | None = None,
     token: str | None = None,
+    follow: bool = False,
 ) -> Connector:
     """Open what a job calls an endpoint: a platform, a connection's settings and a path below its root.
 
     ``make`` makes the root when it is missing, except in a simulation (``read_only``), which then gets
     NOT_FOUND. ``limit`` is the number of calls at once. ``throttle`` is bytes per second; a Bucket can be
-    shared and changed later. ``token`` is the execution's and marks what it leaves unfinished. The layers are
+    shared and changed later. ``token`` is the execution's and marks what it leaves unfinished. ``follow`` has
+    symlinks read as what they point to, where the platform can do that below its root alone. The layers are
     found again with ``layers.find``. Errors of the settings or the path are CONFIG.
     """
     platform = registry.platform(platform_id)
@@ -34,6 +36,9 @@ def open_connection(
     found = document.pop(probing.MEASURED, None)
     settings = platform.read_settings(document)
     connector = platform.open(settings, registry.below(path), make=make and not read_only)
+    following = getattr(connector, "following", None) if follow else None
+    if following is not None:
+        connector = following() or connector
     if isinstance(found, Mapping):
         connector.limits = probing.apply(connector.limits, found)
     if token is not None and isinstance(connector, Tokened):

@@ -62,7 +62,8 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
             yield f"versioning.from_{side}.max: {named} keeps no versions, so there are none to limit"
     if policies.symlinks is Symlinks.COPY and issubclass(giving, Links) and not issubclass(taking, Links):
         yield f"symlinks: {other} keeps no symlinks, each one is flagged"
-    if policies.symlinks is Symlinks.FOLLOW_INSIDE and not _is_local(source):
+    can_follow = hasattr(giving, "following") and not source.settings.get("versioning")
+    if policies.symlinks is Symlinks.FOLLOW_INSIDE and not can_follow:
         yield f"symlinks: {one} cannot follow links safely, each one is flagged"
     if policies.quarantine is not None and not issubclass(taking, Moves | Copies | Links):
         yield f"quarantine: {other} can neither move nor copy, what would be replaced or deleted there fails instead"

@@ -12,7 +12,6 @@ from tallyport.domain.policies import (
     LockPropagation,
     PermissionsPolicy,
     Policies,
-    Symlinks,
     TransferType,
 )
 
@@ -106,5 +105,3 @@ def _later(
             given = getattr(policies, policy) != getattr(defaults, policy)
         if given:
             yield f"{key}: accepted, not in force yet: {holds}"
-    if policies.symlinks is Symlinks.FOLLOW_INSIDE:
-        yield "symlinks: follow_inside is accepted, not in force yet: each symlink fails with its reason"

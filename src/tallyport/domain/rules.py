@@ -232,7 +232,9 @@ _OVERWRITE: Mapping[ItemOverwrite, Action | None] = {
 
 SYMLINKS: Mapping[Symlinks, Action | None] = {
     Symlinks.COPY: None,
-    Symlinks.FOLLOW_INSIDE: Flag(Reason.SYMLINK_REFUSED, "the symlink leads nowhere, or out of the root"),
+    Symlinks.FOLLOW_INSIDE: Flag(
+        Reason.SYMLINK_REFUSED, "the symlink leads nowhere, out of the root, or back to a folder it lies in"
+    ),
     Symlinks.SKIP: Skip(Reason.IGNORED_SYMLINK_POLICY),
     Symlinks.FAIL: Flag(Reason.SYMLINK_REFUSED, "the job does not take symlinks (symlinks: fail)"),
 }

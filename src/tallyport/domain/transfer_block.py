@@ -113,6 +113,7 @@ def read_transfer_block(
         name: read_map(reader, found[name], pointer(path, name), name) if name in found else None
         for name in ("account_map", "group_map")
     }
+    _check_following(reader, policies, pointer(path, "symlinks"))
     policies = replace(
         policies,
         source_account=account_of(ends["source"]),
@@ -130,6 +131,19 @@ def read_transfer_block(
         kept=kept,
         warnings=tuple(warnings_of(policies, defaults_for(policies.transfer_type), set_by, set(found), ends)),
     )
+
+
+def _check_following(reader: Reader, policies: Policies, path: str) -> None:
+    """Refuse to follow links in a job that writes or deletes at its source: it would reach one item by two paths."""
+    kind = policies.transfer_type
+    if policies.symlinks is Symlinks.FOLLOW_INSIDE and kind in (
+        TransferType.SYNC,
+        TransferType.MOVE,
+        TransferType.MIGRATE,
+    ):
+        others = [word.value for word in Symlinks if word is not Symlinks.FOLLOW_INSIDE]
+        what = f"a {kind} job changes its source, where a link is a second way to an item"
+        reader.wrong(path, "not_together", what, others)
 
 
 def with_overrides(policies: Policies, overrides: Mapping[str, str], *, path: str = "/transfer") -> Policies:
@@ -154,8 +168,10 @@ def with_overrides(policies: Policies, overrides: Mapping[str, str], *, path: st
         read = KEYS[key].read(reader, value, here)
         if read is not None:
             changes[KEYS[key].policy] = _accepted(key, read)
+    changed = replace(policies, **changes)
+    _check_following(reader, changed, f"{path}/symlinks")
     reader.finish()
-    return replace(policies, **changes)
+    return changed
 
 
 # -- the keys

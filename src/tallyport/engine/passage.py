@@ -19,7 +19,7 @@ from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.items import Status
 from tallyport.domain.losses import Loss, told
 from tallyport.domain.paths import display
-from tallyport.domain.policies import Policies
+from tallyport.domain.policies import Policies, Symlinks
 from tallyport.engine.carrier import Carrier, Maps
 from tallyport.engine.lease import Guard
 from tallyport.engine.throttle import Meter
@@ -201,7 +201,7 @@ def is_local(terms: Terms) -> bool:
 
 def open_passage(terms: Terms, policies: Policies) -> Passage:
     """Open the right passage for a pair of connections."""
-    if not is_local(terms):
+    if not is_local(terms) or policies.symlinks is Symlinks.FOLLOW_INSIDE:
         from tallyport.engine.transfer import open_connections
 
         return open_connections(terms, policies)

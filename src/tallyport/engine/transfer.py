@@ -38,7 +38,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.losses import Loss
 from tallyport.domain.naming import is_converted
 from tallyport.domain.paths import display, join, segments, split
-from tallyport.domain.policies import EmptyContainers, Policies, TransferType
+from tallyport.domain.policies import EmptyContainers, Policies, Symlinks, TransferType
 from tallyport.domain.versions import carries_versions
 from tallyport.engine import uploads
 from tallyport.engine.archive import zipped
@@ -86,6 +86,7 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         terms.source[2],
         read_only=policies.simulation or policies.transfer_type in _SOURCE_STAYS,
         token=terms.token,
+        follow=policies.symlinks is Symlinks.FOLLOW_INSIDE,
     )
     destination = open_connection(
         terms.destination[0],
