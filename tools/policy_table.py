@@ -95,6 +95,17 @@ def _situations() -> Iterator[Situation]:
     yield Situation("deleted|same", "deleted at the source", Pair("a", None, _OLD, known))
     yield Situation("same|deleted", "deleted at the destination", Pair("a", _OLD, None, known))
     yield Situation("deleted|deleted", "deleted on both", Pair("a", None, None, known))
+    yield Situation("absent|absent", "nowhere, and never known", Pair("a", None, None))
+    # Touched: the platform's tag differs and the hash does not, as after a chmod.
+    was, touched = (entry._replace(tag=tag) for entry, tag in ((_OLD, b"1"), (_OLD, b"2")))
+    known = _known(was)
+    yield Situation("touched|same", "touched at the source", Pair("a", touched, was, known))
+    yield Situation("same|touched", "touched at the destination", Pair("a", was, touched, known))
+    yield Situation("touched|touched", "touched on both", Pair("a", touched, touched, known))
+    yield Situation("touched|modified", "touched at the source, changed there", Pair("a", touched, _NEW, known))
+    yield Situation("modified|touched", "changed at the source, touched there", Pair("a", _NEW, touched, known))
+    yield Situation("touched|deleted", "touched at the source, deleted there", Pair("a", touched, None, known))
+    yield Situation("deleted|touched", "deleted at the source, touched there", Pair("a", None, touched, known))
     known = _known(_FOLDER)
     for here, there, says in (
         ("new", "absent", "new at the source"),
@@ -221,6 +232,7 @@ SHORT = {
     "make>": "make there",
     "make<": "make at the source",
     "stamp>": "carry times",
+    "stamp<": "fetch times",
     "delete>": "**delete there**",
     "delete<": "**delete at the source**",
     "adopt": "adopt",

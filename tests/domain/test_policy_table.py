@@ -11,6 +11,8 @@ import itertools
 import pytest
 
 from tallyport.domain.block_words import KEY_WORDS
+from tallyport.domain.changes import Change, change
+from tallyport.domain.entries import Kind
 from tallyport.domain.policies import ConflictResolution, DeletePropagation, ItemOverwrite, TransferType
 from tallyport.domain.transfer_block import KEYS
 from tools import policy_table
@@ -49,6 +51,29 @@ def test_the_data_names_every_cell_once():
     assert all(len(row) == len(SITUATIONS) for row in TABLE.values())
 
 
+def test_the_situations_are_every_pair_of_changes_that_can_be():
+    """An item has a baseline on both sides or none, which leaves these of the changes of two sides."""
+    unknown, known = {Change.ABSENT, Change.NEW}, {Change.SAME, Change.TOUCHED, Change.MODIFIED, Change.DELETED}
+    reachable = {*itertools.product(unknown, repeat=2), *itertools.product(known, repeat=2)}
+    for here, there in itertools.product(Change, repeat=2):
+        is_reached = (here in unknown) == (there in unknown)
+        assert ((here, there) in reachable) == is_reached
+    found = {}
+    for situation in SITUATIONS:
+        source, destination, baseline = situation.pair[1:4]
+        is_container = any(entry is not None and entry.kind is Kind.CONTAINER for entry in (source, destination))
+        if situation.name.startswith("container"):
+            assert is_container or (source is None and destination is None)
+            continue
+        here = change(source, None if baseline is None else baseline.source)
+        there = change(destination, None if baseline is None else baseline.destination)
+        found.setdefault((here, there), []).append(situation.name)
+        assert situation.name.removeprefix("first ").split(" ")[0] == f"{here.name}|{there.name}".lower()
+    assert set(found) == reachable
+    both_there = {pair for pair in reachable if not {Change.ABSENT, Change.DELETED} & {*pair}}
+    assert {pair for pair, names in found.items() if len(names) > 1} <= both_there
+
+
 @pytest.mark.parametrize("kind", TransferType)
 def test_every_decision_is_what_the_data_expects(kind):
     for cell in cells():
@@ -70,7 +95,8 @@ def test_copy_publish_and_taxonomy_never_delete_at_the_source():
 
 def test_move_and_migrate_delete_at_the_source_only_what_stands_unchanged_on_both_sides():
     kinds = (TransferType.MOVE, TransferType.MIGRATE)
-    assert {name for *_, name, found in rows(*kinds) if found.startswith("delete")} == {"same|same"}
+    stands = {"same|same", "same|touched"}  # and reads as it did
+    assert {name for *_, name, found in rows(*kinds) if found.startswith("delete")} == stands
     assert {found for *_, found in rows(*kinds, situations=["same|same"])} == {"delete< moved"}
 
 
@@ -79,7 +105,7 @@ def test_a_copy_job_repeats_deletes_under_mirror_only():
     for _, deletes, _, name, found in rows(TransferType.COPY):
         if "delete>" in found:
             assert deletes == DeletePropagation.MIRROR
-            assert name in ("deleted|same", "container deleted|same")
+            assert name in ("deleted|same", "deleted|touched", "container deleted|same")
     for deletes in DeletePropagation:
         wanted = "delete>" if deletes == DeletePropagation.MIRROR else "skip"
         assert outcome(TransferType.COPY, "deleted|same", deletes=deletes) == f"{wanted} deleted_at_source"
@@ -136,8 +162,8 @@ def test_publish_mirrors_the_source_whatever_stands_at_the_destination():
         source, _, rest = name.removeprefix("first ").partition("|")
         if source in ("absent", "deleted"):
             assert found.startswith(("delete>", "forget"))
-        elif "equal" in rest or name == "same|same":
-            assert found.startswith(("adopt", "skip unchanged"))
+        elif "equal" in rest or {source, rest} <= {"same", "touched"}:
+            assert found.startswith(("adopt", "stamp>", "skip unchanged"))
         else:
             assert found.startswith(">")
 
@@ -241,3 +267,12 @@ def test_the_page_is_made_from_the_table_and_the_code():
 
 def test_every_key_has_words():
     assert set(KEY_WORDS) == set(KEYS)
+
+
+def test_what_is_only_touched_is_never_carried_again_nor_a_conflict():
+    for *_, found in rows(*TransferType, situations=["touched|same", "same|touched", "touched|touched"]):
+        assert found.split(" ")[0] in ("stamp>", "stamp<", "adopt", "skip", "delete<")
+    for kind in (TransferType.MOVE, TransferType.MIGRATE):
+        assert {found for *_, found in rows(kind, situations=["touched|same"])} == {"stamp> metadata_changed"}
+    for *_, found in rows(*ONE_WAY):
+        assert not found.startswith("stamp<")
