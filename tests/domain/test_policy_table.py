@@ -58,7 +58,7 @@ def test_the_situations_are_every_pair_of_changes_that_can_be():
     for here, there in itertools.product(Change, repeat=2):
         is_reached = (here in unknown) == (there in unknown)
         assert ((here, there) in reachable) == is_reached
-    found = {}
+    found: dict[tuple[Change, Change], list[str]] = {}
     for situation in SITUATIONS:
         source, destination, baseline = situation.pair[1:4]
         is_container = any(entry is not None and entry.kind is Kind.CONTAINER for entry in (source, destination))
