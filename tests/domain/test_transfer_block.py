@@ -156,7 +156,14 @@ def test_every_word_of_every_key_is_taken(key, word):
     for name in reversed(key.split(".")):
         value = {name: value}
     assert isinstance(value, dict)
-    assert read(**value).set_by[key] == "job"
+    kind = {} if key == "transfer_type" else {"transfer_type": "copy"}  # of which every word may be asked
+    assert read(**kind, **value).set_by[key] == "job"
+
+
+@pytest.mark.parametrize("kind", ["sync", "default", "move", "migrate"])
+def test_links_are_not_followed_by_a_job_that_changes_its_source(kind):
+    found = problems(transfer_type=kind, symlinks="follow_inside")
+    assert found == [("/transfer/symlinks", "not_together")]
 
 
 def test_shorthands_and_lists():
