@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tallyport.store import executions
+from tallyport.store import executions, items, losses
 from tests.cli.fakes import World, complete, pausing
 
 AWKWARD = os.fsdecode(b"caf\xe9\x1b.txt")
@@ -122,6 +122,19 @@ def test_the_report_adds_up(world: World) -> None:
     document = json.loads(world.call("runs", "report", "1", "--format", "json").stdout)
     assert document["items"]["by_status"] == {"success": 1, "flagged": 2}
     assert document["policies"]
+
+
+def test_the_report_says_what_items_lost(world: World) -> None:
+    run = world.run_with_failures("a")
+    with world.store() as database, database.begin() as tx:
+        (item,) = [one for one in items.iterate(tx, 1) if one.path == "a"]
+        losses.write(tx, database, world.ids, run, [(item.id, "owner", f"the owner of {n} is root") for n in range(30)])
+    document = json.loads(world.call("runs", "report", "1", "--format", "json").stdout)
+    assert document["losses"]["by_kind"] == {"owner": 30}
+    assert document["losses"]["first"][0] == {"path": "a", "what": "owner", "detail": "the owner of 0 is root"}
+    text = world.call("runs", "report", "1").stdout
+    assert "Carried, but without\n          30  owner\n" in text
+    assert "and more" in text
 
 
 def test_failed_items_as_text(world: World) -> None:

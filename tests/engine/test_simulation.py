@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tallyport.connectors.memory import forget
+from tallyport.connectors.protocol import Facts
 from tallyport.domain.policies import (
     ConflictResolution,
     DeletePropagation,
@@ -61,7 +62,7 @@ def seen(port: Port) -> tuple[Any, Any]:
     st.sampled_from(ConflictResolution),
     st.sampled_from(DeletePropagation),
     st.sampled_from(ItemOverwrite),
-    st.just(EmptyContainers.CREATE),  # TODO: a simulation does not count folders that empty_containers leaves out
+    st.sampled_from(EmptyContainers),
     st.booleans(),
 )
 def test_a_simulation_equals_the_run_that_follows(
@@ -134,3 +135,37 @@ def test_a_flagged_item_keeps_the_cause_for_which_it_was_flagged(port: Port) -> 
         assert (item.status, item.reason) == (4, "overwrite_refused")
         assert (failure.reason, failure.message) == ("overwrite_refused", item.message)
         assert "item_overwrite is fail" in (item.message or "")
+
+
+def test_a_folder_with_something_further_down_is_not_empty(port: Port) -> None:
+    chosen = dataclasses.replace(
+        defaults_for(TransferType.COPY),
+        empty_containers=EmptyContainers.SKIP,
+        filter_source=(FilterBlock(action="exclude", rules=(FilterRule(type="extension", extensions=(".tmp",)),)),),
+    )
+    for path in ("p/q/r/f", "u/x.tmp", "keep"):
+        write(port.source, path, b"x", modified=10**18)
+    for path in ("r", "r/s", "r/s/t"):
+        port.source.make_container(path, Facts())
+    for path in ("p/q/r", "p/q", "p"):
+        port.source.stamp(path, Facts(modified=10**17))
+    port.start()
+    simulated = port.run(dataclasses.replace(chosen, simulation=True), simulation=True)
+    left_out = {"r", "r/s", "r/s/t", "u"}
+    assert containers_left_out(port) == left_out
+    real = port.run(chosen)
+    assert containers_left_out(port) == left_out
+    assert names(port.destination) == ["keep", "p/", "p/q/", "p/q/r/", "p/q/r/f"]
+    assert (simulated.skipped, real.skipped) == (5, 5)
+    for path in ("p/q/r", "p/q", "p"):
+        made = port.destination.stat(path)
+        assert made is not None
+        assert made.modified == 10**17
+    again = port.run(chosen)
+    assert (again.skipped, again.writes) == (5, 0)
+
+
+def containers_left_out(port: Port) -> set[str]:
+    with port.database.read() as tx:
+        found = items.iterate(tx, port.job.number, statuses=(5,), reasons=(), kinds=(2,))
+        return {row.path for row in found if row.reason == "ignored_empty_container_policy"}

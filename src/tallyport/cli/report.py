@@ -1,5 +1,6 @@
 """The report of one run: a document, and the same as text."""
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from tallyport.domain import paths
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import Status
-from tallyport.store import connections, items, jobs
+from tallyport.store import connections, items, jobs, losses
 from tallyport.store.database import Database
+
+_LOST = 20  # losses that are told one by one
 
 
 def as_document(database: Database, run: Execution, data: Path) -> dict[str, Any]:
@@ -38,6 +41,8 @@ def as_document(database: Database, run: Execution, data: Path) -> dict[str, Any
                 levels[VerifyLevel(item.level).name.lower()] += 1
             if status in (Status.SKIPPED, Status.IGNORED):
                 skipped[item.reason] += 1
+        lost = losses.counts(tx, run.id)
+        first = [_lost(tx, one) for one in itertools.islice(losses.iterate(tx, run.id), _LOST)]
     return {
         "tallyport": __version__,
         "job": {"id": job.id, "name": job.name, "source": ends[0], "destination": ends[1]},
@@ -50,6 +55,7 @@ def as_document(database: Database, run: Execution, data: Path) -> dict[str, Any
             "ended_at": run.ended_at,
         },
         "policies": json.loads(run.policies),
+        "losses": {"by_kind": lost, "first": first},
         "items": {"by_status": dict(statuses), "files_by_proof": dict(levels), "left_out_by_reason": dict(skipped)},
     }
 
@@ -89,6 +95,15 @@ def as_lines(document: dict[str, Any]) -> Iterator[str]:
         yield "Left out on purpose"
         for reason, count in sorted(found["left_out_by_reason"].items(), key=lambda pair: -pair[1]):
             yield f"  {number(count):>10}  {reason}"
+    if document["losses"]["by_kind"]:
+        yield ""
+        yield "Carried, but without"
+        for what, count in document["losses"]["by_kind"].items():
+            yield f"  {number(count):>10}  {what}"
+        for one in document["losses"]["first"]:
+            yield f"              {line(one['path'])}: {line(one['detail'])}"
+        if sum(document["losses"]["by_kind"].values()) > len(document["losses"]["first"]):
+            yield "              and more: `losses` of each item says all of them"
     if run["reasons"]:
         yield ""
         yield "Failed, by cause"
@@ -98,6 +113,12 @@ def as_lines(document: dict[str, Any]) -> Iterator[str]:
     yield "Policies"
     for name, value in sorted(document["policies"].items()):
         yield f"  {name} = {json.dumps(value)}"
+
+
+def _lost(tx: Any, row: losses.LossRow) -> dict[str, str]:
+    item = items.find(tx, row.item_id)
+    path = "an item that is gone" if item is None else paths.display(item.path) or "the root"
+    return {"path": path, "what": row.what, "detail": row.detail}
 
 
 def _end(tx: Any, connection_id: str | None, below: str) -> str:

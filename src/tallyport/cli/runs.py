@@ -199,6 +199,31 @@ def cancel(run: str, data: str | None) -> None:
 
 @runs.command()
 @click.argument("run")
+@json_option
+@data_option
+def reconcile(run: str, as_json: bool, data: str | None) -> None:
+    """Count both ends of a run's job now, and say whether every item is there or reported."""
+    from tallyport.cli.reconcile import as_lines
+    from tallyport.control.reconciling import reconcile as count
+    from tallyport.domain.transfer_block import policies_from_json
+    from tallyport.store import jobs
+
+    with ledger(data) as database:
+        with database.read() as tx:
+            found = find_run(tx, run)
+            job = jobs.find(tx, found.job_id, deleted=True)
+        assert job is not None
+        counted = count(database, job, policies_from_json(found.policies))
+    if as_json:
+        click.echo(json.dumps(counted.document()))
+    else:
+        for text in as_lines(counted):
+            click.echo(text)
+    finish(Exit.DONE if counted.adds_up else Exit.FAILED_ITEMS)
+
+
+@runs.command()
+@click.argument("run")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @data_option
 def report(run: str, form: str, data: str | None) -> None:

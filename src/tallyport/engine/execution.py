@@ -19,10 +19,10 @@ from tallyport.domain.entries import Kind
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import FAILED, Status
 from tallyport.domain.jobs import Job
-from tallyport.domain.policies import ItemInspection, Policies
+from tallyport.domain.policies import EmptyContainers, ItemInspection, Policies
 from tallyport.domain.policies_json import policies_from_json, policies_to_json
 from tallyport.engine.undoing import order_of
-from tallyport.store import audit, executions, frontier, items, jobs, rows
+from tallyport.store import audit, empties, executions, frontier, items, jobs, rows
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
 from tallyport.store.ids import Ids
@@ -166,8 +166,28 @@ def advance(
         if at + 1 == len(PHASES):
             return Step(ended=_complete(tx, database, ids, execution))
         at += 1
+        if PHASES[at][0] == "times" and policies.empty_containers is EmptyContainers.SKIP:
+            _know_empties(tx, database, ids, execution)
         if at == _FIRST:  # the destination is empty now: the run proper begins
             _visit_root(tx, database, ids, execution)
+
+
+def _know_empties(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> None:
+    """Settle which containers stay empty, now that everything is visited; those that do not get their times."""
+    job = jobs.find(tx, execution.job_id, deleted=True)
+    assert job is not None, "an execution has a job"
+    if execution.simulation:
+        executions.count(tx, execution.id, {"skipped": empties.leave_out(tx, database, job.number, execution.id)})
+        return
+    revived = empties.revive(tx, database, job.number)
+    executions.count(tx, execution.id, {"skipped": -len(revived)})
+    found: list[tuple[object, ...]] = []
+    for item_id in sorted({item_id for pair in revived for item_id in pair}):  # making one changed the one above
+        place = frontier.container(tx, item_id)
+        if place is not None:
+            where = (item_id, item_id, *map(paths.to_bytes, place))
+            found.append((ids.take(), execution.id, "stamp", *where, 0, 0, 0, 0, None, b"", "pending"))
+    frontier.add_tasks(tx, database, found)
 
 
 def _visit_root(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> None:

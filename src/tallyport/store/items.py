@@ -306,6 +306,16 @@ def _known(found: Iterable[Any]) -> list[tuple[Any, ...]]:
     ]
 
 
+def named(tx: sa.Connection, container: int, names: Sequence[str]) -> Iterator[tuple[str, int, int, str, str | None]]:
+    """Give (name, id, status, reason, name at the destination) of some items of a container."""
+    query = sa.select(items.c.name, items.c.id, items.c.status, items.c.reason, items.c.d_name).where(
+        items.c.parent_id == container, items.c.name.in_([paths.to_bytes(name) for name in names])
+    )
+    for row in tx.execute(query):
+        d_name = None if row.d_name is None else paths.from_bytes(bytes(row.d_name))
+        yield paths.from_bytes(bytes(row.name)), row.id, row.status, row.reason, d_name
+
+
 def causes(tx: sa.Connection, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     """Give reason and message of items, as their rows have them."""
     found: dict[int, tuple[str, str]] = {}
