@@ -45,6 +45,7 @@ TEST_PROGRAMS = {
     "chromium": "chromium",
     "curl": "curl",
     "git": "git",
+    "npm": "npm",
     "pg_ctlcluster": "postgresql",
     "rsync": "rsync",
     "smbd": "samba samba-vfs-modules",
@@ -53,6 +54,15 @@ TEST_PROGRAMS = {
     "vsftpd": "vsftpd",
 }
 BENCH_PROGRAMS = {"rsync": "rsync"}
+
+# Servers that npm brings, by the name of the launcher in .venv/bin, and the script that each one is.
+NODE_SERVERS = {"azurite-blob": os.path.join("azurite", "dist", "src", "blob", "main.js")}
+LAUNCHER = """#!{python}
+import os, sys
+from playwright._impl._driver import compute_driver_executable
+node = compute_driver_executable()[0]
+os.execv(node, [node, "{script}", *sys.argv[1:]])
+"""
 
 OFFLINE = """
 If this machine is offline or cannot reach its package registry: connect it once, then run the same command.
@@ -91,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
 def test(arguments: Sequence[str]) -> int:
     """run the tests, acceptance tests included; ARGS go to pytest"""
     install("dev")
-    provide(TEST_PROGRAMS)
+    provide_for_tests()
     os.chdir(ROOT)
     return become(*pytest_command(chosen)) if (chosen := without_dashes(arguments)) else every_test()
 
@@ -102,7 +112,7 @@ def check(arguments: Sequence[str]) -> int:
         raise Failure("check takes no arguments")
     begun = time.monotonic()
     install("dev")
-    provide(TEST_PROGRAMS)
+    provide_for_tests()
     say(f"set up in {time.monotonic() - begun:.1f} s")
     for name, command in check_steps():
         begun = time.monotonic()
@@ -139,7 +149,7 @@ def setup(arguments: Sequence[str]) -> int:
         raise Failure(f"setup takes one of: {', '.join(SETS)}")
     install(wanted)
     if wanted != "run":
-        provide(TEST_PROGRAMS)
+        provide_for_tests()
     say(f"ready: {os.path.relpath(BIN)}")
     return 0
 
@@ -338,6 +348,45 @@ def alone() -> Iterator[None]:
 
 
 # Programs of the system
+
+
+def provide_for_tests() -> None:
+    """Get what tests drive: programs of the system, and the servers that npm brings."""
+    provide(TEST_PROGRAMS)
+    with alone():
+        install_node_servers()
+
+
+def install_node_servers() -> None:
+    """Install what requirements/node names into .venv, each package by its hash, and a launcher for each server.
+
+    Node comes with Playwright, newer than Debian's; npm is the system's. No package runs a script of its own.
+    """
+    key = node_key()
+    if is_stamped("node", key):
+        return
+    if shutil.which("npm") is None:
+        say("missing: npm. Azurite is not installed, and what needs it is skipped")
+        return
+    folder = os.path.join(VENV, "node")
+    with step("servers from npm"):
+        os.makedirs(folder, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copyfile(os.path.join(ROOT, "requirements", "node", name), os.path.join(folder, name))
+        options = ["--no-audit", "--no-fund", "--omit=dev", "--omit=optional", "--ignore-scripts", "--loglevel=error"]
+        quietly(["npm", "ci", "--prefix", folder, *options], otherwise=OFFLINE)
+        for name, script in NODE_SERVERS.items():
+            launcher = os.path.join(BIN, name)
+            with open(launcher, "w", encoding="utf-8") as stream:
+                stream.write(LAUNCHER.format(python=PYTHON, script=os.path.join(folder, "node_modules", script)))
+            os.chmod(launcher, 0o755)
+        stamp("node", key)
+
+
+def node_key() -> str:
+    """Say what decides which servers npm brings."""
+    with open(os.path.join(ROOT, "requirements", "node", "package-lock.json"), "rb") as stream:
+        return f"{venv_key()} {hashlib.sha256(stream.read()).hexdigest()}"
 
 
 def provide(programs: dict[str, str]) -> None:

@@ -59,7 +59,7 @@ def test_a_wrong_connection_is_named_by_its_place(world: World, document: dict[s
 
 
 def test_a_platform_of_a_later_version_says_so(world: World) -> None:
-    assert world.post("/v1/connections", json={"platform": {"id": "gcs"}, "auth": {}}).status_code == 501
+    assert world.post("/v1/connections", json={"platform": {"id": "azure_files"}, "auth": {}}).status_code == 501
 
 
 def test_connections_are_listed_and_filtered(world: World) -> None:

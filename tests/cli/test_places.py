@@ -23,6 +23,21 @@ def test_an_address_of_s3_is_a_bucket_and_what_is_below_it(tmp_path: Path) -> No
     assert (to.platform, to.settings, to.path) == ("s3", {"bucket": "archive"}, "2026/june")
 
 
+@pytest.mark.parametrize(
+    ("address", "platform", "settings", "path"),
+    [
+        ("az://acc/archive/2026/june/", "azure_blob", {"account": "acc", "container": "archive"}, "2026/june"),
+        ("az://acc/archive", "azure_blob", {"account": "acc", "container": "archive"}, ""),
+        ("gs://archive/2026/june/", "gcs", {"bucket": "archive"}, "2026/june"),
+    ],
+)
+def test_addresses_of_other_object_stores_are_a_bucket_and_what_is_below_it(
+    tmp_path: Path, address: str, platform: str, settings: dict[str, str], path: str
+) -> None:
+    _, to = places(str(tmp_path), address)
+    assert (to.platform, to.settings, to.path) == (platform, settings, path)
+
+
 def test_a_saved_connection_is_named_with_a_path(tmp_path: Path) -> None:
     from_, to = places("team share:/projects/", str(tmp_path / "new"))
     assert (from_.saved, from_.path) == ("team share", "projects")
@@ -40,6 +55,8 @@ def test_a_folder_that_looks_like_an_address_is_a_folder(tmp_path: Path, monkeyp
     ("source", "destination", "said"),
     [
         ("s3://", "s3://b", "names no bucket"),
+        ("gs://", "s3://b", "names no bucket"),
+        ("az://account", "s3://b", "names no container"),
         ("ftp://host/a", "s3://b", "not known here"),
         ("s3://b/a/../c", "s3://d", "cannot be used"),
         ("s3://b/a", "s3://b/a", "are the same place"),

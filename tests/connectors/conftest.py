@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tallyport.testing import object_servers
+from tallyport.testing import azure_server, object_servers
+from tallyport.testing.azure_server import AzureServer
 from tallyport.testing.object_servers import S3Server
+
+IN_CI = os.environ.get("CI", "").lower() == "true"
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +23,14 @@ def seaweed() -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def moto() -> Iterator[S3Server]:
     with object_servers.moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[AzureServer]:
+    if not azure_server.is_installed() and not IN_CI:
+        pytest.skip("needs Azurite: python3 dev.py setup, with npm")
+    with azure_server.azurite() as server:
         yield server
 
 

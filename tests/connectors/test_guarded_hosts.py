@@ -43,10 +43,11 @@ def settings_of(platform_id: str, host: str) -> dict[str, Any]:
         "webdav": {"url": f"https://{shown}/dav", "username": "u", "password": "p"},
         "s3": {"bucket": "some-bucket", "endpoint": f"https://{shown}", "access_key": "a", "secret_key": "s",
                "addressing": "path"},
+        "azure_blob": {"container": "some-container", "endpoint": f"https://{shown}/account", "key": "a2V5"},
     }[platform_id]  # fmt: skip
 
 
-PLATFORMS = ("sftp", "smb", "ftp", "webdav", "s3")
+PLATFORMS = ("sftp", "smb", "ftp", "webdav", "s3", "azure_blob")
 
 
 def opened(platform_id: str, host: str) -> None:
@@ -192,6 +193,20 @@ def test_the_credentials_of_the_server_are_used_where_its_administrator_allows_i
     with refused(ErrorKind.UNAVAILABLE):
         open_s3(S3Settings(bucket="some-bucket", endpoint="http://127.0.0.1:9"))
     assert net.reached == ["127.0.0.1"]
+
+
+def test_a_container_is_not_opened_with_the_credentials_of_the_server(
+    monkeypatch: pytest.MonkeyPatch, net: Net
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "b2YgdGhlIHNlcnZlcg==")
+    known = platform("azure_blob")
+    settings = {"container": "some-container", "account": "account"}
+    with pytest.raises(TallyportError, match=reach.OWN_CREDENTIALS):
+        known.open(known.read_settings(settings))
+    monkeypatch.setenv(reach.OWN_CREDENTIALS, "1")
+    with pytest.raises(TallyportError, match="no credentials"):  # never to an address that somebody typed
+        known.open(known.read_settings({**settings, "endpoint": "https://inner.example"}))
+    assert net.reached == []
 
 
 def test_a_connection_does_not_use_the_ssh_agent_of_the_server(net: Net) -> None:

@@ -96,12 +96,12 @@ def test_a_platform_whose_library_is_missing_says_what_to_install() -> None:
 
 
 def test_third_parties_add_platforms_and_take_none_of_ours(monkeypatch, odd: Platform) -> None:
-    points = [importlib.metadata.EntryPoint(name, odd.factory, registry.GROUP) for name in ("odd", "fs", "gcs")]
+    points = [importlib.metadata.EntryPoint(name, odd.factory, registry.GROUP) for name in ("odd", "fs", "azure_files")]
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
     registry._third_parties.cache_clear()
     try:
         assert registry.platform("odd").factory == odd.factory
-        assert registry.platform("gcs").factory == odd.factory
+        assert registry.platform("azure_files").factory == odd.factory
         assert registry.platform("fs") is registry.PLATFORMS["fs"]
         connector = open_connection("odd", {"host": "a"})
         assert isinstance(layers.innermost(connector), Memory)
@@ -271,7 +271,7 @@ def test_wrong_settings_open_nothing() -> None:
     with refused(ErrorKind.CONFIG):
         open_connection("fs", {"path": "relative"})
     with refused(ErrorKind.CONFIG):
-        open_connection("gcs", {})
+        open_connection("azure_files", {})
 
 
 def test_a_connection_that_is_opened_can_be_written() -> None:

@@ -1,7 +1,8 @@
 """The two ends of a one-shot: a folder, an address such as ``s3://bucket/prefix``, or ``connection:/path``.
 
 An address holds no secret: who may open it is found where that platform's own tools find it (for S3 the environment
-and the profile, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL``). A connection is one that is saved in the data folder.
+and the profile, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL``; for Azure ``AZURE_STORAGE_KEY`` and its kin; for Google what
+``gcloud`` left). A connection is one that is saved in the data folder.
 """
 
 import os
@@ -38,7 +39,22 @@ def _bucket(rest: str, given: str) -> Place:
     return Place("s3", {"bucket": bucket}, _below(prefix, given), given)
 
 
-_SCHEMES: Mapping[str, Callable[[str, str], Place]] = {"s3": _bucket}
+def _azure(rest: str, given: str) -> Place:
+    account, _, below_account = rest.partition("/")
+    container, _, prefix = below_account.partition("/")
+    if not account or not container:
+        raise Stop(Exit.USAGE, f"{line(given)} names no container: az://ACCOUNT/CONTAINER/PREFIX")
+    return Place("azure_blob", {"account": account, "container": container}, _below(prefix, given), given)
+
+
+def _google(rest: str, given: str) -> Place:
+    bucket, _, prefix = rest.partition("/")
+    if not bucket:
+        raise Stop(Exit.USAGE, f"{line(given)} names no bucket: gs://BUCKET/PREFIX")
+    return Place("gcs", {"bucket": bucket}, _below(prefix, given), given)
+
+
+_SCHEMES: Mapping[str, Callable[[str, str], Place]] = {"az": _azure, "gs": _google, "s3": _bucket}
 
 
 def places(source: str, destination: str) -> tuple[Place, Place]:

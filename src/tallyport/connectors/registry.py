@@ -133,10 +133,13 @@ PLATFORMS: dict[str, Platform] = {
         Platform("ftp", "FTP, FTPS", "tallyport.connectors.ftp:open_ftp"),
         Platform("memory", "Memory", "tallyport.connectors.memory:Memory", is_remote=False),
         Platform("s3", "S3", "tallyport.connectors.s3:open_s3", extra="s3"),
+        Platform("azure_blob", "Azure Blob Storage", "tallyport.connectors.azure_blob:open_azure_blob", extra="azure"),
+        Platform("gcs", "Google Cloud Storage", "tallyport.connectors.gcs:open_gcs", extra="gcs"),
     )
 }
 
-LATER = ("azure_blob", "gcs")
+
+LATER = ("azure_files",)
 
 
 def platforms() -> dict[str, Platform]:
