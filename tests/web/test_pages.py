@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tallyport.control import dashboard
 from tallyport.control.desk import ROLES, Right
 from tallyport.domain.items import Status
+from tallyport.store import executions
 from tallyport.web.doorway import PREFIX
 from tallyport.web.pages import ROUTES
 from tests.web.conftest import Console
@@ -183,3 +186,90 @@ def test_a_job_that_never_ran_can_be_simulated_from_its_page(console: Console) -
     console.sign_in()
     assert f"/console/jobs/new?from={job}&amp;simulate=1" in console.page(f"/jobs/{job}/overview")
     assert "not yet (copy)" not in console.page(f"/jobs/new?from={job}&simulate=1")
+
+
+def test_who_may_use_a_connection_is_said_to_everybody_and_changed_by_administrators(console: Console) -> None:
+    world = console.world
+    connection = world.connection("payroll")
+    world.call("PUT", f"/v1/connections/{connection}/access", json={"restricted": True, "users": ["manager"]})
+    console.sign_in("admin")
+    text = console.page(f"/connections/{connection}")
+    assert f'data-call="PUT /v1/connections/{connection}/access"' in text
+    assert re.search(r'value="manager" data-type="choice" checked', text)
+    assert not re.search(r'value="viewer" data-type="choice" checked', text)
+    console.sign_in("viewer")
+    text = console.page(f"/connections/{connection}")
+    assert "Only manager, and administrators." in text
+    assert "/access" not in text
+
+
+def test_categories_are_listed_with_their_jobs(console: Console) -> None:
+    console.world.job(category={"name": "Wave <1>"})
+    console.world.job()
+    console.sign_in("manager")
+    text = console.page("/categories")
+    assert "<bdi>Wave &lt;1&gt;</bdi>" in text
+    found = dict(re.findall(r'href="/console/jobs\?category=(-?\d+)">(\d+)<', text))
+    assert sorted(found.values()) == ["1", "1"]
+    for category, count in found.items():
+        assert f"1–{count} of {count}" in console.page(f"/jobs?category={category}")
+    assert "DELETE /v1/jobs/categories/-1" not in text
+    console.sign_in("viewer")
+    assert "DELETE /v1/jobs/categories" not in console.page("/categories")
+
+
+def test_only_a_job_that_has_not_begun_can_be_split(console: Console) -> None:
+    world = console.world
+    job = world.job()
+    console.sign_in("manager")
+    assert f"POST /v1/jobs/{job}/split" in console.page(f"/jobs/{job}/overview")
+    console.sign_in("operator")
+    assert f"POST /v1/jobs/{job}/split" not in console.page(f"/jobs/{job}/overview")
+    console.sign_in("manager")
+    world.run(job, "executing")
+    assert f"POST /v1/jobs/{job}/split" not in console.page(f"/jobs/{job}/overview")
+
+
+def test_a_split_job_shows_its_parts_and_leads_to_their_items(console: Console) -> None:
+    world = console.world
+    job = world.job()
+    source = world.stored(job).source_connection
+    place = world.get(f"/v1/connections/{source}").json()["connection"]["auth"]["path"]
+    for name in ("a/one", "a/two"):
+        os.makedirs(os.path.join(place, name))
+    answer = world.post(f"/v1/jobs/{job}/split", json={"parts": 2, "runInParallel": True})
+    assert answer.status_code == 200, answer.text
+    console.sign_in()
+    text = console.page(f"/jobs/{job}/overview")
+    parts = re.findall(r'<tr><td><a href="(/console/jobs/\w+)/overview">(\d)</a>', text)
+    assert [number for _, number in parts] == ["1", "2"]
+    assert set(re.findall(r'title="(/[^"]+)">/', text)) >= {"/one", "/two"}
+    assert f"/console/jobs/{job}/items?outcome=carried" not in text.split("h-parts")[0]
+    assert "part 1</a>" in console.page(f"/jobs/{job}/failed")
+    assert "a part of a job</a>" in console.page(f"{parts[0][0].removeprefix('/console')}/overview")
+
+
+def test_a_run_with_a_quarantine_can_be_undone_from_the_list_of_runs(console: Console) -> None:
+    world = console.world
+    job = world.job()
+    run = world.run(job, "complete")
+    console.sign_in("manager")
+    assert "/undo" not in console.page(f"/jobs/{job}/runs")
+    kept = json.loads(world.latest(job).policies) | {"quarantine": ".kept"}
+    with world.database.begin() as tx:
+        executions.change(tx, run, policies=json.dumps(kept))
+    text = console.page(f"/jobs/{job}/runs")
+    assert f"POST /v1/transfers/executions/{run}/undo" in text
+    assert f"POST /v1/transfers/executions/{run}/purge" in text
+    console.sign_in("operator")
+    assert "/undo" not in console.page(f"/jobs/{job}/runs")
+
+
+def test_sample_data_is_offered_until_there_is_a_job(console: Console) -> None:
+    console.sign_in("manager")
+    assert 'data-call="POST /v1/sample"' in console.page("/")
+    console.sign_in("viewer")
+    assert "/v1/sample" not in console.page("/")
+    console.world.job()
+    console.sign_in("manager")
+    assert "/v1/sample" not in console.page("/")

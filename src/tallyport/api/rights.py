@@ -71,6 +71,7 @@ RULES: dict[tuple[str, str], Right] = {
     ("GET", "/v1/throughput"): R,
     ("GET", "/v1/roles"): R,
     ("GET", "/v1/filters/categories"): R,
+    ("POST", "/v1/sample"): M,
     ("GET", "/v1/views"): R,
     ("POST", "/v1/views"): R,  # one's own
     ("DELETE", "/v1/views/{view}"): R,

@@ -125,6 +125,12 @@ def categories(desk: Desk) -> dict[int, str]:
         return jobs.category_names(tx)
 
 
+def category_sizes(desk: Desk) -> dict[int, int]:
+    """Count the jobs of each category that has any."""
+    with desk.database.read() as tx:
+        return jobs.count_by_category(tx)
+
+
 def add_category(desk: Desk, name: str) -> int:
     """Give the id of a category, made when it is new."""
     with desk.database.begin() as tx:

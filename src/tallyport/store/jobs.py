@@ -199,6 +199,16 @@ def category_names(tx: sa.Connection) -> dict[int, str]:
     return {-1: "Default"} | {row.id: row.name for row in tx.execute(sa.select(categories).order_by(categories.c.id))}
 
 
+def count_by_category(tx: sa.Connection) -> dict[int, int]:
+    """Count jobs by category, those without one as ``Default``; a category without jobs is left out."""
+    query = sa.select(jobs.c.category_id, sa.func.count()).where(jobs.c.deleted_at.is_(None))
+    found: dict[int, int] = {}
+    for category, count in tx.execute(query.group_by(jobs.c.category_id)):
+        key = -1 if category is None else int(category)
+        found[key] = found.get(key, 0) + int(count)
+    return found
+
+
 def count_by_state(tx: sa.Connection) -> dict[str, int]:
     """Count jobs by state; a state without jobs is left out."""
     query = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.deleted_at.is_(None)).group_by(jobs.c.state)

@@ -185,6 +185,7 @@ def environment() -> jinja2.Environment:
         "version": __version__,
         "state_of": shown.state,
         "item_of": shown.item,
+        "kept_by": shown.kept_by,
         "ITEMS": shown.ITEMS,
         "LEVELS": shown.LEVELS,
         "icon": icon,

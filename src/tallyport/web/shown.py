@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
-from tallyport.domain import paths
+from tallyport.domain import paths, transfer_block
 from tallyport.domain.actions import EQUAL, Reason
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import DONE, Status
@@ -143,6 +143,13 @@ def when_file(at: int | None) -> Markup:
 def path(text: str | None) -> str:
     """Write a path from the root of its endpoint."""
     return "–" if text is None else "/" + paths.display(text)
+
+
+def kept_by(run: Execution) -> str | None:
+    """Give the folder that keeps what a run replaced and deleted, or None when it kept nothing."""
+    if not run.has_ended or run.simulation or run.trigger in ("undo", "purge"):
+        return None
+    return transfer_block.policies_from_json(run.policies).quarantine
 
 
 def state(job: Job, run: Execution | None = None) -> tuple[str, str]:

@@ -46,6 +46,7 @@ SCREENS = (
     Screen("job-never-ran", "/console/jobs/{idle}/overview"),
     Screen("item", "/console/items/{item}"),
     Screen("failed", "/console/failed"),
+    Screen("categories", "/console/categories"),
     Screen("approvals", "/console/approvals"),
     Screen("connections", "/console/connections"),
     Screen("connection", "/console/connections/{connection}"),

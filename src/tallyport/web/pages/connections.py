@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from tallyport.connectors import registry
-from tallyport.control import connections, reading
+from tallyport.control import accounts, connections, reading
 from tallyport.control.desk import Right
 from tallyport.control.failed import location
 from tallyport.control.reading import WantedJobs
@@ -70,6 +70,8 @@ def one(page: Page) -> Response:
     """Show one: its settings, a test, what is in it, the jobs that use it."""
     found = connections.show(page.desk, page.part("connection"))
     using, total = reading.jobs_page(page.desk, WantedJobs(connection=found.id), offset=0, limit=10)
+    restricted, open_to = connections.open_to(page.desk, found.id)
+    people = _names(page) if page.caller.may(Right.ADMIN) else []
     into, into_total = reading.jobs_page(page.desk, WantedJobs(destination=found.id), offset=0, limit=10)
     return page.render(
         "connection.html",
@@ -81,7 +83,16 @@ def one(page: Page) -> Response:
         destinations=[look(page, picture) for picture in into],
         source_total=total,
         destination_total=into_total,
+        restricted=restricted,
+        open_to=open_to,
+        people=people,
     )
+
+
+def _names(page: Page) -> list[str]:
+    """Give the names of those a connection can be opened to."""
+    everyone, _ = accounts.page(page.desk, text=None, role=None, offset=0, limit=1_000)
+    return [one.name for one in everyone if not one.disabled]
 
 
 def _platform_name(platform: str) -> str:

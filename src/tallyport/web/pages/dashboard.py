@@ -21,6 +21,7 @@ def first(page: Page) -> Response:
         running=[look(page, one) for one in found.running],
         recent=[look(page, one) for one in found.recent],
         connected=connected,
+        has_sample=page.desk.database.path is not None,
         jobs=sum(found.by_state.values()),
         REASONS=REASONS,
         hour_ago=rows.now() - 3600 * 1_000_000,

@@ -21,7 +21,7 @@ from tallyport.store.audit import LEVELS
 from tallyport.web.doorway import PREFIX
 from tallyport.web.page import HEADERS, Page, pages
 from tallyport.web.pages.items import OUTCOMES, item_filters
-from tallyport.web.work import Look, look
+from tallyport.web.work import Look, look, parts_of
 
 TABS = (
     ("overview", "Overview", "activity"),
@@ -60,7 +60,8 @@ def live(page: Page) -> Response:
     seen = _job(page)
     if seen.picture.execution is None:
         raise NotFound("the job has not run yet")
-    return page.render("job/live.html", seen=seen, picture=seen.picture, job=seen.picture.job)
+    about: dict[str, Any] = {"seen": seen, "picture": seen.picture, "job": seen.picture.job}
+    return page.render("job/live.html", **about, parts_of_it=parts_of(page, seen.picture))
 
 
 def job_items(page: Page) -> Response:
@@ -183,6 +184,7 @@ def job_runs(page: Page) -> Response:
 
 def _tab(page: Page, name: str, seen: Look, **values: Any) -> Response:
     about: dict[str, Any] = {"seen": seen, "picture": seen.picture, "job": seen.picture.job}
+    about |= {"parts_of_it": parts_of(page, seen.picture)}
     return page.render(f"job/{name}.html", tab=name, tabs=TABS, **about, **values)
 
 

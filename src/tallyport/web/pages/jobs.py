@@ -59,6 +59,11 @@ def table(page: Page) -> Response:
     )
 
 
+def categories(page: Page) -> Response:
+    """Show the groups of jobs."""
+    return page.render("categories.html", names=reading.categories(page.desk), sizes=reading.category_sizes(page.desk))
+
+
 def wanted_of(page: Page) -> WantedJobs:
     """Read the filters; what is not a filter's word counts as absent."""
     chosen = [one for one in STATUSES if one.word in page.several("status")]
@@ -96,4 +101,4 @@ def address(picture: Picture) -> str:
     return f"{PREFIX}/jobs/{picture.job.id}"
 
 
-ROUTES = pages((f"{PREFIX}/jobs", table))
+ROUTES = pages((f"{PREFIX}/jobs", table), (f"{PREFIX}/categories", categories))

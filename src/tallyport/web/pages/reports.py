@@ -18,7 +18,7 @@ from tallyport.web import shown
 from tallyport.web.doorway import PREFIX
 from tallyport.web.page import Page, pages
 from tallyport.web.pages.job import TABS, next_runs
-from tallyport.web.work import look
+from tallyport.web.work import Look, look, parts_of
 
 _DAY = 86_400_000_000
 _AGES = ("last 30 days", "1 to 3 months", "3 months to a year", "1 to 3 years", "3 to 7 years", "older than 7 years")
@@ -86,7 +86,7 @@ def job_report(page: Page) -> Response:
     runs, _ = reading.history(page.desk, job_id=seen.picture.job.id, ended=None, offset=0, limit=20)
     return page.render(
         "job/report.html",
-        **_about(seen),
+        **_about(page, seen),
         tab="report",
         runs=runs,
         reasons=failed.by_reason(page.desk, seen.picture.job.id),
@@ -98,11 +98,12 @@ def job_report(page: Page) -> Response:
 def job_validation(page: Page) -> Response:
     """Compare both sides of a job."""
     seen = look(page, reading.job(page.desk, page.part("job")))
-    return page.render("job/validation.html", **_about(seen), tab="validation")
+    return page.render("job/validation.html", **_about(page, seen), tab="validation")
 
 
-def _about(seen: Any) -> dict[str, Any]:
-    return {"seen": seen, "picture": seen.picture, "job": seen.picture.job, "tabs": TABS}
+def _about(page: Page, seen: Look) -> dict[str, Any]:
+    about = {"seen": seen, "picture": seen.picture, "job": seen.picture.job, "tabs": TABS}
+    return {**about, "parts_of_it": parts_of(page, seen.picture)}
 
 
 def breakdown(page: Page) -> Response:

@@ -36,6 +36,11 @@ function draw(found) {
   document.querySelector("[data-probe]").replaceChildren(steps, Object.keys(found.limits).length ? limits : "");
 }
 
+document.getElementById("a-restricted")?.addEventListener("change", (event) => {
+  const people = document.querySelector("[data-people]");
+  people.hidden = people.disabled = event.target.value !== "true";
+});
+
 const make = document.querySelector("[data-make]");
 make?.addEventListener("change", () => {
   document.getElementById("connection").dataset.call = `POST /v1/connections${make.checked ? "?create=1" : ""}`;

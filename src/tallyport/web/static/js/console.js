@@ -96,7 +96,7 @@ document.addEventListener("submit", async (event) => {
 export function document_of(form) {
   const made = {};
   for (const field of form.elements) {
-    if (!field.name || field.disabled || (field.type === "radio" && !field.checked)) continue;
+    if (!field.name || field.matches(":disabled") || (field.type === "radio" && !field.checked)) continue;
     if (field.dataset.type === "choice") {  // one of several boxes of a name: those that are ticked, as a list
       if (field.checked) (made[field.name] ??= []).push(field.value);
       continue;
