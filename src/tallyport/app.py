@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from tallyport.store.keys import Keys
     from tallyport.store.vault import Vault
 
+# Seconds after which a thread that computes lets another one go on. A request takes dozens of turns (one for each
+# statement), beside threads of the engine that compute: at the usual 5 ms it would wait a tenth of a second for them.
+SWITCH = 0.0005
+
 
 class Embedded(NamedTuple):
     """An open store with an engine in this process."""
@@ -239,6 +243,7 @@ def serve(
             server_header=False,
         )
         server = _server(config, api.state.hub.close)
+        sys.setswitchinterval(SWITCH)
         ending = threading.Event()
         threading.Thread(target=meter.run, args=(ending,), name="meter", daemon=True).start()
         postman = Postman(database, vault, api.state.post, shapes.event, hidden=api.state.hidden_topics)

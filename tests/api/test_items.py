@@ -252,3 +252,48 @@ def test_a_deleted_category_leaves_its_jobs_in_the_default_one(world: World) -> 
     assert world.get(f"/v1/jobs/{filed}").json()["job"]["category"] == {"id": -1, "name": "Default"}
     assert world.delete(f"/v1/jobs/categories/{number}").status_code == 404
     assert world.delete("/v1/jobs/categories/-1").status_code == 404
+
+
+def test_a_search_looks_at_a_part_of_a_large_job_and_goes_on_by_cursor(world: World, monkeypatch) -> None:
+    from tallyport.control import items as control
+
+    job_id = world.job()
+    world.run(job_id, "executing")
+    for number in range(30):
+        world.item(job_id, f"x/file-{number:02d}.txt")
+    monkeypatch.setattr(control, "LOOKED_AT", 7)
+    href: str | None = f"/v1/transfers/items?job={job_id}&q=file-2&limit=4"
+    seen: list[str] = []
+    pages = 0
+    while href is not None:
+        answer = world.get(href).json()
+        seen += [item["source"]["name"] for item in answer["item"]]
+        assert answer["meta"]["has_more"] == ("next" in answer["meta"]["links"])
+        href = answer["meta"]["links"].get("next", {}).get("href")
+        pages += 1
+    assert seen == [f"file-2{number}.txt" for number in range(10)]
+    assert pages > 4
+
+
+def test_an_offset_passes_over_items_in_the_order_of_the_cursor(world: World) -> None:
+    job_id = world.job()
+    world.run(job_id, "executing")
+    for number in range(12):
+        status = (Status.SUCCESS, Status.RETRY, Status.SKIPPED)[number % 3]
+        world.item(job_id, f"file-{number:02d}.txt", status)
+    everything = names(world.get(f"/v1/transfers/items?job={job_id}&type=file"))
+    assert len(everything) == 12
+    for offset in (1, 5, 11, 12, 40):
+        found = world.get(f"/v1/transfers/items?job={job_id}&type=file&offset={offset}&limit=4")
+        assert names(found) == everything[offset : offset + 4]
+
+
+@pytest.mark.parametrize("text", ["%", "_", "/", "\\", "'", '"', "ÿ", "50%_a"])
+def test_a_text_to_search_for_stands_for_itself(world: World, text: str) -> None:
+    job_id = world.job()
+    world.run(job_id, "executing")
+    world.item(job_id, "plain.txt")
+    if "/" not in text:
+        world.item(job_id, f"x{text}y.txt")
+    found = names(world.get("/v1/transfers/items", params={"job": job_id, "type": "file", "q": text}))
+    assert found == ([] if "/" in text else [f"x{text}y.txt"])

@@ -1,4 +1,7 @@
-"""The API over a large ledger while a job writes: a page of items, a new job, a stream of failed items."""
+"""The API over a large ledger while a job writes: pages of items, new jobs, streams of failed items.
+
+The ledger is made once (``tests.bench.ledgers``), kept in the bench folder, and copied for each run.
+"""
 
 from __future__ import annotations
 
@@ -6,156 +9,153 @@ import http.client
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from tallyport.domain.connections import Connection
-from tallyport.domain.jobs import Job
-from tallyport.store import connections, executions, failures, items, jobs, rows
-from tallyport.store.database import Database, open_database
-from tallyport.store.ids import Ids
-from tallyport.testing import trees
-from tests.bench import programs
+from tests.bench import ledgers, programs
+from tests.bench.ledgers import Ledger
 
-ROUNDS = 200  # requests of each kind
+ROUNDS = 100  # requests of each kind
 PAGE_GOAL, CREATE_GOAL = 0.100, 0.050  # seconds, at the 95th of a hundred
 STREAM_GOAL = 20_000  # rows a second
 GROWTH_GOAL = 30 * 10**6  # bytes that the server may hold more while it streams
-FOLDER = 1_000  # items of one folder
+SKIPPED = 100_000  # most items that an offset passes over
+FORMS = {"JSON": "application/json", "XML": "application/xml", "CSV": "text/csv"}
+MARKS = {"JSON": b'"entity"', "XML": b"<failedItems ", "CSV": b"\r\n"}
+
+
+class Stream(NamedTuple):
+    """What one stream of all failed items cost."""
+
+    rate: float  # rows a second
+    growth: int  # bytes that the server held more
 
 
 class Figures:
     """What was measured."""
 
     def __init__(self) -> None:
-        self.page: list[float] = []
+        self.pages: dict[str, list[float]] = {}
         self.create: list[float] = []
-        self.rows = 0.0
-        self.growth = 0
+        self.streams: dict[str, Stream] = {}
         self.written = 0  # items the other job carried meanwhile
+        self.is_writing = False  # it did so until the end
 
     def lines(self, count: int) -> list[list[str]]:
         """Arrange them beside their goals."""
-        page, create = late(self.page), late(self.create)
-        return [
-            [f"over {count:,} items, a job writing", "median", "p95", "goal", ""],
-            ["GET /v1/transfers/items, 100 items", *times(self.page), "p95 <= 100 ms", verdict(page <= PAGE_GOAL)],
-            ["POST /v1/jobs", *times(self.create), "p95 <= 50 ms", verdict(create <= CREATE_GOAL)],
-            [
-                f"GET /Job/N/FailedItems, {count:,} rows",
-                f"{self.rows:,.0f} rows/s",
-                "",
-                f">= {STREAM_GOAL:,} rows/s",
-                verdict(self.rows >= STREAM_GOAL),
-            ],
-            [
-                "memory of the server after the first fifth of it",
-                f"+{self.growth / 1e6:.0f} MB",
-                "",
-                f"<= +{GROWTH_GOAL / 1e6:.0f} MB",
-                verdict(self.growth <= GROWTH_GOAL),
-            ],
-            ["items the other job carried meanwhile", f"{self.written:,}", "", "> 0", verdict(self.written > 0)],
-        ]
+        found = [[f"over {count:,} items, a job writing", "median", "p95", "goal", ""]]
+        for name, seconds in self.pages.items():
+            is_met = late(seconds) <= PAGE_GOAL
+            found.append([f"100 items {name}", *times(seconds), "p95 <= 100 ms", verdict(is_met)])
+        found.append(["POST /v1/jobs", *times(self.create), "p95 <= 50 ms", verdict(late(self.create) <= CREATE_GOAL)])
+        for name, one in self.streams.items():
+            goal = f">= {STREAM_GOAL:,} rows/s"
+            rate = f"{one.rate:,.0f} rows/s"
+            found.append([f"all failed items as {name}", rate, "", goal, verdict(one.rate >= STREAM_GOAL)])
+            goal = f"<= +{GROWTH_GOAL / 1e6:.0f} MB"
+            grown = f"+{one.growth / 1e6:.0f} MB"
+            found.append(["memory after the first fifth of it", grown, "", goal, verdict(one.growth <= GROWTH_GOAL)])
+        ended = "" if self.is_writing else "it ended before"
+        found.append(["items the other job carried meanwhile", f"{self.written:,}", "", "> 0", ended])
+        return found
 
 
-def measured(folder: str, count: int, say: Callable[[str], None]) -> Figures:
-    """Fill a ledger with items, serve it, and measure while another job writes."""
-    data = os.path.join(folder, "data")
-    os.makedirs(data)
-    tree = trees.bench_tree(
-        os.path.join(folder, "source"), files=max(count // 5, 1_000), folders=100, smallest=1, largest=trees.KIB
-    )
-    database = open_database(f"sqlite:///{os.path.join(data, 'ledger.db')}")
-    owner, run, ends = fill(database, folder, count)
-    database.close()
+def measured(
+    folder: str, count: int, say: Callable[[str], None], *, rounds: int = ROUNDS, alone: bool = False
+) -> Figures:
+    """Serve a copy of a ledger and measure while another job writes; ``alone``: nothing writes."""
+    ledger = ledgers.make(folder, count)
+    data = os.path.join(folder, "run")
+    shutil.rmtree(data, ignore_errors=True)
+    shutil.rmtree(os.path.join(folder, "destination"), ignore_errors=True)
+    os.makedirs(os.path.join(folder, "destination"))
+    ledgers.copy(ledger, data)
     say(f"a ledger of {count:,} items, {os.path.getsize(os.path.join(data, 'ledger.db')) / 1e6:.0f} MB")
     figures = Figures()
-    with serving(data) as (server, port, process):
-        writer = ask(server, "POST", "/v1/jobs", body(ends, "the writer", start=True))["job"]["id"]
-        say(f"a job that carries {tree.files:,} files beside")
-        wait_until_it_writes(server, writer)
-        cursors = [str(random.Random(1).randrange(1, count)) for _ in range(ROUNDS)]
-        for number in range(ROUNDS):
-            query = f"/v1/transfers/items?job={owner}&limit=100&cursor={cursors[number]}"
-            figures.page.append(timed(server, "GET", query))
-            figures.create.append(timed(server, "POST", "/v1/jobs", body(ends, f"job {number}")))
-        figures.rows, figures.growth = streamed(port, server, run, count, process.pid)
-        found = ask(server, "GET", f"/v1/jobs/{writer}?profile=flatfile")["data"]
-        figures.written = int((found.get("result") or {}).get("transferred", 0))
+    try:
+        with serving(data) as (server, port, process):
+            writer = None
+            if not alone:
+                writer = Writer(server, ledger)
+                say(f"jobs that carry {ledger.beside:,} files beside")
+            _ask(server, ledger, figures, writer, rounds)
+            for name in FORMS:
+                figures.streams[name] = streamed(port, server, ledger, name, process.pid)
+                say(f"{name}: {figures.streams[name].rate:,.0f} rows/s")
+                if writer is not None:
+                    writer.keep_on()
+            if writer is not None:
+                figures.written, figures.is_writing = writer.carried, writer.is_writing
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
     return figures
 
 
-def fill(database: Database, folder: str, count: int) -> tuple[str, int, tuple[str, str]]:
-    """Store a job whose every item failed in its one execution."""
-    at = rows.now()
-    ends = []
-    ids = Ids(1)
-    with database.begin() as tx:
-        for name in ("source", "destination"):
-            os.makedirs(os.path.join(folder, name), exist_ok=True)
-            made = Connection(
-                id=connections.new_id(),
-                name=name,
-                platform="fs",
-                settings={"path": os.path.join(folder, name)},
-                created_at=at,
-                modified_at=at,
-            )
-            connections.add(tx, made)
-            ends.append(made.id)
-        values = {"source_connection": ends[0], "destination_connection": ends[1], "transfer_type": "copy"}
-        block = body((ends[0], ends[1]), "large")["transfer"]
-        job = jobs.add(tx, Job(id=jobs.new_id(), name="large", transfer=block, created_at=at, modified_at=at, **values))
-        run = executions.add(tx, job_id=job.id, trigger="manual", policies="{}", state="ready")
-        executions.move(tx, run.id, ("ready",), "executing")
-        root = ids.take()
-        items.upsert(tx, database, [folder_row(root, job.number, 0, b"", run.id)])
-        items.add_containers(tx, database, [(root, job.number, 0, b"", b"", run.id)])
-    told = "cannot read the file: permission denied"
-    for start in range(0, count, FOLDER):
-        inside = b"folder-%06d" % (start // FOLDER)
-        with database.begin() as tx:
-            parent = ids.take()
-            items.upsert(tx, database, [folder_row(parent, job.number, root, inside, run.id)])
-            items.add_containers(tx, database, [(parent, job.number, root, inside, inside, run.id)])
-            new = ids.block(min(FOLDER, count - start))
-            numbered = [(item, b"file-%06d.txt" % number) for number, item in enumerate(new)]
-            denied = "permission_denied"
-            tail = (None, None, None, None, 0, None, None, told, run.id, at)
-            items.upsert(
-                tx,
-                database,
-                [(item, job.number, parent, file, 1, 4, denied, 1, 512, 5, b"tag", *tail) for item, file in numbered],
-            )
-            failures.write(
-                tx,
-                database,
-                [(run.id, item, inside + b"/" + file, 1, 4, denied, told, 512, 5, 1, at) for item, file in numbered],
-            )
-    with database.begin() as tx:
-        executions.change(tx, run.id, failed=count, files=count)
-        executions.move(tx, run.id, ("executing",), "complete", result="errors", phase="complete")
-        tx.exec_driver_sql("ANALYZE")
-    return job.id, run.id, (ends[0], ends[1])
+def _ask(server: Server, ledger: Ledger, figures: Figures, writer: Writer | None, rounds: int) -> None:
+    """Ask for pages and make jobs, by turns."""
+    chance = random.Random(1)
+    for number in range(rounds):
+        for name, query in questions(ledger, chance).items():
+            taken = timed(server, "GET", f"/v1/transfers/items?limit=100&{query}")
+            figures.pages.setdefault(name, []).append(taken)
+        figures.create.append(timed(server, "POST", "/v1/jobs", ledgers.body(ledger, f"job {number}")))
+        if writer is not None and number % 10 == 0:
+            writer.keep_on()
 
 
-def folder_row(item: int, job: int, parent: int, name: bytes, run: int) -> tuple[object, ...]:
-    return (item, job, parent, name, 2, 1, "unchanged", 0, *(None,) * 7, 0, None, None, None, run, 1)
-
-
-def body(ends: tuple[str, str], name: str, *, start: bool = False) -> dict[str, Any]:
-    transfer = {
-        "transfer_type": "copy",
-        "source": {"connection": {"id": ends[0]}},
-        "destination": {"connection": {"id": ends[1]}, "target": {"path": f"/{name.replace(' ', '-')}"}},
+def questions(ledger: Ledger, chance: random.Random) -> dict[str, str]:
+    """Give the ways to ask for a page, each at another place."""
+    job = f"job={ledger.job}"
+    after = chance.randrange(ledger.first_item, ledger.last_item)
+    return {
+        "by cursor": f"{job}&cursor={after}",
+        "by offset": f"{job}&offset={chance.randrange(min(SKIPPED, ledger.items))}",
+        "of a status": f"{job}&status=failed&cursor={after}",
+        "of a reason": f"{job}&reason=locked&cursor={after}",
+        "of a type": f"{job}&type=container&cursor={after}",
+        "with a common text": f"{job}&q=file&cursor={after}",
+        "with a rare text": f"{job}&q={chance.randrange(ledger.items):07d}.txt",
+        "flagged, of all jobs": f"status=failed&{job}",
     }
-    return {"name": name, "transfer": transfer} | ({"status": "start"} if start else {})
+
+
+class Writer:
+    """A job that carries files while others ask; when one is done, the next begins."""
+
+    def __init__(self, server: Server, ledger: Ledger) -> None:
+        self._server = server
+        self._ledger = ledger
+        self._jobs: list[str] = []
+        self.carried = 0
+        self._begin()
+        for _ in range(600):
+            if self._carries() or not self.is_writing:
+                return
+            time.sleep(0.1)
+        raise RuntimeError("the job beside does not write")
+
+    def keep_on(self) -> None:
+        """Begin another job when the last one has ended."""
+        if self._carries() and not self.is_writing:
+            self._begin()
+
+    def _begin(self) -> None:
+        body = ledgers.body(self._ledger, f"the writer {len(self._jobs)}", start=True)
+        self._jobs.append(str(ask(self._server, "POST", "/v1/jobs", body)["job"]["id"]))
+        self.is_writing = True
+        self._before = self.carried
+
+    def _carries(self) -> bool:
+        found = ask(self._server, "GET", f"/v1/jobs/{self._jobs[-1]}?profile=flatfile")["data"]
+        self.is_writing = found["status"] not in ("complete", "failed", "canceled")
+        self.carried = self._before + int((found.get("result") or {}).get("transferred", 0))
+        return self.carried > self._before
 
 
 class Server:
@@ -210,32 +210,22 @@ def timed(server: Server, method: str, path: str, document: object = None) -> fl
     return time.perf_counter() - begun
 
 
-def wait_until_it_writes(server: Server, job: str) -> None:
-    for _ in range(600):
-        found = ask(server, "GET", f"/v1/jobs/{job}?profile=flatfile")["data"]
-        result: object = found.get("result")
-        if isinstance(result, dict) and result.get("transferred"):
-            return
-        time.sleep(0.1)
-    raise RuntimeError("the job beside does not write")
-
-
-def streamed(port: int, server: Server, run: int, count: int, pid: int) -> tuple[float, int]:
+def streamed(port: int, server: Server, ledger: Ledger, form: str, pid: int) -> Stream:
     """Read all failed items; give rows a second and how much more memory the server held."""
     line = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     before = highest = seen = 0
     begun = time.perf_counter()
-    line.request("GET", f"/Job/{run}/FailedItems", headers=server.headers)
+    line.request("GET", f"/Job/{ledger.execution}/FailedItems", headers={**server.headers, "Accept": FORMS[form]})
     answer = line.getresponse()
     while block := answer.read(1 << 20):
-        seen += block.count(b'"entity"')
-        if seen < count // 5:  # until then the database fills its cache, which is bounded
+        seen += block.count(MARKS[form])
+        if seen < ledger.items // 5:  # until then the database fills its cache, which is bounded
             before = resident(pid)
         highest = max(highest, resident(pid))
     seconds = time.perf_counter() - begun
-    if abs(seen - count) > count // 1_000:  # a key may lie across two blocks
-        raise RuntimeError(f"{seen} rows of {count} came")
-    return count / seconds, highest - before
+    if abs(seen - ledger.items) > ledger.items // 1_000 + 1:  # a mark may lie across two blocks
+        raise RuntimeError(f"{seen} rows of {ledger.items} came")
+    return Stream(ledger.items / seconds, highest - before)
 
 
 def resident(pid: int) -> int:

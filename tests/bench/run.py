@@ -90,6 +90,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="smaller trees, for a first look")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", help="where to work: its file system is the one that is measured")
+    parser.add_argument("--ledger", metavar="FOLDER", help="where the large ledger of api is kept between runs")
     parser.add_argument("--disk", type=int, default=0, metavar="GIB", help="on a fresh ext4 of this size (root)")
     parser.add_argument("--write", action=argparse.BooleanOptionalAction, help="the page; default: at full scale")
     options = parser.parse_args()
@@ -262,7 +263,7 @@ class Bench:
     def api(self) -> None:
         """Measure what the API answers over a large ledger while a job writes."""
         count = scaled(1_000_000, self.options.scale)
-        found = api.measured(os.path.join(self.folder, "api"), count, say)
+        found = api.measured(self.options.ledger or os.path.join(self.folder, "api"), count, say)
         self.publish("api", "the API over a large ledger", found.lines(count))
 
     def watchers(self) -> None:

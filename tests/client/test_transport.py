@@ -234,3 +234,14 @@ def test_the_body_of_a_job_is_put_together() -> None:
             "destination": {"connection": {"id": "d1"}, "target": {"path": "/new"}},
         },
     }
+
+
+def test_an_empty_page_that_has_a_next_one_is_not_the_end() -> None:
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        if "cursor" in str(request.url):
+            return ok(item=[{"id": 8}], meta={"has_more": False})
+        link = {"next": {"href": "/v1/transfers/items?cursor=7&job=j"}}
+        return ok(item=[], meta={"has_more": True, "links": link})
+
+    client = Client("http://tally.test", transport=httpx2.MockTransport(handle))
+    assert [item.id for item in client.items.iterate("j", status=["retry"])] == ["8"]

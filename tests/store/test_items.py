@@ -193,3 +193,22 @@ def test_a_time_beyond_2262_and_one_before_1970_come_back(database: Database, jo
     with database.read() as tx:
         assert [known[6] for known in items.known(database, 2, "", 10)] == times
         assert [item.s_modified for item in items.page(tx, job.number, after=39)] == times
+
+
+def test_every_way_to_narrow_a_page_goes_with_every_other(database: Database, job: Job, execution: Execution) -> None:
+    fill(database, job, execution)
+    with database.begin() as tx:
+        items.upsert(tx, database, [row(40, job.number, 1, "a%b_c", status=2)])
+        tx.exec_driver_sql("UPDATE items SET processing = 'renamed,truncated' WHERE id = 40")
+    with database.read() as tx:
+
+        def found(**given: Any) -> list[int]:
+            return [item.id for item in items.page(tx, job.number, **given)]
+
+        assert found(offset=3, limit=4) == found(limit=100)[3:7]
+        assert found(offset=100) == []
+        assert found(text="%") == found(text="B_C") == found(processing=["converted", "truncated"]) == [40]
+        assert found(processing=["rename"]) == []
+        assert found(reasons=["permission_denied"], parent=2, execution_id=execution.id, until=12) == [10]
+        assert found(reasons=["permission_denied", "locked"], kinds=[1], text="f", after=10) == [15]
+        assert found(statuses=[]) == []

@@ -13,7 +13,8 @@ def pages(
 ) -> Iterator[Mapping[str, Any]]:
     """Give every member of a list. Follows the server's own link to the next page where it sends one.
 
-    Without ``offset`` the list goes on by the link alone, and has one view of each member.
+    Without ``offset`` the list goes on by the link alone, and has one view of each member. A page of a search may be
+    empty although there is more.
     """
     at, query = path, {**params, "limit": limit, **({"offset": 0} if offset else {})}
     while True:
@@ -27,7 +28,7 @@ def pages(
         yield from members
         meta = document.get("meta") or {}
         following = ((meta.get("links") or {}).get("next") or {}).get("href")
-        if not meta.get("has_more", False) or not members:
+        if not meta.get("has_more", False) or not (members or following):
             return
         if following:
             # The path and query alone: a link must not lead to another host.

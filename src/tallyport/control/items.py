@@ -22,7 +22,7 @@ from tallyport.store.items import ItemRow
 from tallyport.store.losses import LossRow
 
 COUNTABLE = 50_000  # items: a job up to this size is counted for a page
-LOOKED_AT = 20_000  # items of each status that one window may look at
+LOOKED_AT = 20_000  # items of each status that one page of a search looks at
 MOST_SKIPPED = 100_000  # rows an offset may skip
 OPEN = FAILED  # what a person may ask to try again or to ignore
 
@@ -56,6 +56,7 @@ class Page(NamedTuple):
     rows: list[tuple[Job, ItemRow]]
     has_more: bool
     total: int | None  # absent when counting would read too much
+    cursor: int | None  # go on after this id; absent at the end
 
 
 class Window(NamedTuple):
@@ -84,10 +85,42 @@ def page(desk: Desk, wanted: Wanted, *, count: bool = False) -> Page:
         raise invalid("offset", f"may skip at most {MOST_SKIPPED} items; go on from meta.links.next instead")
     with desk.database.read() as tx:
         chosen = _jobs(tx, wanted.jobs)
+        if len(chosen) == 1:
+            return _page_of(tx, chosen[0], wanted, count=count)
         found = _merged(tx, chosen, wanted)
         rows = list(islice(found, wanted.offset, wanted.offset + wanted.limit + 1))
         total = _total(tx, chosen, wanted, always=count)
-    return Page(rows[: wanted.limit], len(rows) > wanted.limit, total)
+    has_more = len(rows) > wanted.limit
+    rows = rows[: wanted.limit]
+    return Page(rows, has_more, total, rows[-1][1].id if has_more else None)
+
+
+def _page_of(tx: sa.Connection, job: Job, wanted: Wanted, *, count: bool) -> Page:
+    """Give one page of one job. A search looks at a bounded part of it, so a page may hold fewer than asked for."""
+    statuses = [int(one) for one in wanted.statuses]
+    ahead = None
+    if wanted.is_narrow and not wanted.offset:
+        ahead = items.horizon(tx, job.number, statuses=statuses, after=wanted.after, rows_ahead=LOOKED_AT)
+    found = items.page(
+        tx,
+        job.number,
+        statuses=statuses,
+        kinds=wanted.kinds,
+        parent=wanted.parent,
+        reasons=wanted.reasons,
+        text=wanted.text,
+        execution_id=wanted.execution,
+        processing=wanted.processing,
+        after=wanted.after,
+        until=ahead,
+        offset=wanted.offset,
+        limit=wanted.limit + 1,
+    )
+    rows = [(job, row) for row in found[: wanted.limit]]
+    total = _total(tx, [job], wanted, always=count)
+    if len(found) > wanted.limit:
+        return Page(rows, True, total, rows[-1][1].id)
+    return Page(rows, ahead is not None, total, ahead)
 
 
 def window(desk: Desk, job_id: str, wanted: Wanted, *, look_at: int = LOOKED_AT) -> Window:
@@ -256,5 +289,4 @@ def _total(tx: sa.Connection, chosen: Sequence[Job], wanted: Wanted, *, always: 
 
 def _is_countable(tx: sa.Connection, job: Job) -> bool:
     """Tell by its latest executions whether a job is small; a retry alone sees few items of a large job."""
-    runs, _ = executions.page(tx, job_id=job.id, limit=20)
-    return max((run.files + run.folders for run in runs), default=0) <= COUNTABLE
+    return executions.largest(tx, job.id) <= COUNTABLE

@@ -66,7 +66,7 @@ def look_many(tx: sa.Connection, several: Iterable[Job]) -> list[Picture]:
 
     chosen = list(several)
     runs = executions.newest(tx, [job.id for job in chosen if job.execution_id is not None])
-    unresolved = failures.count_each_unresolved(tx, [job.number for job in chosen])
+    unresolved = failures.count_each_unresolved(tx, [job.number for job in chosen if job.execution_id is not None])
     waits_for = predecessors.ids_of_each(tx, [job.id for job in chosen])
     parts = _parts(tx, chosen, runs)
     pictures = []

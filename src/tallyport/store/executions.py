@@ -127,6 +127,12 @@ def page(
     return [rows.to_value(Execution, row) for row in found], total
 
 
+def largest(tx: sa.Connection, job_id: str, runs: int = 20) -> int:
+    """Give the most items that one of a job's latest executions saw; a retry alone sees few of a large job."""
+    latest = sa.select(executions.c.files + executions.c.folders).where(executions.c.job_id == job_id)
+    return max(tx.execute(latest.order_by(executions.c.id.desc()).limit(runs)).scalars(), default=0)
+
+
 def move(tx: sa.Connection, execution_id: int, expected: tuple[str, ...], to: str, **values: Any) -> bool:
     """Change the state by compare-and-set, the job's with it; False when the state is not one of ``expected``.
 
@@ -194,6 +200,8 @@ def count(tx: sa.Connection, execution_id: int, totals: dict[str, int]) -> None:
 
 def newest(tx: sa.Connection, job_ids: Sequence[str], *, each: int = 2) -> dict[str, list[Execution]]:
     """Give the newest executions of each of some jobs, newest first."""
+    if not job_ids:
+        return {}
     place = sa.func.row_number().over(partition_by=executions.c.job_id, order_by=executions.c.id.desc())
     ranked = sa.select(executions.c.id, place.label("place")).where(executions.c.job_id.in_(list(job_ids))).subquery()
     query = (

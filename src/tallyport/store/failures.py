@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from tallyport.domain import paths
 from tallyport.domain.items import FAILED, Status
-from tallyport.store import rows
+from tallyport.store import bulk, rows
 from tallyport.store.database import Database
 from tallyport.store.tables import executions, failures
 from tallyport.store.tables import items as item_rows
@@ -76,17 +76,24 @@ def page(
     limit: int = 1_000,
 ) -> list[FailedItem]:
     """Give failures of one execution by path, after a key."""
-    statement = _PAGE if tx.dialect.name == "sqlite" else _PAGE.replace("?", "%s")  # differs as Database.sql does
-    found = tx.exec_driver_sql(statement, (execution_id, *after, limit, offset))
-    decode, time_out = paths.from_bytes, rows.time_out
-    make = FailedItem._make
-    return [make((r[0], decode(bytes(r[1])), *r[2:7], time_out(r[7]), r[8], r[9], execution_id)) for r in found]
+    given = (execution_id, *after, limit, offset)
+    time_out, make = rows.time_out, FailedItem._make
+    if tx.dialect.name == "sqlite":  # differs because its driver gives row by row: store.bulk
+        found = bulk.read(tx.exec_driver_sql(_PAGE_AT_ONCE, given).scalar_one())
+        return [make((*r[:7], time_out(r[7]), r[8], r[9], execution_id)) for r in found]
+    decode = paths.from_bytes
+    every = tx.exec_driver_sql(_PAGE.replace("?", "%s"), given)
+    return [make((r[0], decode(bytes(r[1])), *r[2:7], time_out(r[7]), r[8], r[9], execution_id)) for r in every]
 
 
 # The hot path of the streams: a million rows a call.
 _PAGE = (
     "SELECT item_id, path, kind, status, reason, message, size, modified, attempts, failed_at FROM failures"
     " WHERE execution_id = ? AND (path, item_id) > (?, ?) ORDER BY path, item_id LIMIT ? OFFSET ?"
+)
+_PAGE_AT_ONCE = (
+    "SELECT CAST(json_group_array(json_array(item_id, CAST(path AS TEXT), kind, status, reason, message, size,"
+    f" modified, attempts, failed_at)) AS BLOB) FROM ({_PAGE})"
 )
 
 
@@ -180,9 +187,11 @@ def of_item(tx: sa.Connection, item_id: int, execution_ids: Iterable[int]) -> li
 
 def count_each_unresolved(tx: sa.Connection, numbers: Iterable[int]) -> dict[int, int]:
     """Count what is failed now in each of some jobs; a job without any is left out."""
+    if not (wanted := list(numbers)):
+        return {}
     query = (
         sa.select(item_rows.c.job, sa.func.count())
-        .where(item_rows.c.job.in_(list(numbers)), item_rows.c.status.in_([int(s) for s in FAILED]))
+        .where(item_rows.c.job.in_(wanted), item_rows.c.status.in_([int(s) for s in FAILED]))
         .group_by(item_rows.c.job)
     )
     return {job: int(count) for job, count in tx.execute(query)}

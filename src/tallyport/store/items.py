@@ -1,17 +1,15 @@
 """Items: what became of each path, and the containers that hold them."""
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from tallyport.domain import paths
 from tallyport.domain.entries import Fingerprint
-from tallyport.store import rows
+from tallyport.store import bulk, rows
 from tallyport.store.database import Database
 from tallyport.store.tables import containers, items
 
@@ -51,6 +49,19 @@ _PAGE = sa.select(items, containers.c.path.label("folder"), containers.c.d_path.
     containers, containers.c.item_id == items.c.parent_id
 )
 
+_BYTES = frozenset({"name", "d_name", "folder", "d_folder"})
+_AS_TEXT = sa.select(
+    *(
+        sa.cast(column, sa.Text).label(column.name)
+        if column.name in _BYTES
+        else sa.func.hex(column).label(column.name)
+        if column.name == "hash"
+        else column
+        for column in _PAGE.selected_columns
+        if column.name not in ("job", "s_tag", "d_tag")
+    )
+).select_from(*_PAGE.get_final_froms())
+
 ALL_STATUSES = (0, 1, 2, 3, 4, 5, 6)
 
 
@@ -67,28 +78,99 @@ def page(
     processing: Iterable[str] = (),
     after: int = 0,
     until: int | None = None,
+    offset: int = 0,
     limit: int = 100,
 ) -> list[ItemRow]:
-    """Give up to ``limit`` items of a job (by its number) with an id above ``after`` and up to ``until``, by id."""
+    """Give up to ``limit`` items of a job (by its number) with an id above ``after`` and up to ``until``, by id.
+
+    ``offset`` passes over so many of them, by their ids alone.
+    """
+    chosen = tuple(statuses)
+    if not chosen:
+        return []
+    wanted_reasons = tuple(reasons)
+    values: dict[str, Any] = {"job": job, "after": after, "first": offset + limit, "limit": limit, "offset": offset}
+    given = {"until": until, "parent": parent, "execution": execution_id, "text": text or None}
+    values |= {name: value for name, value in given.items() if value is not None}
+    values |= {f"reason_{place}": reason for place, reason in enumerate(wanted_reasons)}
+    on_postgresql = tx.dialect.name == "postgresql"
+    if "text" in values:
+        values["text"] = _pattern(values["text"], on_postgresql=on_postgresql)
+    shape = _Shape(
+        chosen,
+        tuple(kinds),
+        len(wanted_reasons),
+        tuple(processing),
+        frozenset(values) & frozenset(given),
+        on_postgresql,
+    )
+    if on_postgresql:
+        return [_item(row._mapping) for row in tx.execute(_statement(shape), values)]
+    statement, order, fixed = _at_once(shape)  # differs because SQLite's driver gives row by row: store.bulk
+    values = {**fixed, **values}
+    content = tx.exec_driver_sql(statement, tuple(values[name] for name in order)).scalar_one()
+    return [_read(row) for row in bulk.read(content)]
+
+
+class _Shape(NamedTuple):
+    """What makes the statement of one page another than that of another: all but the values."""
+
+    statuses: tuple[int, ...]
+    kinds: tuple[int, ...]
+    reasons: int
+    processing: tuple[str, ...]
+    given: frozenset[str]  # of until, parent, execution, text
+    on_postgresql: bool
+
+
+@functools.lru_cache(maxsize=256)
+def _statement(shape: _Shape) -> sa.Select[Any]:
+    """Make the statement of a page; putting it together takes longer than most databases take to answer."""
+
+    def bound(name: str) -> Any:
+        return sa.bindparam(name)
+
+    narrow: list[sa.ColumnElement[bool]] = []
+    if shape.kinds:
+        narrow.append(items.c.kind.in_([sa.literal_column(str(int(kind))) for kind in shape.kinds]))
+    if shape.reasons:
+        narrow.append(items.c.reason.in_([bound(f"reason_{place}") for place in range(shape.reasons)]))
+    if shape.processing:
+        narrow.append(_was_changed(shape.processing))
+    for name, condition in (
+        ("until", items.c.id <= bound("until")),
+        ("parent", items.c.parent_id == bound("parent")),
+        ("execution", items.c.execution_id == bound("execution")),
+        ("text", _name(on_postgresql=shape.on_postgresql).like(sa.func.lower(bound("text")), escape="/")),
+    ):
+        if name in shape.given:
+            narrow.append(condition)
     keys = [
         sa.select(items.c.id)
         .where(
-            items.c.job == job,
-            items.c.status == status,
-            items.c.id > after,
-            *(() if until is None else (items.c.id <= until,)),
-            *_filters(kinds, parent, reasons, text, execution_id, processing),
+            items.c.job == bound("job"),
+            items.c.status == sa.literal_column(str(int(status))),
+            items.c.id > bound("after"),
+            *narrow,
         )
         .order_by(items.c.id)
-        .limit(limit)
+        .limit(bound("first"))
         .subquery()
-        for status in statuses
+        for status in shape.statuses
     ]
-    if not keys:
-        return []
     union = sa.union_all(*[sa.select(key.c.id) for key in keys]).subquery()
-    found = tx.execute(_PAGE.where(items.c.id.in_(sa.select(union.c.id))).order_by(items.c.id).limit(limit))
-    return [_item(row._mapping) for row in found]
+    wanted = sa.select(union.c.id).order_by(union.c.id).limit(bound("limit")).offset(bound("offset"))
+    columns = _PAGE if shape.on_postgresql else _AS_TEXT
+    return columns.where(items.c.id.in_(wanted)).order_by(items.c.id)
+
+
+@functools.lru_cache(maxsize=256)
+def _at_once(shape: _Shape) -> tuple[str, tuple[str, ...], Mapping[str, Any]]:
+    """Give the statement that writes a page as one JSON text, the names of its values in order, and those fixed."""
+    from sqlalchemy.dialects import sqlite
+
+    compiled = bulk.gathered(_statement(shape)).compile(dialect=sqlite.dialect())
+    return compiled.string, tuple(compiled.positiontup or ()), dict(compiled.params)
 
 
 def horizon(tx: sa.Connection, job: int, *, statuses: Iterable[int], after: int, rows_ahead: int) -> int | None:
@@ -198,7 +280,7 @@ def set_status(
     """Set status and reason of matching items and clear their attempts; gives how many."""
     update = (
         sa.update(items)
-        .where(items.c.job == job, items.c.status.in_(list(statuses)), *_filters((), parent, reasons, text, None))
+        .where(items.c.job == job, items.c.status.in_(list(statuses)), *_filters(tx, (), parent, reasons, text, None))
         .values(
             status=to,
             reason=reason,
@@ -406,42 +488,37 @@ def sub_containers(tx: sa.Connection, parent: int) -> dict[str, int]:
     return {paths.from_bytes(bytes(row.name)): row.id for row in tx.execute(query)}
 
 
-class _NameHas(sa.ColumnElement[bool]):
-    """Whether the bytes of a name hold a text, whatever the case of ASCII letters."""
-
-    inherit_cache = False
-    type = sa.Boolean()
-
-    def __init__(self, text: str) -> None:
-        self.text = text
+def _name(*, on_postgresql: bool) -> sa.ColumnElement[str]:
+    """Give the bytes of a name as text in small letters."""
+    if on_postgresql:  # differs because it makes no text of bytes that are not UTF-8: it searches in escapes
+        return sa.func.lower(sa.func.encode(items.c.name, sa.literal_column("'escape'"), type_=sa.Text()))
+    return sa.func.lower(sa.cast(items.c.name, sa.Text))
 
 
-@compiles(_NameHas)
-def _in_text(element: _NameHas, compiler: SQLCompiler, **options: Any) -> str:
-    has = sa.cast(items.c.name, sa.Text).icontains(element.text, autoescape=True)
-    return compiler.process(has, **options)
+def _pattern(text: str, *, on_postgresql: bool) -> str:
+    """Give what a name is compared with to tell whether it holds a text."""
+    if on_postgresql:
+        text = "".join(
+            "\\\\" if byte == 0x5C else f"\\{byte:03o}" if byte >= 0x80 or byte == 0 else chr(byte)
+            for byte in paths.to_bytes(text)
+        )
+    escaped = text.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return f"%{escaped}%"
 
 
-@compiles(_NameHas, "postgresql")
-def _in_escapes(element: _NameHas, compiler: SQLCompiler, **options: Any) -> str:
-    """Search in escapes (differs because PostgreSQL makes no text of bytes that are not UTF-8)."""
-    wanted = "".join(
-        "\\\\" if byte == 0x5C else f"\\{byte:03o}" if byte >= 0x80 or byte == 0 else chr(byte)
-        for byte in paths.to_bytes(element.text)
-    )
-    has = sa.func.encode(items.c.name, sa.literal_column("'escape'"), type_=sa.Text()).icontains(
-        wanted, autoescape=True
-    )
-    return compiler.process(has, **options)
+def _was_changed(processing: Iterable[str]) -> sa.ColumnElement[bool]:
+    """Tell whether an item was changed on the way in one of some manners."""
+    listed = "," + sa.func.coalesce(items.c.processing, "") + ","
+    return sa.or_(*(listed.contains(f",{word},", autoescape=True) for word in processing))
 
 
 def _filters(
+    tx: sa.Connection,
     kinds: Iterable[int],
     parent: int | None,
     reasons: Iterable[str],
     text: str | None,
     execution_id: int | None,
-    processing: Iterable[str] = (),
 ) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if wanted := list(kinds):
@@ -450,14 +527,28 @@ def _filters(
         found.append(items.c.parent_id == parent)
     if words := list(reasons):
         found.append(items.c.reason.in_(words))
-    if changes := list(processing):
-        listed = "," + sa.func.coalesce(items.c.processing, "") + ","
-        found.append(sa.or_(*(listed.contains(f",{word},", autoescape=True) for word in changes)))
     if text:
-        found.append(_NameHas(text))
+        on_postgresql = tx.dialect.name == "postgresql"
+        pattern = sa.func.lower(_pattern(text, on_postgresql=on_postgresql))
+        found.append(_name(on_postgresql=on_postgresql).like(pattern, escape="/"))
     if execution_id is not None:
         found.append(items.c.execution_id == execution_id)
     return found
+
+
+_PLACES = {column.name: place for place, column in enumerate(_AS_TEXT.selected_columns)}
+
+
+def _read(row: list[Any]) -> ItemRow:
+    """Give an item whose row came as text."""
+    values: dict[str, Any] = {name: row[place] for name, place in _PLACES.items()}
+    name, folder, d_folder = values.pop("name"), values.pop("folder") or "", values.pop("d_folder") or ""
+    own = values.pop("d_name")
+    values["s_modified"] = rows.time_out(values["s_modified"])
+    values["d_modified"] = rows.time_out(values["d_modified"])
+    values["hash"] = bytes.fromhex(values["hash"]) or None
+    d_name = name if own is None else own
+    return ItemRow(path=paths.join(folder, name), d_path=paths.join(d_folder, d_name), **values)
 
 
 def _item(row: Any) -> ItemRow:

@@ -226,8 +226,7 @@ def _kinds(given: list[str]) -> tuple[int, ...]:
 def _page(request: Request, desk: Desk, wanted: Wanted) -> Response:
     found = items.page(desk, wanted, count=flag(request.query_params, "count"))
     part = paging.Slice(wanted.offset, wanted.limit)
-    cursor = found.rows[-1][1].id if found.rows else None
-    meta = paging.meta(request, part, found.total, found.has_more, cursor=cursor, csv=True)
+    meta = paging.meta(request, part, found.total, found.has_more, cursor=found.cursor, csv=True)
     document = {
         "status": 200,
         "type": "items",

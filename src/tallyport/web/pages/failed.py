@@ -17,8 +17,7 @@ def everywhere(page: Page) -> Response:
     wanted, chosen = item_filters(page)
     statuses = [one for one in wanted.statuses if one in FAILED] or sorted(FAILED)
     found = items.page(page.desk, replace(wanted, statuses=statuses))
-    cursor = found.rows[-1][1].id if found.has_more else None
-    return page.render("failed.html", found=found, cursor=cursor, chosen=chosen, REASONS=REASONS)
+    return page.render("failed.html", found=found, cursor=found.cursor, chosen=chosen, REASONS=REASONS)
 
 
 ROUTES = pages((f"{PREFIX}/failed", everywhere))
