@@ -5,8 +5,8 @@ medians, ratios and the goals; at full scale the reference page is brought up to
 
 Beside the workloads there are five measures of ours alone: `memory` (of all processes, at 100 000 and at
 1 000 000 items), `start` (processor time from the call to the first byte at the destination) and `decide`
-(decisions a second), `api` (the API over 1 000 000 items while a job writes), and `watchers` (what 200 open streams
-of events cost a transfer).
+(decisions a second), `api` (the API over 1 000 000 items while a job writes; `--ledger FOLDER` keeps the ledger, which
+`python -m tests.bench.ledgers FOLDER` makes), and `watchers` (what 200 open streams of events cost a transfer).
 """
 
 from __future__ import annotations
