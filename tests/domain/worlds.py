@@ -17,6 +17,7 @@ from tallyport.domain.actions import (
     Inspect,
     Look,
     MakeContainer,
+    Reason,
     Skip,
     Stamp,
     Transfer,
@@ -229,6 +230,8 @@ class Run:
                 there, other = world.trees[to][path], world.trees[to.other][path]
                 assert there.content == other.content, "content is equal where only facts are carried"
                 world.trees[to][path] = there._replace(modified=other.modified, tag=world.ticks)
+            case Enter(reason=Reason.UNCHANGED):
+                return  # it stands as its baseline says, or was not looked at: nothing new is known
             case Delete(side=side):
                 self._deletes.append((side, path, action))
                 return

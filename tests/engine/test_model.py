@@ -198,7 +198,7 @@ USUAL = settings(deadline=None, suppress_health_check=list(HealthCheck), print_b
 
 
 def test_what_is_promised_holds_whatever_people_do() -> None:
-    run_state_machine_as_test(Machine, settings=settings(USUAL, max_examples=6, stateful_step_count=8))
+    run_state_machine_as_test(Machine, settings=settings(USUAL, max_examples=20, stateful_step_count=12))
 
 
 @pytest.mark.nightly
