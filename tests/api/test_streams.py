@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tallyport.api.events.hub import Hub
+from tallyport.api.events.hub import EVERY, Hub
 from tallyport.control import users
 from tallyport.domain.jobs import Job
 from tallyport.store import executions, jobs, rows
@@ -57,7 +58,7 @@ class Stream:
 @contextmanager
 def watching(served: Served, path: str, *, token: str | None = None, **headers: str) -> Iterator[Stream]:
     given = {"Authorization": f"Bearer {token or served.token}", "Accept": "text/event-stream", **headers}
-    with httpx2.stream("GET", f"{served.url}{path}", headers=given, timeout=20) as answer:
+    with httpx2.stream("GET", f"{served.url}{path}", headers=given, timeout=60) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield Stream(answer.iter_lines())
@@ -186,13 +187,13 @@ def test_many_watchers_cost_one_look(served: Served, monkeypatch: pytest.MonkeyP
     for thread in threads:
         thread.start()
     for _ in threads:
-        ready.acquire(timeout=20)
-    before = len(made)
+        ready.acquire(timeout=60)
+    before, begun = len(made), time.monotonic()
     run(served, job_id)
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert done == ["job:ready"] * 20
-    assert len(made) - before <= 4
+    assert len(made) - before <= (time.monotonic() - begun) / EVERY + 2  # one at a time for all, however long they take
     assert set(made) <= {0, 1}
 
 

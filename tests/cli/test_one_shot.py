@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
+import threading
 
 import pytest
 
 from tallyport.cli import follow
 from tallyport.cli.exits import Exit, Stop
+from tallyport.cli.follow import Screen
 from tallyport.cli.one_shot import Prepared, policies_of, prepare
 from tallyport.cli.transfers import LEVELS
 from tallyport.domain.capabilities import VerifyLevel
@@ -288,17 +289,26 @@ def test_ctrl_c_pauses_and_says_how_to_go_on(world: World, monkeypatch: pytest.M
     assert "tallyport runs resume 1" in result.stderr
 
 
-def test_a_run_that_waits_says_why(world: World) -> None:
+def test_a_run_that_waits_says_why(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def play(database, run):
         with database.begin() as tx:
             executions.move(tx, run.id, ("ready",), "executing")
             executions.move(tx, run.id, ("executing",), "waiting", wait_reason="no_space", info="no room left")
 
     world.play = play
+    is_said = threading.Event()
+    say = Screen.say
+
+    def heard(screen: Screen, text: str) -> None:
+        say(screen, text)
+        if "waits" in text:
+            is_said.set()
+
+    monkeypatch.setattr(Screen, "say", heard)
 
     def go_on() -> None:
         assert world.engine is not None
-        time.sleep(0.2)  # the command looks every 50 ms
+        is_said.wait(60)
         with world.engine.database.begin() as tx:
             executions.move(tx, 1, ("waiting",), "executing")
             executions.move(tx, 1, ("executing",), "complete", result="clean")

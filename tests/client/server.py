@@ -61,8 +61,9 @@ def serving(folder: Path) -> Iterator[Served]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        until = time.monotonic() + 10
-        while not server.started and time.monotonic() < until:
+        until = time.monotonic() + 60
+        while not server.started:
+            assert time.monotonic() < until, "the server did not begin"
             time.sleep(0.01)
         yield served
     finally:

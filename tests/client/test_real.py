@@ -100,7 +100,7 @@ def test_a_connection_to_nowhere_is_invalid_and_make_makes_it(client: Client, tm
 def test_a_job_is_made_started_and_waited_for(client: Client, job: Job) -> None:
     assert (job.name, job.state, job.execution) == ("the job", "created", None)
     client.jobs.start(job)
-    ended = client.jobs.wait(job, timeout=10)
+    ended = client.jobs.wait(job, timeout=60)
     assert (ended.state, ended.has_ended) == ("complete", True)
     assert ended.execution is not None
     assert list(client.failed_items(ended)) == []
@@ -119,7 +119,7 @@ def test_a_job_that_is_none_is_invalid_with_the_place(client: Client, ends: tupl
 def test_failed_items_are_listed_grouped_and_tried_again(served: Served, client: Client, job: Job) -> None:
     served.play = failing
     client.jobs.start(job)
-    ended = client.jobs.wait(job, timeout=10)
+    ended = client.jobs.wait(job, timeout=60)
     (failed,) = client.failed_items(ended)
     assert failed.entity.endswith("/secret")
     assert "denied" in failed.reason
@@ -129,7 +129,7 @@ def test_failed_items_are_listed_grouped_and_tried_again(served: Served, client:
     assert item.path.endswith("secret")
     served.play = finish
     client.jobs.retry(job)
-    again = client.jobs.wait(job, timeout=10)
+    again = client.jobs.wait(job, timeout=60)
     assert again.execution != ended.execution
 
 
@@ -145,10 +145,10 @@ def test_a_run_is_paused_resumed_and_canceled(served: Served, client: Client, jo
     with pytest.raises(TimedOut):
         client.jobs.wait(job, timeout=0.1)
     client.jobs.pause(job)
-    assert client.jobs.wait(job, timeout=10).is_paused
+    assert client.jobs.wait(job, timeout=60).is_paused
     assert not client.jobs.resume(job).is_paused
     client.jobs.cancel(job)
-    assert client.jobs.wait(job, timeout=10).state == "canceled"
+    assert client.jobs.wait(job, timeout=60).state == "canceled"
 
 
 def test_a_job_is_renamed_and_deleted(client: Client, job: Job) -> None:
