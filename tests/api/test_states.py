@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tallyport.domain.jobs import Job
 from tallyport.domain.states import FINAL, State
-from tallyport.store import executions, jobs
-from tests.api import world as worlds
+from tallyport.store import jobs
+from tests.api.standing import ours, shared
 from tests.api.world import World
 
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory) -> Iterator[World]:
-    with pytest.MonkeyPatch.context() as patch:
-        made = worlds.make(str(tmp_path_factory.mktemp("world")), patch)
-        made.ends = (made.connection("from"), made.connection("to"))  # type: ignore[attr-defined]
-        yield made
-        worlds.close(made)
-
-
-def in_state(world: World, state: State) -> str:
-    """Make a job whose newest execution is in a state."""
-    source, destination = world.ends  # type: ignore[attr-defined]
-    transfer = {
-        "transfer_type": "copy",
-        "source": {"connection": {"id": source}, "target": {"path": "/a"}},
-        "destination": {"connection": {"id": destination}, "target": {"path": "/b"}},
-    }
-    job_id = jobs.new_id()
-    new = Job(
-        id=job_id,
-        name="a job",
-        source_connection=source,
-        source_path="a",
-        destination_connection=destination,
-        destination_path="b",
-        transfer_type="copy",
-        transfer=transfer,
-        created_at=1,
-        modified_at=1,
-    )
-    with world.database.begin() as tx:
-        jobs.add(tx, new)
-        if state is State.CREATED:
-            return job_id
-        run = executions.add(tx, job_id=job_id, trigger="schedule", policies="{}", state="ready")
-        if state is not State.READY:
-            ended = {"result": "errors"} if state is State.COMPLETE else {}
-            executions.change(tx, run.id, started_at=1)
-            assert executions.move(tx, run.id, ("ready",), state.value, **ended)
-    return job_id
+__all__ = ["shared"]
 
 
 @pytest.mark.parametrize("state", [State.CREATED, *sorted(FINAL)])
 def test_start_makes_a_new_execution_where_none_is_under_way(shared: World, state: State) -> None:
-    job_id = in_state(shared, state)
+    job_id = ours(shared, state)
     before = shared.stored(job_id).execution_id
     assert shared.patch(f"/v1/jobs/{job_id}?start=1").status_code == 200
     run = shared.latest(job_id)
@@ -66,7 +23,7 @@ def test_start_makes_a_new_execution_where_none_is_under_way(shared: World, stat
 
 
 def test_start_of_a_paused_job_resumes_it(shared: World) -> None:
-    job_id = in_state(shared, State.PAUSED)
+    job_id = ours(shared, State.PAUSED)
     before = shared.latest(job_id)
     shared.post(f"/v1/jobs/{job_id}/execute")
     assert shared.latest(job_id).id == before.id
@@ -78,7 +35,7 @@ def test_start_of_a_paused_job_resumes_it(shared: World) -> None:
     [(State.EXECUTING, "pausing"), (State.WAITING, "pausing"), (State.READY, "paused"), (State.PAUSING, "pausing")],
 )
 def test_pause_reaches_the_next_safe_point(shared: World, state: State, after: str) -> None:
-    job_id = in_state(shared, state)
+    job_id = ours(shared, state)
     shared.patch(f"/v1/jobs/{job_id}?pause=1")
     assert shared.latest(job_id).state == after
     assert shared.stored(job_id).state == after
@@ -94,13 +51,13 @@ def test_pause_reaches_the_next_safe_point(shared: World, state: State, after: s
     ],
 )
 def test_cancel_is_at_once_only_when_nothing_began(shared: World, state: State, after: str) -> None:
-    job_id = in_state(shared, state)
+    job_id = ours(shared, state)
     shared.patch(f"/v1/jobs/{job_id}?cancel=1")
     assert shared.latest(job_id).state == after
 
 
 def test_a_hold_of_an_automatic_job_pauses_an_active_run(shared: World) -> None:
-    job_id = in_state(shared, State.EXECUTING)
+    job_id = ours(shared, State.EXECUTING)
     answer = shared.patch(f"/v1/jobs/{job_id}", json={"schedule": {"mode": "auto"}, "status": "paused"})
     assert answer.status_code == 200, answer.text
     assert shared.latest(job_id).state == "pausing"
@@ -108,7 +65,7 @@ def test_a_hold_of_an_automatic_job_pauses_an_active_run(shared: World) -> None:
 
 
 def test_a_job_that_met_its_stop_policy_starts_again_only_when_that_is_changed(shared: World) -> None:
-    job_id = in_state(shared, State.FAILED)
+    job_id = ours(shared, State.FAILED)
     with shared.database.begin() as tx:
         jobs.change(tx, job_id, closed=True)
     assert shared.patch(f"/v1/jobs/{job_id}?start=1").status_code == 409
@@ -117,7 +74,7 @@ def test_a_job_that_met_its_stop_policy_starts_again_only_when_that_is_changed(s
 
 
 def test_the_words_of_three_dialects_for_one_state(shared: World) -> None:
-    job_id = in_state(shared, State.PAUSED)
+    job_id = ours(shared, State.PAUSED)
     document = shared.get(f"/v1/jobs/{job_id}").json()
     run = shared.latest(job_id)
     summary = shared.get(f"/Job/{run.id}").json()["jobs"][0]["jobSummary"]
