@@ -13,7 +13,11 @@ from starlette.requests import Request
 from tallyport.api.commvault import failed_items
 from tallyport.control import failed
 from tallyport.control.desk import Desk
+from tallyport.domain.connections import Connection
+from tallyport.domain.entries import Kind
+from tallyport.domain.jobs import Job
 from tallyport.store import failures
+from tallyport.store.failures import FailedItem
 from tests.api.world import World
 
 FEW = 3_000
@@ -66,3 +70,26 @@ def _close(world: World) -> Iterator[None]:
     yield
     with world.database.begin() as tx:
         tx.exec_driver_sql("DELETE FROM failures")
+
+
+@pytest.mark.parametrize(
+    ("root", "source", "shown"),
+    [
+        ("/", "", ["/", "/x/", "/x/a.txt"]),
+        ("/", "etc", ["/etc/", "/etc/x/", "/etc/x/a.txt"]),
+        ("/srv/old/", "", ["/srv/old/", "/srv/old/x/", "/srv/old/x/a.txt"]),
+        ("/srv/old", "deep/er", ["/srv/old/deep/er/", "/srv/old/deep/er/x/", "/srv/old/deep/er/x/a.txt"]),
+        (None, "", ["/", "x/", "x/a.txt"]),
+    ],
+)
+def test_an_entity_is_the_whole_path_whatever_the_root(
+    world: World, root: str | None, source: str, shown: list[str]
+) -> None:
+    known = None
+    if root is not None:
+        known = Connection(id="1", name="old", platform="fs", settings={"path": root}, created_at=1, modified_at=1)
+    job = Job(id="a", name="a", source_path=source, created_at=1, modified_at=1)
+    found = failed.FailedItems(job=job, execution=None, source=known, total=3, desk=Desk(database=world.database))
+    told = ("denied", 1, 1, 1, 1, 1)
+    each = [(1, "", Kind.CONTAINER), (2, "x", Kind.CONTAINER), (3, "x/a.txt", Kind.FILE)]
+    assert [found.entity(FailedItem(*one, 4, "locked", *told)) for one in each] == shown

@@ -66,14 +66,18 @@ class FailedItems:
 
     @cached_property
     def _root(self) -> str:
-        parts = [location(self.source).rstrip("/"), self.job.source_path]
-        return "/".join(paths.display(part) for part in parts if part)
+        """Give the root of the job's source, ending with the separator; empty when its connection is not known."""
+        if self.source is None:
+            return f"{paths.display(self.job.source_path)}/" if self.job.source_path else ""
+        below = f"{paths.display(self.job.source_path)}/" if self.job.source_path else ""
+        return f"{paths.display(location(self.source)).rstrip('/')}/{below}"
 
     def entity(self, row: FailedItem) -> str:
         """Give an item's full native path; containers end with the separator."""
-        below = row.path if row.path.isascii() else paths.display(row.path)
-        path = f"{self._root}/{below}" if below and self._root else below or self._root or "/"
-        return f"{path}/" if row.kind == Kind.CONTAINER and not path.endswith("/") else path
+        path = self._root + (row.path if row.path.isascii() else paths.display(row.path))
+        if row.kind == Kind.CONTAINER:
+            return path if path.endswith("/") else f"{path}/"
+        return path if row.path else path.rstrip("/") or "/"
 
 
 def of_execution(desk: Desk, execution_id: int) -> FailedItems:
