@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -9,7 +10,7 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 TICK = 0.05  # seconds between two looks at memory
@@ -40,7 +41,11 @@ def run(
     env: dict[str, str] | None = None,
     while_it_runs: Callable[[subprocess.Popen[bytes]], None] | None = None,
 ) -> Cost:
-    """Run a program to its end and return its cost. Everything it started is waited for and counted."""
+    """Run a program to its end and return its cost. Everything it started is waited for and counted.
+
+    Servers that were running before go on running, and are not counted.
+    """
+    lasting = children(os.getpid())
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.perf_counter()
     program = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -51,7 +56,7 @@ def run(
     out, _ = program.communicate()
     wall = time.perf_counter() - begun
     watch.stop()
-    reap_orphans()
+    reap_orphans(lasting=lasting)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(
@@ -73,15 +78,16 @@ def warm(root: str) -> None:
                     pass
 
 
-def reap_orphans(patience: float = 10.0) -> None:
+def reap_orphans(patience: float = 10.0, *, lasting: Collection[int] = ()) -> None:
     """Wait for every child there still is, so that its cost is counted to the run that caused it."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
-        try:
-            if os.waitpid(-1, os.WNOHANG) == (0, 0):
-                time.sleep(0.01)
-        except ChildProcessError:
+        if not (left := children(os.getpid()) - frozenset(lasting)):
             return
+        for pid in left:
+            with contextlib.suppress(ChildProcessError):  # it was waited for meanwhile
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.01)
     raise TimeoutError(f"processes of the last run are still there after {patience} s")
 
 
@@ -113,13 +119,20 @@ def family(pid: int) -> list[int]:
     """List a process and all its descendants."""
     found = [pid]
     for member in found:
-        try:
-            for thread in os.listdir(f"/proc/{member}/task"):
-                with open(f"/proc/{member}/task/{thread}/children") as stream:
-                    found += [int(child) for child in stream.read().split()]
-        except OSError:
-            continue  # it has just ended
+        found += children(member)
     return found
+
+
+def children(pid: int) -> frozenset[int]:
+    """Give the processes that a process has started and not waited for."""
+    found: set[int] = set()
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as stream:
+                found.update(int(child) for child in stream.read().split())
+    except OSError:
+        pass  # it has just ended
+    return frozenset(found)
 
 
 def resident(pid: int) -> int:

@@ -3,6 +3,8 @@
 Every round runs each program once, in turn, on one file system and with warm caches. What is printed are
 medians, ratios and the goals; at full scale the reference page is brought up to date.
 
+W5, W6, W7, `sftp` and `smb` go to and from other platforms, beside rclone alone (`remote.py`).
+
 Beside the workloads there are five measures of ours alone: `memory` (of all processes, at 100 000 and at
 1 000 000 items), `start` (processor time from the call to the first byte at the destination) and `decide`
 (decisions a second), `api` (the API over 1 000 000 items while a job writes; `--ledger FOLDER` keeps the ledger, which
@@ -25,7 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, ROOT)
 
 from tallyport.testing import trees  # noqa: E402
-from tests.bench import api, decide, measure, programs, report, watchers  # noqa: E402
+from tests.bench import api, decide, measure, programs, remote, report, watchers  # noqa: E402
 from tests.bench.measure import Cost  # noqa: E402
 from tests.bench.programs import Program  # noqa: E402
 from tests.bench.workloads import WORKLOADS, Workload, scaled  # noqa: E402
@@ -52,6 +54,8 @@ def main() -> int:
                 bench = Bench(place, options)
                 if name in WORKLOADS:
                     bench.compare(name, WORKLOADS[name])
+                elif name in remote.REMOTES:
+                    bench.remote(name)
                 else:
                     getattr(bench, name)()
     return 0
@@ -84,7 +88,7 @@ def own_disk(folder: str, size: int) -> Iterator[str]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    every = [*WORKLOADS, *ALONE]
+    every = [*WORKLOADS, *remote.REMOTES, *ALONE]
     parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{' '.join(every)} (default: W1 W2 W3 W4)")
     parser.add_argument("--against", default="rclone,rsync,cp", help=f"of {','.join(programs.PEERS)}")
     parser.add_argument("--scale", type=float, default=1.0, help="smaller trees, for a first look")
@@ -187,6 +191,11 @@ class Bench:
         """Remove what a program made, so that its next run starts anew."""
         shutil.rmtree(os.path.dirname(self.places(program)[0]), ignore_errors=True)
 
+    def remote(self, name: str) -> None:
+        """Measure the way to and from another platform beside rclone."""
+        lines = remote.measured(name, self.folder, self.options.scale, self.options.rounds, say)
+        self.publish(name, remote.REMOTES[name].title, lines)
+
     # Ours alone
 
     def memory(self) -> None:
@@ -284,6 +293,8 @@ class Bench:
         command = f"python3 dev.py bench {name}"
         if name in WORKLOADS:
             command += f" --against {','.join(self.options.against)} --rounds {self.options.rounds}"
+        if name in remote.REMOTES:
+            command += f" --rounds {self.options.rounds}"
         command += "" if self.options.scale == 1.0 else f" --scale {self.options.scale:g}"
         command += f" --disk {self.options.disk}" if self.options.disk else ""
         content = report.section(name, title, command, self.facts, self.versions, lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from tallyport.connectors import probing
 from tallyport.connectors.local import Local
 from tallyport.connectors.memory import Memory, Settings
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.protocol import Connector, Facts, Precondition
+from tallyport.connectors.protocol import Connector, Facts, Precondition, Sweeps
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import join
+from tallyport.testing import share_servers
+from tallyport.testing.connector_contract import refused
 from tallyport.testing.object_servers import S3Server
 
 
@@ -73,6 +76,44 @@ def test_each_server_is_found_out(request: pytest.FixtureRequest, server: str, e
     with closing(open_connection("s3", document, place, make=True)) as connector:
         # SeaweedFS may show a prefix for a while after the last object in it is gone.
         assert files(connector, "") == []
+
+
+@pytest.fixture(scope="module")
+def lying_sftp() -> Iterator[tuple[dict[str, object], str]]:
+    with share_servers.lying_sftp() as server:
+        yield server
+
+
+def test_a_share_that_renames_over_what_stands_is_found_out_and_left_clean(
+    lying_sftp: tuple[dict[str, object], str],
+) -> None:
+    settings, folder = lying_sftp
+    found = probing.probe("sftp", settings, "probed")
+    assert found["creates_only"] is False
+    assert os.listdir(os.path.join(folder, "probed")) == []
+
+
+@pytest.mark.parametrize("size", [4, 3_000_000])
+def test_what_comes_to_a_lying_share_meanwhile_is_not_overwritten(
+    lying_sftp: tuple[dict[str, object], str], size: int
+) -> None:
+    settings, _ = lying_sftp
+    place = f"raced-{size}"
+    document = {**settings, probing.MEASURED: {"creates_only": False}}
+    with closing(open_connection("sftp", document, place, make=True)) as it:
+
+        def slow() -> Iterator[bytes]:
+            yield bytes(size // 2)
+            it.write("mine", [b"mine"], Facts(size=4))
+            yield bytes(size - size // 2)
+
+        with refused(ErrorKind.ALREADY_EXISTS):
+            it.write("mine", slow(), Facts(size=size), when=Precondition(absent=True))
+        with it.read("mine") as chunks:
+            assert b"".join(chunks) == b"mine"
+        assert [entry.name for entry in it.children("")] == ["mine"]
+        assert isinstance(it, Sweeps)
+        assert it.sweep("", "sftp") == 0, "nothing unfinished is left"
 
 
 def test_where_a_server_lies_the_name_is_looked_at_before_each_write(lying_s3: S3Server) -> None:

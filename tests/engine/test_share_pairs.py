@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from tallyport.domain.policies import TransferType
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.store.database import Database
-from tallyport.testing import ftp_servers, nextcloud_server, share_servers
+from tallyport.testing import ftp_servers, nextcloud_server, object_servers, share_servers
 from tallyport.testing.object_servers import program
 from tallyport.testing.worlds import content
 from tests.engine.pairs import End, Way, ledger
@@ -24,7 +24,7 @@ SECOND = 1_000_000_000
 MOMENT = 1_700_000_000 * SECOND + 123_456_789
 SHARES = ("sftp", "smb", "wsgidav", "nextcloud", "ftp", "ftps")
 PROGRAMS = {"sftp": "sshd", "smb": "smbd", "ftps": "vsftpd"}
-PRECISION = {"sftp": SECOND, "smb": 100, "wsgidav": SECOND, "nextcloud": SECOND, "ftp": SECOND, "ftps": SECOND}
+PRECISION = {"s3": 1, "sftp": SECOND, "smb": 100, "wsgidav": SECOND, "nextcloud": SECOND, "ftp": SECOND, "ftps": SECOND}
 
 
 class Shares:
@@ -77,6 +77,12 @@ class Shares:
         options = "explicit_tls=true,no_check_certificate=true"
         login = f"user={server.username},pass={obscured(server.password)}"
         return "ftp", server.settings, f":ftp,host=127.0.0.1,port={server.port},{login},{options}:"
+
+    def _s3(self) -> tuple[str, dict[str, object], str]:
+        server = self._stack.enter_context(object_servers.seaweed())
+        login = f"access_key_id={object_servers.ACCESS_KEY},secret_access_key='{object_servers.SECRET_KEY}'"
+        where = f'provider=Other,endpoint="{server.endpoint}",region=us-east-1'
+        return "s3", server.settings(), f":s3,{where},{login}:{object_servers.BUCKET}/"
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +167,14 @@ def test_a_tree_comes_back_as_it_went(
         pytest.param("smb", "wsgidav", marks=needed("smb")),
         pytest.param("sftp", "smb", marks=[*needed("smb"), *needed("sftp")]),
         pytest.param("nextcloud", "sftp", marks=needed("sftp")),
+        pytest.param("s3", "smb", marks=needed("smb")),
+        pytest.param("smb", "s3", marks=needed("smb")),
+        pytest.param("sftp", "s3", marks=needed("sftp")),
+        pytest.param("wsgidav", "s3"),
     ],
 )
 def test_a_tree_goes_from_one_share_to_another(
-    database: Database, shares: Shares, source: Path, one: str, other: str
+    database: Database, shares: Shares, source: Path, tmp_path: Path, one: str, other: str
 ) -> None:
     path = f"pair-{uuid.uuid4().hex[:8]}"
     policies = defaults_for(TransferType.COPY)
@@ -173,6 +183,11 @@ def test_a_tree_goes_from_one_share_to_another(
     second = Way(database, shares.end(one, path), shares.end(other, f"{path}-2"), policies).run()
     assert (second.failed, second.transferred) == (0, 6)
     refereed(source, shares.remote(other, f"{path}-2"))
+    home = Way(database, shares.end(other, f"{path}-2"), End("fs", {"path": str(tmp_path / "back")}), policies).run()
+    assert home.failed == 0
+    # What differs is what the plan tells before: times are kept to the step of the coarser of the two.
+    precision = max(PRECISION[one], PRECISION[other])
+    assert pictured(tmp_path / "back", precision) == pictured(source, precision)
 
 
 @pytest.mark.needs("smbd")

@@ -17,7 +17,7 @@ from socket import socket
 from tallyport.connectors.ftp_listing import entry_of_facts, facts_entry, line_entry, moment_of, moment_text
 from tallyport.connectors.ftp_session import Session, Settings, error_of
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
-from tallyport.connectors.remote_content import CHUNK, Announced, blocks
+from tallyport.connectors.remote_content import CHUNK, Announced, blocks, chained
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_new, check_path
 from tallyport.connectors.temporaries import Temporaries, is_of, is_temporary
@@ -80,7 +80,7 @@ class Ftp:
         check_path("list", path)
         listing = self._listing(path)
         first = next(listing, None)
-        return iter(()) if first is None else _chain(first, listing)
+        return iter(()) if first is None else chained(first, listing)
 
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         check_path("read", path)
@@ -427,11 +427,6 @@ def _raise_unless_missing(error: ftplib.error_perm) -> None:
     """Pass over what is missing."""
     if not str(error).startswith(("550", "501", "553")):
         raise error
-
-
-def _chain(first: Entry, rest: Iterator[Entry]) -> Iterator[Entry]:
-    yield first
-    yield from rest
 
 
 def _differs(now: Entry, wanted: Entry) -> bool:

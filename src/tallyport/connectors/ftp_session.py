@@ -16,32 +16,21 @@ from typing import Literal
 
 from tallyport.connectors import hosts
 from tallyport.connectors.remote_errors import refusal
+from tallyport.connectors.setting_checks import not_positive, wrong_port, wrong_text
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT
 
 IDLE = 16  # connections kept
 
 
-def _wrong_port(port: int) -> str | None:
-    return None if 0 < port < 65536 else "must be between 1 and 65535"
-
-
-def _not_positive(value: float) -> str | None:
-    return None if value > 0 else "must be more than 0"
-
-
-def _wrong_text(value: str) -> str | None:
-    return "cannot hold line breaks" if any(character in value for character in "\r\n\0") else None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Where the server is and how to sign in."""
 
-    host: str = field(metadata={"help": "name or address of the server", "check": _wrong_text})
-    port: int = field(default=21, metadata={"help": "its port", "check": _wrong_port})
-    username: str = field(metadata={"help": "account on the server", "check": _wrong_text})
-    password: str = field(metadata={"help": "of the account", "secret": True, "check": _wrong_text})
+    host: str = field(metadata={"help": "name or address of the server", "check": wrong_text})
+    port: int = field(default=21, metadata={"help": "its port", "check": wrong_port})
+    username: str = field(metadata={"help": "account on the server", "check": wrong_text})
+    password: str = field(metadata={"help": "of the account", "secret": True, "check": wrong_text})
     tls: Literal["required", "none"] = field(
         default="required", metadata={"help": "encrypt (FTPS), or send all in the clear, the password too"}
     )
@@ -49,10 +38,10 @@ class Settings:
         default=None, metadata={"help": "certificates (PEM) that the server's is checked with; usual: the system's"}
     )
     path: str = field(
-        default="", metadata={"help": "folder on the server; empty: where the account lands", "check": _wrong_text}
+        default="", metadata={"help": "folder on the server; empty: where the account lands", "check": wrong_text}
     )
     timeout: float = field(
-        default=60.0, metadata={"help": "seconds a call may stay without an answer", "check": _not_positive}
+        default=60.0, metadata={"help": "seconds a call may stay without an answer", "check": not_positive}
     )
 
 

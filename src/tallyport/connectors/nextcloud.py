@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
-from tallyport.connectors.remote_content import Announced, blocks
+from tallyport.connectors.remote_content import Announced, blocks, hashed
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_new, check_path
 from tallyport.connectors.temporaries import is_temporary
@@ -53,7 +53,7 @@ class Nextcloud(Webdav):
         headers = {**self._meant_for(path), "Content-Length": str(size), "Content-Type": "application/octet-stream"}
         # Chunks are numbered from 1 and put together in the order of their names.
         url = f"{self._upload_url(path, handle)}/{number + 1:05}"
-        body = _hashed(blocks(announced), running)
+        body = hashed(blocks(announced), running)
         with self._server.call("PUT", url, "write", path, headers=headers, body=body):
             return size.to_bytes(8, "big") + running.digest()
 
@@ -192,9 +192,3 @@ class Nextcloud(Webdav):
             part_max=5 * 1024 * MEBIBYTE,
             parts_max=10_000,
         )
-
-
-def _hashed(pieces: Iterable[bytes], running: ContentHash) -> Iterator[bytes]:
-    for piece in pieces:
-        running.update(piece)
-        yield piece

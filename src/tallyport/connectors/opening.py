@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from tallyport.connectors import probing, registry
 from tallyport.connectors.layers import Bucket, Limited, Measured, ReadOnly, Retrying, Throttled
 from tallyport.connectors.protocol import Connector
-from tallyport.connectors.temporaries import Tokened
+from tallyport.connectors.temporaries import Syncing, Tokened
 from tallyport.connectors.width import Holding, places_of
+from tallyport.domain.capabilities import Durability
 
 
 def open_connection(
@@ -22,14 +23,16 @@ def open_connection(
     throttle: Bucket | float | None = None,
     token: str | None = None,
     follow: bool = False,
+    durability: Durability | None = None,
 ) -> Connector:
     """Open what a job calls an endpoint: a platform, a connection's settings and a path below its root.
 
     ``make`` makes the root when it is missing, except in a simulation (``read_only``), which then gets
     NOT_FOUND. ``limit`` is the number of calls at once. ``throttle`` is bytes per second; a Bucket can be
     shared and changed later. ``token`` is the execution's and marks what it leaves unfinished. ``follow`` has
-    symlinks read as what they point to, where the platform can do that below its root alone. The layers are
-    found again with ``layers.find``. Errors of the settings or the path are CONFIG.
+    symlinks read as what they point to, where the platform can do that below its root alone. With ``durability``
+    NONE a server is not asked to bring each file to its disk. The layers are found again with ``layers.find``. Errors
+    of the settings or the path are CONFIG.
     """
     platform = registry.platform(platform_id)
     document = dict(settings_document)
@@ -43,6 +46,8 @@ def open_connection(
         connector.limits = probing.apply(connector.limits, found)
     if token is not None and isinstance(connector, Tokened):
         connector.token = token
+    if durability is Durability.NONE and isinstance(connector, Syncing):
+        connector.durability = durability
     if measured:
         connector = Measured(connector)
     if limit is not None:

@@ -141,10 +141,10 @@ def _joins_only(connector: Connector, path: str, seen: Entry | None) -> bool:
         return True
     facts = Facts(size=4)
     handle = connector.begin_upload(path, facts, token="probe")
-    receipt = connector.put_part(path, handle, 0, 0, [b"slow"], 4)
-    _put(connector, path, b"quickest")
     when = _ABSENT if seen is None else Precondition(entry=seen)
     try:
+        receipt = connector.put_part(path, handle, 0, 0, [b"slow"], 4)
+        _put(connector, path, b"quickest")
         return _is_refused(lambda: connector.finish_upload(path, handle, [receipt], facts, when=when))
     finally:
         _quietly(lambda: connector.abandon_upload(path, handle))

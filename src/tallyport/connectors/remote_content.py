@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.remote_errors import refusal
 from tallyport.domain.errors import ErrorKind
+
+T = TypeVar("T")
 
 CHUNK = 1024 * 1024
 
@@ -76,3 +79,16 @@ def blocks(content: Iterable[bytes], length: int = CHUNK) -> Iterator[bytes]:
             size += len(view)
     if size:
         yield b"".join(held)
+
+
+def chained(first: T, rest: Iterator[T]) -> Iterator[T]:
+    """Give what was taken off already, then the rest."""
+    yield first
+    yield from rest
+
+
+def hashed(pieces: Iterable[bytes], running: ContentHash) -> Iterator[bytes]:
+    """Give pieces as they are while a hash runs along."""
+    for piece in pieces:
+        running.update(piece)
+        yield piece

@@ -14,6 +14,8 @@ from typing import Any
 import asyncssh
 
 from tallyport.connectors import event_loop, hosts, reach
+from tallyport.connectors.setting_checks import not_positive, wrong_port
+from tallyport.connectors.sftp_wire import gather
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 # The fastest first: with hardware AES half the work of the library's default.
@@ -30,18 +32,10 @@ CIPHERS = (
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 
-def _wrong_port(port: int) -> str | None:
-    return None if 0 < port < 65536 else "must be between 1 and 65535"
-
-
 def _wrong_root(path: str) -> str | None:
     if "\0" in path:
         return "cannot hold a NUL character"
     return None
-
-
-def _not_positive(value: float) -> str | None:
-    return None if value > 0 else "must be more than 0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +43,7 @@ class Settings:
     """Where the server is and how to sign in."""
 
     host: str = field(metadata={"help": "name or address of the server"})
-    port: int = field(default=22, metadata={"help": "its port", "check": _wrong_port})
+    port: int = field(default=22, metadata={"help": "its port", "check": wrong_port})
     username: str = field(metadata={"help": "account on the server"})
     password: str | None = field(default=None, metadata={"help": "of the account", "secret": True})
     private_key: str | None = field(
@@ -78,7 +72,7 @@ class Settings:
         metadata={"help": "have the server's sha256sum prove each written file (needs an account with a shell)"},
     )
     timeout: float = field(
-        default=30.0, metadata={"help": "seconds a call may stay without an answer", "check": _not_positive}
+        default=30.0, metadata={"help": "seconds a call may stay without an answer", "check": not_positive}
     )
 
 
@@ -170,6 +164,7 @@ class Session:
                     keepalive_count_max=2,
                     gss_host=None,
                 )
+                gather(connection)
                 try:
                     return connection, await connection.start_sftp_client(path_encoding=None, sftp_version=6)
                 except BaseException:

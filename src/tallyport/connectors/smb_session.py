@@ -19,6 +19,7 @@ from smbprotocol.tree import TreeConnect
 
 from tallyport.connectors import hosts, reach
 from tallyport.connectors.remote_errors import refusal
+from tallyport.connectors.setting_checks import not_positive, wrong_port
 from tallyport.connectors.smb_messages import Message
 from tallyport.domain.errors import ErrorKind, TallyportError
 
@@ -29,18 +30,10 @@ logging.getLogger("smbprotocol").setLevel(logging.WARNING)
 logging.getLogger("spnego").setLevel(logging.WARNING)
 
 
-def _wrong_port(port: int) -> str | None:
-    return None if 0 < port < 65536 else "must be between 1 and 65535"
-
-
 def _wrong_share(share: str) -> str | None:
     if not share or any(character in share for character in '\\/:*?"<>|'):
         return "must be the name of a share alone, without slashes"
     return None
-
-
-def _not_positive(value: float) -> str | None:
-    return None if value > 0 else "must be more than 0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +41,7 @@ class Settings:
     """Where the share is and how to sign in."""
 
     host: str = field(metadata={"help": "name or address of the server"})
-    port: int = field(default=445, metadata={"help": "its port", "check": _wrong_port})
+    port: int = field(default=445, metadata={"help": "its port", "check": wrong_port})
     share: str = field(metadata={"help": "name of the share", "check": _wrong_share})
     path: str = field(default="", metadata={"help": "folder inside the share; empty: the whole share"})
     username: str = field(metadata={"help": "account, also as DOMAIN\\name or name@domain"})
@@ -58,7 +51,7 @@ class Settings:
     )
     encrypt: bool = field(default=False, metadata={"help": "refuse a server that does not encrypt (SMB 3)"})
     timeout: float = field(
-        default=60.0, metadata={"help": "seconds a call may stay without an answer", "check": _not_positive}
+        default=60.0, metadata={"help": "seconds a call may stay without an answer", "check": not_positive}
     )
 
 

@@ -7,6 +7,8 @@ import itertools
 import os
 from typing import Protocol, runtime_checkable
 
+from tallyport.domain.capabilities import Durability
+
 TEMPORARY = ".tallyport-"  # begins the name of everything unfinished: <TEMPORARY><token>-<random>
 
 
@@ -36,6 +38,13 @@ class Tokened(Protocol):
     """A connector that marks what it leaves unfinished."""
 
     token: str
+
+
+@runtime_checkable
+class Syncing(Protocol):
+    """A connector that has each file on the server's disk before it takes its name, unless it is told not to."""
+
+    durability: Durability
 
 
 class Temporaries:

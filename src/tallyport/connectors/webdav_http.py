@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, New
 
 from tallyport.connectors import guarded_http
 from tallyport.connectors.remote_errors import refusal
+from tallyport.connectors.setting_checks import not_positive, wrong_text
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, to_bytes
 
@@ -42,14 +43,6 @@ def _wrong_url(url: str) -> str | None:
     return "has a wrong port" if port == 0 else None
 
 
-def _not_positive(value: float) -> str | None:
-    return None if value > 0 else "must be more than 0"
-
-
-def _wrong_text(value: str) -> str | None:
-    return "cannot hold line breaks" if any(character in value for character in "\r\n\0") else None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Where the server is and how to sign in."""
@@ -60,12 +53,12 @@ class Settings:
             "check": _wrong_url,
         }
     )
-    username: str | None = field(default=None, metadata={"help": "account on the server", "check": _wrong_text})
+    username: str | None = field(default=None, metadata={"help": "account on the server", "check": wrong_text})
     password: str | None = field(
         default=None, metadata={"help": "of the account, or an application password", "secret": True}
     )
     token: str | None = field(
-        default=None, metadata={"help": "bearer token, instead of a password", "secret": True, "check": _wrong_text}
+        default=None, metadata={"help": "bearer token, instead of a password", "secret": True, "check": wrong_text}
     )
     times: Literal["auto", "header", "property", "none"] = field(
         default="auto",
@@ -78,7 +71,7 @@ class Settings:
         default=False, metadata={"help": "send the credentials over http, readable by everybody on the way"}
     )
     timeout: float = field(
-        default=60.0, metadata={"help": "seconds a call may stay without an answer", "check": _not_positive}
+        default=60.0, metadata={"help": "seconds a call may stay without an answer", "check": not_positive}
     )
 
 

@@ -1,11 +1,14 @@
 """What a visit sees besides the source's listing: the rows it knows and the destination, in step with the pages."""
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+import xxhash
+
 from tallyport.domain.entries import Entry, Side
 from tallyport.domain.paths import to_bytes
-from tallyport.engine.passage import PAGE, Crossing
+from tallyport.engine.passage import PAGE, Crossing, Listing
 from tallyport.engine.work import Known, VisitWork
 
 
@@ -106,25 +109,64 @@ class Listed(Nothing):
 
 
 class Huge(Nothing):
-    """A destination of which only the names are held; an entry is looked at when it is taken."""
+    """A destination of which only hashes of names are held; an entry is looked at when it is taken."""
 
     is_empty = False
 
-    def __init__(self, crossing: Crossing, names: Iterator[str], key: Callable[[str], str] | None) -> None:
+    def __init__(self, crossing: Crossing, listing: Listing, key: Callable[[str], str] | None) -> None:
         self._crossing = crossing
+        self._listing = listing
         self._key = key
-        self._names = {name if key is None else key(name): name for name in names}
+        self._names = Names(listing.count)
+        for name in listing.names():
+            self._names.add(name if key is None else key(name))
 
     def take(self, name: str) -> tuple[Entry | None, bool]:
-        if self._names.pop(name if self._key is None else self._key(name), None) is None:
+        if not self._names.take(name if self._key is None else self._key(name)):
             return None, True
         return self._crossing.look(Side.DESTINATION, name), True
 
     def rest(self) -> Iterator[Entry]:
-        for name in sorted(self._names.values(), key=to_bytes):
-            entry = self._crossing.look(Side.DESTINATION, name)
-            if entry is not None:
-                yield entry
+        for name in self._listing.names():
+            if self._names.take(name if self._key is None else self._key(name)):
+                entry = self._crossing.look(Side.DESTINATION, name)
+                if entry is not None:
+                    yield entry
+
+
+class Names:
+    """Names as hashes of 64 bits in a table of open places: a million take 17 MB, whatever their length.
+
+    Two names with one hash would be taken for one another; whoever takes a name looks at what stands there.
+    """
+
+    def __init__(self, most: int) -> None:
+        bits = max(most * 2, 16).bit_length()
+        self._mask = (1 << bits) - 1
+        self._places = array("Q", [0]) * (1 << bits)  # 0 is an open place, 1 one that was taken
+
+    def add(self, name: str) -> None:
+        """Hold a name, once more if it is held already."""
+        mark, places = _mark(name), self._places
+        at = mark & self._mask
+        while places[at] > 1:
+            at = (at + 1) & self._mask
+        places[at] = mark
+
+    def take(self, name: str) -> bool:
+        """Let go of a name once, and tell whether it was held."""
+        mark, places = _mark(name), self._places
+        at = mark & self._mask
+        while places[at]:
+            if places[at] == mark:
+                places[at] = 1
+                return True
+            at = (at + 1) & self._mask
+        return False
+
+
+def _mark(name: str) -> int:
+    return xxhash.xxh3_64_intdigest(to_bytes(name)) | 2
 
 
 def see_destination(crossing: Crossing, key: Callable[[str], str] | None) -> Nothing:
@@ -132,4 +174,4 @@ def see_destination(crossing: Crossing, key: Callable[[str], str] | None) -> Not
     listing = crossing.listing(Side.DESTINATION)
     if listing.count <= PAGE:
         return Listed([entry for page in listing.pages() for entry in page], key)
-    return Huge(crossing, listing.names(), key)
+    return Huge(crossing, listing, key)

@@ -87,6 +87,7 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         read_only=policies.simulation or policies.transfer_type in _SOURCE_STAYS,
         token=terms.token,
         follow=policies.symlinks is Symlinks.FOLLOW_INSIDE,
+        durability=policies.durability,
     )
     destination = open_connection(
         terms.destination[0],
@@ -95,6 +96,7 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         make=True,
         read_only=policies.simulation,
         token=terms.token,
+        durability=policies.durability,
     )
     return StreamPassage(
         source,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from tallyport.testing.object_servers import program
 from tallyport.testing.servers import HOST, free_port, running, scratch
 
 
@@ -108,6 +109,30 @@ def asyncssh_server(
             yield SshServer(acceptor.get_port(), "somebody", user_key, fingerprint, files)
         finally:
             event_loop.run(close(acceptor))
+
+
+@contextmanager
+def lying_sftp() -> Iterator[tuple[dict[str, object], str]]:
+    """Serve by ``rclone serve sftp``, which renames over what stands there; gives settings and the folder."""
+    with scratch("rclone-sftp") as folder:
+        fingerprint, _ = _keys(folder)
+        files = os.path.join(folder, "files")
+        os.mkdir(files)
+        port = free_port()
+        command = [program("rclone"), "--config", os.devnull, "serve", "sftp", "--addr", f"{HOST}:{port}"]
+        command += [
+            "--user",
+            "u",
+            "--pass",
+            "p",
+            "--key",
+            os.path.join(folder, "hostkey"),
+            "--vfs-cache-mode",
+            "writes",
+        ]
+        command += ["--cache-dir", os.path.join(folder, "cache"), files]
+        with running(command, port, folder):
+            yield {"host": HOST, "port": port, "username": "u", "password": "p", "host_key": fingerprint}, files
 
 
 class SmbServer(NamedTuple):

@@ -1,0 +1,65 @@
+"""Reading from a bucket, held to what is known of the content."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tallyport.connectors.object_keys import is_twin
+from tallyport.connectors.s3_bucket import (
+    checked,
+)
+from tallyport.connectors.s3_errors import refusal, status_of, translate
+from tallyport.connectors.s3_prefix import Prefix
+from tallyport.connectors.s3_settings import CHUNK
+from tallyport.domain.errors import ErrorKind
+from tallyport.domain.paths import ROOT, split
+
+
+class Reading(Prefix):
+    """A prefix that can be read."""
+
+    # -- reading
+
+    @contextmanager
+    def _reading(
+        self, path: str, offset: int, length: int | None, what: Mapping[str, Any]
+    ) -> Iterator[Iterator[bytes]]:
+        key = self._key(path, "read")
+        if path == ROOT or is_twin(split(path)[1]):
+            raise refusal(ErrorKind.UNSUPPORTED, "read", path, "a container has no content")
+        if length == 0:
+            self._existing(key, path, "read")
+            yield iter(())
+            return
+        wanted = None
+        if offset or length is not None:
+            wanted = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+        with translate("read", path, ALREADY_EXISTS=ErrorKind.CHANGED_DURING_COPY):
+            try:
+                answer = self._bucket.call("get_object", Key=key, Range=wanted, **what)
+            except ClientError as error:
+                if status_of(error) != 416:
+                    if status_of(error) == 404 and "IfMatch" in what:
+                        why = "it is gone since it was seen"
+                        raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, why) from error
+                    raise
+                answer = None  # the range begins at the end, or after it
+        if answer is None:
+            yield iter(())
+            return
+        with closing(answer["Body"]) as body:
+            chunks = self._chunks(body, path, answer["ContentLength"])
+            yield chunks if wanted is not None else checked(chunks, path, answer)
+
+    def _chunks(self, body: Any, path: str, length: int) -> Iterator[bytes]:
+        came = 0
+        while came < length:
+            with translate("read", path):
+                chunk = body.read(min(CHUNK, length - came))
+            if not chunk:
+                why = f"the content ended after {came} of {length} bytes"
+                raise refusal(ErrorKind.UNAVAILABLE, "read", path, why)
+            came += len(chunk)
+            yield chunk

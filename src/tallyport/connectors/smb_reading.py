@@ -1,0 +1,174 @@
+"""Listing and reading over SMB, the earlier contents that a server keeps among it."""
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from tallyport.connectors import smb_messages as smb
+from tallyport.connectors.remote_errors import refusal
+from tallyport.connectors.remote_names import check_path
+from tallyport.connectors.smb_entries import listed_entry
+from tallyport.connectors.smb_folder import Folder, changed
+from tallyport.connectors.smb_session import (
+    NO_MORE_FILES,
+    NO_SUCH_FILE,
+    SmbError,
+)
+from tallyport.connectors.temporaries import is_temporary
+from tallyport.domain.entries import Entry, Kind
+from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.paths import ROOT, join
+from tallyport.domain.versions import Version
+
+AHEAD = 4  # chunks under way at once
+LISTED = 256 * 1024  # bytes of a listing asked for at once
+
+_LOOK = smb.READ_ATTRIBUTES
+_SNAPSHOTS = 0x00144064
+
+
+class Reading(Folder):
+    """A folder that can be listed and read."""
+
+    # -- earlier versions
+
+    def versions(self, path: str) -> Sequence[Version]:
+        """Give each content that a previous version of the share holds, and the current one last."""
+        check_path("look at", path)
+        found: list[Version] = []
+        seen: tuple[int, int] | None = None
+        for token, moment in self._enumerate_snapshots():
+            try:
+                opened = self._open(path, _LOOK, operation="look at", snapshot=moment)
+            except TallyportError as error:
+                if error.kind in (ErrorKind.NOT_FOUND, ErrorKind.UNSUPPORTED):
+                    continue  # it was not there yet
+                raise
+            self._close(opened.handle)
+            standing = opened.standing
+            if standing.attributes & smb.DIRECTORY or (standing.size, standing.modified) == seen:
+                continue
+            seen = standing.size, standing.modified
+            found.append(Version(token, standing.size, standing.modified))
+        now = self._stat(path)
+        if now.kind is not Kind.FILE:
+            raise refusal(ErrorKind.UNSUPPORTED, "look at", path, "only files have versions")
+        if found and (found[-1].size, found[-1].modified) == (now.size, now.modified):
+            found.pop()
+        return (*found, Version("current", now.size, now.modified, is_current=True))
+
+    def read_version(
+        self, path: str, version: str, *, offset: int = 0, length: int | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        check_path("read", path)
+        if version == "current":
+            return self._reading(path, offset, length, None)
+        moment = next((moment for token, moment in self._enumerate_snapshots() if token == version), None)
+        if moment is None:
+            raise refusal(ErrorKind.NOT_FOUND, "read", path, f"there is no previous version {version!r}")
+        return self._reading(path, offset, length, moment)
+
+    def _enumerate_snapshots(self) -> tuple[tuple[str, int], ...]:
+        """Give the previous versions of the share, oldest first."""
+        if self._snapshots is None:
+            handle = self._open(ROOT, smb.LIST | _LOOK, operation="look at", options=smb.A_FOLDER).handle
+            try:
+                message = smb.control(_SNAPSHOTS, handle, most=65_536)
+                raw = smb.controlled(self._session.exchange("look at", ROOT, message)[0])
+            except TallyportError as error:
+                if error.kind is not ErrorKind.UNSUPPORTED:
+                    raise
+                raw = b""  # the share keeps none
+            finally:
+                self._close(handle)
+            names = raw[12:].decode("utf-16-le", "replace").split("\0") if len(raw) > 12 else []
+            found = ((name, moment) for name in names if name and (moment := _moment(name)) is not None)
+            self._snapshots = tuple(sorted(found, key=lambda one: one[1]))
+        return self._snapshots
+
+    # -- listing
+
+    def _listing(self, path: str, handle: bytes) -> Iterator[Entry]:
+        try:
+            for batch in self._batches(path, handle, "*"):
+                for one in batch:
+                    if one.name in (".", "..") or "/" in one.name or is_temporary(one.name):
+                        continue
+                    entry = listed_entry(one)
+                    if entry.kind is Kind.SYMLINK:
+                        seen = self.stat(join(path, one.name))
+                        if seen is None:
+                            continue
+                        entry = seen
+                    yield entry
+        finally:
+            self._close(handle)
+
+    def _batches(self, path: str, handle: bytes, pattern: str) -> Iterator[list[smb.Listed]]:
+        most = min(LISTED, self._session.chunk)
+        is_first = True
+        while True:
+            message = smb.list_names(handle, pattern, most=most, restart=is_first)
+            try:
+                body = self._session.exchange("list", path, message)[0]
+            except SmbError as error:
+                if error.status in (NO_MORE_FILES, NO_SUCH_FILE):
+                    return
+                raise
+            is_first = False
+            yield list(smb.listed(body))
+
+    # -- reading
+
+    @contextmanager
+    def _reading(self, path: str, offset: int, length: int | None, snapshot: int | None) -> Iterator[Iterator[bytes]]:
+        opened = self._open(path, smb.READ_DATA | _LOOK, operation="read", options=smb.NO_FOLDER, snapshot=snapshot)
+        try:
+            yield self._chunks(path, opened, offset, length, is_past=snapshot is not None)
+        finally:
+            self._close(opened.handle)
+
+    def _chunks(
+        self, path: str, opened: smb.Opened, offset: int, length: int | None, *, is_past: bool
+    ) -> Iterator[bytes]:
+        """Give a range; chunks are asked for ahead. A file that changes meanwhile raises instead of ending."""
+        size = opened.standing.size
+        end = size if length is None else min(size, offset + length)
+        asked = offset
+        waiting: list[tuple[int, Any]] = []
+        while offset < end:
+            while asked < end and len(waiting) < AHEAD:
+                part = min(self._session.chunk, end - asked)
+                waiting.append((part, self._session.send("read", path, smb.read(opened.handle, asked, part))))
+                asked += part
+            part, requests = waiting.pop(0)
+            try:
+                chunk = smb.data_of(self._session.answers("read", path, requests)[0])
+            except SmbError as error:
+                if error.status == 0xC0000011:  # the end came early
+                    raise changed(path) from error
+                raise
+            offset += len(chunk)
+            if len(chunk) != part:
+                raise changed(path)
+            if offset >= end and not is_past and self._is_rewritten(path, opened):
+                raise changed(path)
+            yield chunk
+
+    def _is_rewritten(self, path: str, opened: smb.Opened) -> bool:
+        """Tell whether the open file changed since it was opened. Losing its name to a newer file is no change."""
+        message = smb.query(smb.OF_FILE, 34, handle=opened.handle)  # FileNetworkOpenInformation
+        raw = smb.queried(self._session.exchange("read", path, message)[0])
+        _, _, written, _, _, size, _ = struct.unpack_from("<qqqqqqI", raw)
+        return (size, (written - smb.EPOCH) * 100) != (opened.standing.size, opened.standing.modified)
+
+
+def _moment(token: str) -> int | None:
+    """Read ``@GMT-2026.01.02-03.04.05`` as the time that a request names."""
+    try:
+        moment = datetime.strptime(token, "@GMT-%Y.%m.%d-%H.%M.%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(moment.timestamp()) * 10_000_000 + smb.EPOCH
