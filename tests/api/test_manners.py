@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
 import pytest
 
@@ -65,3 +66,30 @@ def test_a_request_leaves_one_line_without_its_token(world: World, caplog: pytes
     facts = vars(line)
     assert (facts["method"], facts["route"], facts["status"], facts["user"]) == ("GET", "/v1/jobs", 200, "viewer")
     assert world.tokens["viewer"] not in str(facts)
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        ("connection", ("DELETE", "/v1/connections/{}", None)),
+        ("connection", ("PUT", "/v1/connections/{}/access", {"restricted": True, "users": []})),
+        ("map", ("DELETE", "/v1/account_maps/{}", None)),
+        ("job", ("PATCH", "/v1/jobs/{}/plan", {"unmappedSourceFields": []})),
+        ("job", ("DELETE", "/v1/jobs/{}", None)),
+    ],
+)
+def test_whatever_has_a_version_is_changed_only_as_the_one_that_was_seen(
+    world: World, make: str, change: tuple[str, str, Any]
+) -> None:
+    made = {
+        "connection": lambda: world.connection("one"),
+        "map": lambda: world.post("/v1/account_maps", json={"name": "m", "map_by": {"default": True}}).json()[
+            "account_map"
+        ]["id"],
+        "job": world.job,
+    }[make]()
+    method, path, body = change
+    stale = world.call(method, path.format(made), json=body, headers={"If-Match": '"77"'})
+    assert stale.status_code == 412, stale.text
+    done = world.call(method, path.format(made), json=body, headers={"If-Match": "*"})
+    assert done.status_code == 200, done.text

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tallyport.api import paging
+from tallyport.api.etags import expected_version, tag
 from tallyport.api.times import iso, present
 from tallyport.api.wiring import Called, Desked, Document, json_response
 from tallyport.control import connections, tokens
@@ -64,11 +65,12 @@ def revoke_token(desk: Desked, caller: Called, token: str) -> Response:
 @router.get("/connections/{connection}/access", summary="Say who may use a connection", tags=["connections"])
 def show_access(desk: Desked, connection: str) -> Response:
     restricted, names = connections.open_to(desk, connection)
-    return json_response({"data": {"restricted": restricted, "users": names}})
+    version = connections.show(desk, connection).version
+    return json_response({"data": {"restricted": restricted, "users": names}}, headers=tag(version))
 
 
 @router.put("/connections/{connection}/access", summary="Say who may use a connection", tags=["connections"])
-def change_access(desk: Desked, caller: Called, connection: str, document: Document) -> Response:
+def change_access(request: Request, desk: Desked, caller: Called, connection: str, document: Document) -> Response:
     reader = Reader()
     given = reader.members(document, "", ("restricted", "users"))
     restricted = reader.flag(given.get("restricted"), "/restricted")
@@ -79,8 +81,10 @@ def change_access(desk: Desked, caller: Called, connection: str, document: Docum
         reader.wrong("/users", "out_of_range", "names at most 1000 people")
     if reader.problems:
         raise Invalid(reader.problems)
+    expected_version(request, connections.show(desk, connection).version)
     names = connections.restrict(desk, connection, list(users or ()) if restricted else None, caller)
-    return json_response({"data": {"restricted": restricted, "users": names}})
+    version = connections.show(desk, connection).version
+    return json_response({"data": {"restricted": restricted, "users": names}}, headers=tag(version))
 
 
 def token(value: Token) -> dict[str, Any]:

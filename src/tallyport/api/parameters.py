@@ -231,6 +231,12 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("GET", "/v1/environments/{environment}"): (IF_NONE_MATCH,),
     ("PATCH", "/v1/environments/{environment}"): (IF_MATCH,),
     ("DELETE", "/v1/environments/{environment}"): (IF_MATCH,),
+    ("DELETE", "/v1/connections/{connection}"): (IF_MATCH,),
+    ("PUT", "/v1/connections/{connection}/access"): (IF_MATCH,),
+    ("DELETE", "/v1/webhooks/{webhook}"): (IF_MATCH,),
+    **{("DELETE", f"/v1/{maps}/{{map_id}}"): (IF_MATCH,) for maps in ("account_maps", "group_maps")},
+    ("PUT", "/v1/jobs/{job}/plan"): (IF_MATCH,),
+    ("PATCH", "/v1/jobs/{job}/plan"): (IF_MATCH,),
     ("GET", "/v1/secrets"): (
         Parameter("environmentId", "Environment: production unless another is named."),
         Parameter("spaceId", "Also what is for this space alone."),

@@ -85,7 +85,8 @@ def change_webhook(request: Request, desk: Desked, webhook: str, document: Docum
 
 
 @router.delete("/{webhook}", summary="Delete a webhook; what is pending for it is given up")
-def delete_webhook(desk: Desked, webhook: str) -> Response:
+def delete_webhook(request: Request, desk: Desked, webhook: str) -> Response:
+    expected_version(request, webhooks.show(desk, webhook)[0].version)
     webhooks.delete(desk, webhook)
     return json_response({"data": {"success": True}})
 

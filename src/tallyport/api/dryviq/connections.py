@@ -115,7 +115,8 @@ def change_connection(request: Request, desk: Desked, caller: Called, connection
 
 
 @router.delete("/{connection}", summary="Delete a connection that no job uses")
-def delete_connection(desk: Desked, caller: Called, connection: str) -> Response:
+def delete_connection(request: Request, desk: Desked, caller: Called, connection: str) -> Response:
+    expected_version(request, connections.show(desk, connection).version)
     connections.delete(desk, connection, caller)
     shown = {"id": connection}
     return json_response({"status": 200, "type": "connection", "connection": shown, "data": {"success": True, **shown}})

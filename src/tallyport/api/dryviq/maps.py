@@ -50,7 +50,8 @@ def _routes(kind: str) -> None:
     def change_map(request: Request, desk: Desked, caller: Called, map_id: str, document: Document) -> Response:
         return _answer(maps.change(desk, kind, map_id, document, caller, version=expected_version(request, None)))
 
-    def delete_map(desk: Desked, map_id: str) -> Response:
+    def delete_map(request: Request, desk: Desked, map_id: str) -> Response:
+        expected_version(request, maps.show(desk, kind, map_id).record.version)
         maps.delete(desk, kind, map_id)
         shown = {"id": map_id}
         return json_response({"status": 200, "type": kind, kind: shown})

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from tallyport.api import envelopes
 from tallyport.api.envelopes import Profile
+from tallyport.api.etags import expected_version
 from tallyport.api.flatfile import plans, previews, views
 from tallyport.api.wiring import Called, Desked, Document, flag, json_response, words
 from tallyport.control import agents, executions, parts, reading
@@ -49,6 +50,7 @@ def show_plan(request: Request, desk: Desked, caller: Called, job: str) -> Respo
 def change_plan(request: Request, desk: Desked, caller: Called, job: str, document: Document) -> Response:
     envelopes.hooks_disabled(request)
     before = reading.job(desk, job).job
+    expected_version(request, before.version)
     whole = request.method == "PUT"
     if not before.managed:
         made = plans.read_agents(document, job, before.extra.get("plan"), whole=whole)
