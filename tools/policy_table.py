@@ -28,7 +28,6 @@ from tallyport.domain.actions import (
     Stamp,
     Transfer,
 )
-from tallyport.domain.block_warnings import LATER
 from tallyport.domain.block_words import KEY_WORDS
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.decide import decide
@@ -316,17 +315,13 @@ def page() -> str:
                     f"`{key}`",
                     " ".join(f"`{word}`" for word in entry.allowed) or "a value",
                     _default_of(key),
-                    KEY_WORDS[key] + (" *Not in force yet.*" if key in LATER else ""),
+                    KEY_WORDS[key],
                 )
                 for key, entry in KEYS.items()
             ],
         ),
         "`null` means the same as leaving a key out. An unknown key or word is refused with its JSON path and the",
         "words that would do. A choice that cannot act as it reads is answered with a warning.",
-        "",
-        "Accepted, checked and kept, not in force yet:",
-        "",
-        *(f"- `{key}`: {holds}." for key, holds in LATER.items()),
         "",
         "## What happens to files, by transfer type",
         "",

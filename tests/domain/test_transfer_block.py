@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallyport.domain.block_warnings import LATER
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.policies import (
     Bandwidth,
@@ -24,7 +23,6 @@ from tallyport.domain.policies import (
     TransferType,
 )
 from tallyport.domain.transfer_block import (
-    KEPT,
     KEYS,
     BlockErrors,
     defaults_for,
@@ -72,6 +70,8 @@ def test_the_job_with_all_features_is_read_key_by_key():
         "versioning.from_destination.max",
         "on_initialize",
         "item_inspection_policy",
+        "permissions.import",
+        "metadata_import",
         "metadata_map",
         "tags",
         "properties",
@@ -338,18 +338,35 @@ def test_a_quarantine_is_one_folder_at_the_root(name):
     assert read(quarantine="/.kept/").policies.quarantine == ".kept"
 
 
-@pytest.mark.parametrize("key", LATER)
-def test_keys_not_in_force_yet_are_known_and_say_so_only_when_chosen(key):
-    assert key in KEYS or key in KEPT or key == "impersonate_as"
-    assert not any("not in force" in said for said in read().warnings)
+IMPORT = {"source": {"text": {"target": {"path": "/lists/grants.csv"}}, "delimiter": ";"}}
 
 
-def test_a_key_not_in_force_yet_says_so():
-    if "metadata_import" in LATER:
-        assert any(
-            said.startswith("metadata_import: accepted, not in force") for said in read(metadata_import={}).warnings
-        )
-        assert read(metadata_import={"schema": "x"}).kept == {"metadata_import": {"schema": "x"}}
+def test_a_text_file_to_import_is_read():
+    block = read(permissions={"policy": "add", "import": IMPORT}, metadata_import={**IMPORT, "schema": {"id": "x"}})
+    assert block.policies.permissions_import == block.policies.metadata_import == ("lists/grants.csv", ";")
+    assert policies_from_json(policies_to_json(block.policies)) == block.policies
+    assert any(said.startswith("permissions.import:") for said in read(permissions={"import": IMPORT}).warnings)
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "code"),
+    [
+        ({}, "/source", "missing"),
+        ({"source": {}}, "/source/text/target/path", "missing"),
+        ({"source": {"text": {"target": {"path": "/"}}}}, "/source/text/target/path", "out_of_range"),
+        ({"source": {"text": {"target": {"path": "/../x"}}}}, "/source/text/target/path", "out_of_range"),
+        ({"source": {"text": {"target": {"path": "/x"}}, "delimiter": "||"}}, "/source/delimiter", "out_of_range"),
+        ({"source": {"text": {"target": {"path": "/x"}}, "delimitr": ","}}, "/source/delimitr", "unknown_key"),
+        ({"source": {"file": "x"}}, "/source/file", "unknown_key"),
+    ],
+)
+def test_what_is_wrong_with_an_import_is_named(document, place, code):
+    cases = (
+        ("metadata_import", {"metadata_import": document}),
+        ("permissions/import", {"permissions": {"import": document}}),
+    )
+    for key, block in cases:
+        assert (f"/transfer/{key}{place}", code) in problems(**block)
 
 
 def property_of(name):

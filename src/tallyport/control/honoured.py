@@ -35,7 +35,7 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
         return
     one, other = f"the source ({source.platform})", f"the destination ({destination.platform})"
     if carriage.grants is not PermissionsPolicy.NONE:
-        if not issubclass(giving, Grants):
+        if not issubclass(giving, Grants) and policies.permissions_import is None:
             yield f"permissions.policy: {one} tells no grants, so none are carried"
         elif not issubclass(taking, Grants):
             yield f"permissions.policy: {other} keeps no grants, each item says which it lost"
@@ -43,7 +43,8 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
         yield f"preserve_owners: {other} keeps no owners, each item says whose it was"
     if carriage.owners and _is_local(destination) and os.geteuid() != 0:
         yield "preserve_owners: only root may give files away, each item says whose it was"
-    if (carriage.mappings or policies.properties is PropertiesPolicy.ADD) and not issubclass(taking, Properties):
+    names = carriage.mappings or carriage.imports_properties or policies.properties is PropertiesPolicy.ADD
+    if names and not issubclass(taking, Properties):
         yield f"metadata_map, properties: {other} keeps no named values, each item says which it lost"
     told: frozenset[str] = getattr(giving, "tells", frozenset())
     if policies.permissions_links and carriage.grants is not PermissionsPolicy.NONE:

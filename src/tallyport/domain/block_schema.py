@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tallyport.domain.block_warnings import LATER
 from tallyport.domain.block_words import KEY_WORDS
 from tallyport.domain.policies import TransferType
 from tallyport.domain.transfer_block import KEYS, defaults_for, policies_to_json
@@ -43,7 +42,6 @@ class BlockField(NamedTuple):
     allowed: tuple[str, ...]
     default: object  # of a job that says nothing but its type; plain JSON
     words: str
-    later: str | None  # what holds until the key acts; absent when it does
     is_policy: bool
 
     @property
@@ -63,7 +61,6 @@ def block_fields(transfer_type: TransferType = TransferType.SYNC) -> Sequence[Bl
             KEYS[key].allowed,
             defaults[KEYS[key].policy],
             KEY_WORDS.get(key, "").replace("; see the tables below", ""),
-            LATER.get(key),
             key in POLICIES,
         )
         for key in ordered

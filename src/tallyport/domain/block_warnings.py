@@ -1,7 +1,6 @@
 """What a person should hear about a transfer block that is valid: choices that cannot act, or not yet."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import fields
 
 from tallyport.domain.endpoints import Endpoint
 from tallyport.domain.policies import (
@@ -15,17 +14,6 @@ from tallyport.domain.policies import (
     TransferType,
 )
 
-LATER: dict[str, str] = {
-    "metadata_import": "no properties are imported",
-    "permissions.import": "no grants are imported",
-}
-"""Keys that are accepted and checked, and what holds until they act. A key leaves when its behaviour lands."""
-
-_POLICY_OF = {  # where a policy is not named as its key
-    "permissions.policy": "permissions_policy",
-    "permissions.links": "permissions_links",
-    "permissions.failures": "permissions_failures",
-}
 _PLAIN_ONE_WAY = {TransferType.PUBLISH, TransferType.MOVE, TransferType.MIGRATE, TransferType.TAXONOMY}
 
 
@@ -38,7 +26,6 @@ def warnings_of(
 ) -> Iterator[str]:
     """Give one sentence for each choice that cannot act as it reads. ``found``: the dotted keys that were given."""
     yield from _without_effect(policies, set_by, found, ends)
-    yield from _later(policies, defaults, found, ends)
 
 
 def _without_effect(
@@ -82,6 +69,8 @@ def _without_effect(
                 f"impersonate_as: the {side} acts as the account of its connection; "
                 "an item on which that made a difference says so"
             )
+    if policies.permissions_import is not None and policies.permissions_policy is PermissionsPolicy.NONE:
+        yield "permissions.import: carries no grants while permissions.policy is none"
     if policies.permissions_links and policies.permissions_policy is PermissionsPolicy.NONE:
         yield "permissions.links: carries no links while permissions.policy is none"
     if policies.lock_propagation is LockPropagation.MIRROR_OWNER and "account_map" not in found:
@@ -92,16 +81,3 @@ def _without_effect(
         and policies.conflict_resolution is ConflictResolution.COPY
     ):
         yield "conflict_resolution: copy makes a sync job gather conflict copies, latest does not"
-
-
-def _later(
-    policies: Policies, defaults: Policies, found: Collection[str], ends: Mapping[str, Endpoint]
-) -> Iterator[str]:
-    names = {field.name for field in fields(Policies)}
-    for key, holds in LATER.items():
-        policy = _POLICY_OF.get(key, key)
-        given = key in found
-        if given and policy in names:
-            given = getattr(policies, policy) != getattr(defaults, policy)
-        if given:
-            yield f"{key}: accepted, not in force yet: {holds}"

@@ -37,6 +37,8 @@ KEY_WORDS: Mapping[str, str] = {
     "simulation_mode": "Decide and report, and write nothing.",
     "on_initialize": "Whether everything below the destination path is deleted before the first run.",
     "item_inspection_policy": "How much content that is not carried is tracked for validation.",
+    "permissions.import": "A text file at the source with the grants of each item, read instead of the items' own.",
+    "metadata_import": "A text file at the source with properties of each item, beside those that travel.",
     "metadata_map": "Which property of the source becomes which at the destination; `required` ones hold items back.",
     "tags": "Whether tags are carried where properties are not.",
     "properties": "Whether named values are carried: user xattrs, object metadata. `auto`: as permissions.policy.",

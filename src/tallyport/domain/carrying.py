@@ -42,6 +42,7 @@ class Carriage:
     properties: bool = False
     mappings: tuple[PropertyMapping, ...] = ()
     locks: LockPropagation = LockPropagation.IGNORE
+    imports_properties: bool = False  # a text file has some, besides the item's own
     accounts: tuple[tuple[Side, str], ...] = ()  # as whom a side is to act
 
     @property
@@ -57,7 +58,7 @@ class Carriage:
     @property
     def has_properties(self) -> bool:
         """Whether named values are looked at."""
-        return self.properties or bool(self.mappings)
+        return self.properties or bool(self.mappings) or self.imports_properties
 
     @property
     def stops_at_errors(self) -> bool:
@@ -89,6 +90,7 @@ def carriage_of(policies: Policies) -> Carriage:
         properties=policies.properties is PropertiesPolicy.ADD
         or (policies.properties is PropertiesPolicy.AUTO and grants is not PermissionsPolicy.NONE),
         mappings=(*policies.metadata_map, *(tag_mappings() if policies.tags is TagsPolicy.ADD else ())),
+        imports_properties=policies.metadata_import is not None,
         locks=policies.lock_propagation,
         accounts=tuple(
             (side, who)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tallyport.domain.capabilities import Durability, VerifyLevel
+from tallyport.domain.imports import ImportSource
 from tallyport.domain.properties import PropertyMapping
 
 
@@ -242,6 +243,8 @@ class Policies:
     max_attempts: int = 3
     max_deletes: int = 1_000
     max_delete_percent: float = 25.0
+    permissions_import: ImportSource | None = None  # grants come from there, and not from the source's items
+    metadata_import: ImportSource | None = None  # properties come from there too
     full_look: bool = False  # list the destination even where the baseline could be trusted
 
     @property

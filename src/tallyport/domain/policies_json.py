@@ -6,6 +6,7 @@ from dataclasses import fields
 from enum import Enum, StrEnum
 from typing import Any
 
+from tallyport.domain.imports import ImportSource
 from tallyport.domain.policies import Bandwidth, BandwidthWindow, FilterBlock, FilterRule, Policies
 from tallyport.domain.properties import PropertyMapping
 
@@ -59,6 +60,8 @@ _NESTED: Mapping[str, Callable[[Any], object]] = {
     "upload": _bandwidth,
     "download": _bandwidth,
     "metadata_map": lambda mappings: tuple(PropertyMapping(*mapping) for mapping in mappings),
+    "permissions_import": lambda given: given and ImportSource(*given),
+    "metadata_import": lambda given: given and ImportSource(*given),
     "filter_source": _filter,
     "filter_destination": _filter,
 }

@@ -13,6 +13,7 @@ from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.documents import BlockErrors, Problem, Reader, pointer
 from tallyport.domain.endpoints import Endpoint, MapUse, account_of, read_endpoint, read_map
 from tallyport.domain.filter_documents import read_filter
+from tallyport.domain.imports import read_import
 from tallyport.domain.paths import check_segment
 from tallyport.domain.policies import (
     AuditLevel,
@@ -290,6 +291,8 @@ KEYS: Mapping[str, Key] = {
     "simulation_mode": _flag("simulation"),
     "on_initialize": _word("on_initialize", OnInitialize),
     "item_inspection_policy": _word("item_inspection", ItemInspection),
+    "permissions.import": Key("permissions_import", read_import),
+    "metadata_import": Key("metadata_import", read_import),
     "metadata_map": Key("metadata_map", read_metadata_map),
     "tags": _word("tags", TagsPolicy),
     # ours
@@ -312,9 +315,7 @@ KEPT = (
     "destination",
     "account_map",
     "group_map",
-    "metadata_import",
     "rendition",
-    "permissions.import",
     "item_inspection_policy_next",
     "performance.retries",
 )
@@ -353,8 +354,6 @@ def _read_tree(
 
 
 _SHAPES: Mapping[str, Read] = {
-    "metadata_import": lambda reader, value, path: reader.members_as_given(value, path),
-    "permissions.import": lambda reader, value, path: reader.members_as_given(value, path),
     "rendition": lambda reader, value, path: reader.choice(value, path, ["original", "rendition"]),
     "item_inspection_policy_next": lambda reader, value, path: reader.word(value, path, ItemInspection),
     "performance.retries": lambda reader, value, path: reader.whole(value, path, least=0),

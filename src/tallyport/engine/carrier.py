@@ -30,6 +30,7 @@ from tallyport.domain.maps import PrincipalMap, Resolution, automatic, resolve, 
 from tallyport.domain.paths import display
 from tallyport.domain.policies import LockPropagation, PermissionsPolicy
 from tallyport.domain.properties import choose
+from tallyport.engine.imports import Imported
 
 MOST_KNOWN = 4_096  # kinds of access whose plan is remembered
 EVERYBODY = 50_000  # principals of one platform that are gone through where a rule asks for all
@@ -75,6 +76,8 @@ class Carrier:
         self._plans: dict[tuple[Side, Access], tuple[Planned, tuple[Principal, ...]]] = {}
         self._uses: Counter[tuple[Side, Principal]] = Counter()
         self._losses: list[Loss] = []
+        self.grants_from: Imported | None = None  # a text file with the grants of the source's items
+        self.properties_from: Imported | None = None
         self.own_account = "its own account"
         self.could_read: Callable[[str, Entry], bool] = lambda who, entry: False  # whether it made no difference
 
@@ -138,6 +141,12 @@ class Carrier:
         found = self._finder(side)(Principal(principal.kind, email=principal.email))
         return found is None or not found
 
+    def close(self) -> None:
+        """Let go of the files that are imported."""
+        for one in (self.grants_from, self.properties_from):
+            if one is not None:
+                one.close()
+
     # -- what was said
 
     def note(self, losses: Sequence[Loss]) -> None:
@@ -158,7 +167,7 @@ class Carrier:
         if self.carriage.has_access:
             losses += self._carry_access(giving, taking, to, path, entry, receiving)
         if self.carriage.has_properties and entry.kind is not Kind.SYMLINK:
-            losses += self._carry_properties(giving, taking, path, receiving)
+            losses += self._carry_properties(giving, taking, to, path, receiving)
         losses += self.acted(entry)
         if self.carriage.locks is not LockPropagation.IGNORE and entry.kind is Kind.FILE:
             losses += self._carry_lock(giving, taking, to, path, receiving)
@@ -205,21 +214,27 @@ class Carrier:
         self, giving: Connector, taking: Connector, to: Side, path: str, entry: Entry, receiving: str
     ) -> list[Loss]:
         access = giving.access(path) if isinstance(giving, Grants) else access_of(entry)
+        removes = self.carriage.grants is PermissionsPolicy.DIFF
+        losses: list[Loss] = []
+        if self.grants_from is not None and to is Side.DESTINATION:
+            found = self.grants_from.grants(path, is_container=entry.kind is Kind.CONTAINER)
+            access = access._replace(grants=found.grants, inherits=True, native=b"", native_kind="")
+            removes = removes and found.is_named
+            losses += found.losses
         planned = self.planned(access, to)
         if planned.refusal:
             raise refused(receiving, planned.refusal)
         wanted = planned.access
-        losses = list(planned.losses)
+        losses += planned.losses
         if not isinstance(taking, Grants):
             losses += _without_grants(taking, access, wanted, receiving, self.carriage)
             return losses
         can_give = taking.limits.owners
         asked = wanted if can_give else wanted._replace(owner=None, group=None)
-        if asked == Access() and self.carriage.grants is not PermissionsPolicy.DIFF:
+        if asked == Access() and not removes:
             return losses + list(compare(wanted, taking.access(receiving)))
         try:
-            remove_others = self.carriage.grants is PermissionsPolicy.DIFF
-            got = taking.set_access(receiving, asked, remove_others=remove_others)
+            got = taking.set_access(receiving, asked, remove_others=removes)
         except TallyportError as error:
             self.excuse(error, losses)
             return losses
@@ -243,9 +258,15 @@ class Carrier:
                 losses.append(loss(Lost.IMPERSONATION, f"it was {did} as {self.own_account}, not as {who}"))
         return tuple(losses)
 
-    def _carry_properties(self, giving: Connector, taking: Connector, path: str, receiving: str) -> list[Loss]:
+    def _carry_properties(
+        self, giving: Connector, taking: Connector, to: Side, path: str, receiving: str
+    ) -> list[Loss]:
         """Add the item's properties to what stands at the receiving side."""
-        values = self.chosen(giving.properties(path) if isinstance(giving, Properties) else {}, receiving)
+        own = dict(giving.properties(path)) if isinstance(giving, Properties) else {}
+        imported = self.properties_from.properties(path) if self.properties_from and to is Side.DESTINATION else {}
+        values = self.chosen({**own, **imported}, receiving)
+        mapped = {mapping.source for mapping in self.carriage.mappings}
+        values |= {name: value for name, value in imported.items() if name not in mapped}
         if not values:
             return []
         if not isinstance(taking, Properties):

@@ -196,12 +196,18 @@ def _refuse(
     report: Callable[[VisitReport], None],
     task: Callable[[TaskReport], None],
 ) -> None:
-    """Give back a group whose connections cannot be opened: to be tried again once they are there."""
+    """Give back a group whose connections cannot be opened: to be tried again once they are there.
+
+    A job that is set up in a way that cannot work is not tried again: its containers fail with the reason.
+    """
     is_theirs = REMEDIES[error.kind][0] is Scope.CONNECTION
-    halted = str(error.kind if is_theirs else ErrorKind.UNAVAILABLE)
+    halted: str | None = str(error.kind if is_theirs else ErrorKind.UNAVAILABLE)
+    wrong = None
+    if error.kind is ErrorKind.CONFIG:
+        halted, wrong = None, (str(error.kind), error.message)
     for work in works:
         if type(work) is VisitWork:
-            report(VisitReport(work.visit_id, (), (), (), 0, 0, True, halted=halted))
+            report(VisitReport(work.visit_id, (), (), (), 0, 0, True, error=wrong, halted=halted))
         else:
             for number in _numbers(work):
                 task(TaskReport(number, error=(str(error.kind), error.message), halted=halted))

@@ -201,7 +201,8 @@ def is_local(terms: Terms) -> bool:
 
 def open_passage(terms: Terms, policies: Policies) -> Passage:
     """Open the right passage for a pair of connections."""
-    if not is_local(terms) or policies.symlinks is Symlinks.FOLLOW_INSIDE:
+    has_paths = policies.symlinks is Symlinks.FOLLOW_INSIDE or policies.permissions_import or policies.metadata_import
+    if not is_local(terms) or has_paths:  # what is looked up by the whole path of an item goes the way of any two
         from tallyport.engine.transfer import open_connections
 
         return open_connections(terms, policies)

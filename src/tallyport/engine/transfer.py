@@ -42,9 +42,11 @@ from tallyport.domain.policies import EmptyContainers, Policies, Symlinks, Trans
 from tallyport.domain.versions import carries_versions
 from tallyport.engine import uploads
 from tallyport.engine.archive import zipped
+from tallyport.engine.imports import Imported
 from tallyport.engine.lease import Guard, free
 from tallyport.engine.listing_stream import StreamListing
 from tallyport.engine.passage import (
+    LOCAL_PLATFORMS,
     Landed,
     Settled,
     carrier_of,
@@ -98,16 +100,40 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         token=terms.token,
         durability=policies.durability,
     )
-    return StreamPassage(
+    both_local = all(end[0] in LOCAL_PLATFORMS for end in (terms.source, terms.destination))
+    passage = StreamPassage(
         source,
         destination,
         policies=policies,
         token=terms.token,
         inside=_inside(terms, policies, destination),
         maps=terms.maps,
-        is_same_book=terms.source[:2] == terms.destination[:2],
+        is_same_book=both_local or terms.source[:2] == terms.destination[:2],
         quarantine=quarantine_of(terms.quarantine, terms.execution_id),
     )
+    try:
+        _read_imports(passage, terms, policies)
+    except BaseException:
+        passage.close()
+        raise
+    return passage
+
+
+def _read_imports(passage: "StreamPassage", terms: Terms, policies: Policies) -> None:
+    """Read the text files that grants and properties come from, out of the source's connection."""
+    carrier = passage.carrier
+    if carrier is None or (policies.permissions_import is None and policies.metadata_import is None):
+        return
+    whole = open_connection(terms.source[0], json.loads(terms.source[1]), read_only=True)
+    try:
+        if policies.permissions_import is not None:
+            carrier.grants_from = Imported(whole, policies.permissions_import, grants=True)
+        if policies.metadata_import is not None:
+            carrier.properties_from = Imported(whole, policies.metadata_import, grants=False)
+    except TallyportError as error:
+        raise TallyportError(ErrorKind.CONFIG, error.message, operation="import") from error
+    finally:
+        whole.close()
 
 
 class Inside(NamedTuple):
@@ -569,6 +595,8 @@ class StreamPassage:
     def close(self) -> None:
         if self._pool is not None:
             self._pool.drain()
+        if self.carrier is not None:
+            self.carrier.close()
         self.source.close()
         self.destination.close()
         if self._inside is not None:

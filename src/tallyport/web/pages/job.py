@@ -10,7 +10,6 @@ from tallyport.control import failed, items, reading, reports
 from tallyport.control.items import Wanted
 from tallyport.control.refusals import NotFound
 from tallyport.domain import schedules, transfer_block
-from tallyport.domain.block_warnings import LATER
 from tallyport.domain.block_words import KEY_WORDS
 from tallyport.domain.events import Topic
 from tallyport.domain.executions import Execution
@@ -138,7 +137,6 @@ def job_policies(page: Page) -> Response:
             "value": values[known.policy],
             "set_by": block.set_by[key],
             "words": KEY_WORDS.get(key, "").replace("; see the tables below", ""),
-            "later": LATER.get(key),
         }
         for key, known in transfer_block.KEYS.items()
     ]
