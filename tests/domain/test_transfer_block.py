@@ -82,6 +82,7 @@ def test_the_job_with_all_features_is_read_key_by_key():
         "full_look",
         "limits.max_attempts",
         "limits.max_deletes",
+        "limits.quarantine_days",
         "limits.max_delete_percent",
     ]
     assert "delete_propagation: ignore_both acts as ignore_source in a copy job" in block.warnings

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tallyport.connectors.memory import Memory, Settings, forget
+from tallyport.control import housekeeping
 from tallyport.control.executions import queue_undo
 from tallyport.control.refusals import Conflict
 from tallyport.domain.policies import Policies, TransferType
@@ -217,3 +218,29 @@ def test_what_was_carried_before_its_name_became_the_quarantines_is_not_taken_fo
     port.run(policies(TransferType.PUBLISH))
     assert contents(port.destination)[".kept/theirs.txt"] == b"theirs"
     assert contents(port.source)[".kept/theirs.txt"] == b"theirs"
+
+
+def test_a_quarantine_is_emptied_once_its_days_are_over(port: Port) -> None:
+    day = housekeeping.DAY
+    for number in (1, 2):
+        write(port.source, f"{number}.txt", b"new")
+        write(port.destination, f"{number}.txt", b"old", modified=FAST + 5)
+    write(port.source, "3.txt", b"new")
+    port.start()
+    kept = policies(TransferType.PUBLISH, quarantine_days=7)
+    first = port.run(kept)
+    port.source.delete("1.txt")
+    second = port.run(policies(TransferType.PUBLISH))  # kept for good
+    ended = port.find(first.id).ended_at
+    assert ended is not None
+    assert housekeeping.purge_quarantines(port.database, ended + 7 * day - 1) == 0
+    assert housekeeping.purge_quarantines(port.database, ended + 7 * day + 1) == 1
+    assert housekeeping.purge_quarantines(port.database, ended + 8 * day) == 0, "the job is busy, and it is queued"
+    assert port.engine is not None
+    port.engine.nudge()
+    purge = port.wait(port.find_last().id)
+    assert (purge.state, purge.trigger) == ("complete", "purge")
+    there = contents(port.destination)
+    assert f".kept/{first.id}/1.txt" not in there
+    assert there[f".kept/{second.id}/1.txt"] == b"new"
+    assert housekeeping.purge_quarantines(port.database, ended + 999 * day) == 0

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from tallyport.store import events, replies, rows, users, webhooks
+from tallyport.control.executions import queue_undo
+from tallyport.domain.policies_json import policies_from_json
+from tallyport.store import events, executions, jobs, replies, rows, users, webhooks
 from tallyport.store.database import Database
 
 log = logging.getLogger("tallyport.housekeeping")
@@ -60,7 +62,29 @@ def sweep(database: Database, kept: Kept) -> dict[str, int]:
         "tokens": lambda tx: users.purge(tx, before(kept.ended_tokens), STEP),
         "replies": lambda tx: replies.expire(tx, before(kept.replies)),
     }
-    return {name: _in_steps(database, step, is_whole=name == "replies") for name, step in steps.items()}
+    swept = {name: _in_steps(database, step, is_whole=name == "replies") for name, step in steps.items()}
+    return {**swept, "quarantines": purge_quarantines(database, now)}
+
+
+def purge_quarantines(database: Database, now: int) -> int:
+    """Queue runs that empty quarantines which were kept long enough, one for each job that is idle; gives how many."""
+    after, queued = 0, set[str]()
+    while True:
+        with database.begin() as tx:
+            found = executions.with_quarantine(tx, after=after, limit=STEP)
+            for run in found:
+                after = run.id
+                policies = policies_from_json(run.policies)
+                if policies.quarantine is None or policies.quarantine_days is None or run.job_id in queued:
+                    continue
+                if (run.ended_at or now) > now - int(policies.quarantine_days * DAY):
+                    continue
+                job = jobs.find(tx, run.job_id)
+                if job is not None and executions.active(tx, job.id) is None:
+                    queue_undo(tx, job, run, "housekeeping", verb="purge")
+                    queued.add(job.id)
+        if len(found) < STEP:
+            return len(queued)
 
 
 def _in_steps(database: Database, step: Callable[[sa.Connection], int], *, is_whole: bool) -> int:

@@ -69,6 +69,8 @@ def _without_effect(
                 f"impersonate_as: the {side} acts as the account of its connection; "
                 "an item on which that made a difference says so"
             )
+    if policies.quarantine_days is not None and policies.quarantine is None:
+        yield "limits.quarantine_days: has no effect without a quarantine"
     if policies.permissions_import is not None and policies.permissions_policy is PermissionsPolicy.NONE:
         yield "permissions.import: carries no grants while permissions.policy is none"
     if policies.permissions_links and policies.permissions_policy is PermissionsPolicy.NONE:

@@ -49,5 +49,6 @@ KEY_WORDS: Mapping[str, str] = {
     "full_look": "List the destination even where the last execution's record could be trusted.",
     "limits.max_attempts": "Tries of an item over all executions before it is flagged.",
     "limits.max_deletes": "More deletes than this wait for a person.",
+    "limits.quarantine_days": "Days after which a server empties the quarantine of a run. Without it, nobody does.",
     "limits.max_delete_percent": "Deletes of more than this share of the known items wait for a person.",
 }

@@ -146,7 +146,7 @@ class Symlinks(StrEnum):
 LIVE = ("parallel_writes", "parallel_writes_max", "upload", "download", "max_deletes", "max_delete_percent")
 """Policies that a running execution takes up when its job is changed; all others stay as it began with them."""
 
-UNDECIDING = (*LIVE, "audit_level", "batch_mode", "failure_policy", "durability")
+UNDECIDING = (*LIVE, "quarantine_days", "audit_level", "batch_mode", "failure_policy", "durability")
 """Policies that no decision on an item depends on: a change of them makes no settled item look new."""
 
 
@@ -240,6 +240,7 @@ class Policies:
     verify: VerifyLevel = VerifyLevel.HASH
     durability: Durability = Durability.GROUP
     quarantine: str | None = None
+    quarantine_days: float | None = None  # after which a server empties the quarantine of a run; None = never
     max_attempts: int = 3
     max_deletes: int = 1_000
     max_delete_percent: float = 25.0

@@ -304,6 +304,9 @@ KEYS: Mapping[str, Key] = {
     "full_look": _flag("full_look"),
     "limits.max_attempts": _whole("max_attempts", 1, 1000),
     "limits.max_deletes": _whole("max_deletes", 0),
+    "limits.quarantine_days": Key(
+        "quarantine_days", lambda reader, value, path: reader.number(value, path, least=0, most=36_500)
+    ),
     "limits.max_delete_percent": Key(
         "max_delete_percent", lambda reader, value, path: reader.number(value, path, least=0, most=100)
     ),

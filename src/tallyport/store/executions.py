@@ -198,6 +198,22 @@ def count(tx: sa.Connection, execution_id: int, totals: dict[str, int]) -> None:
         tx.execute(_COUNT, {"wanted": execution_id, **more})
 
 
+def with_quarantine(tx: sa.Connection, *, after: int, limit: int) -> list[Execution]:
+    """Give ended executions that may have kept something for a number of days, by id, not purged yet."""
+    purged = executions.alias("purged")
+    is_purged = sa.exists().where(purged.c.retry_of == executions.c.id, purged.c.trigger == "purge")
+    policies = executions.c.policies
+    query = (
+        sa.select(executions)
+        .where(executions.c.id > after, executions.c.ended_at.is_not(None), executions.c.simulation.is_(False))
+        .where(executions.c.trigger.not_in(("undo", "purge")), executions.c.writes + executions.c.deleted > 0)
+        .where(policies.like('%"quarantine_days":%'), policies.not_like('%"quarantine_days":null%'), ~is_purged)
+        .order_by(executions.c.id)
+        .limit(limit)
+    )
+    return [rows.to_value(Execution, row) for row in tx.execute(query).mappings()]
+
+
 def newest(tx: sa.Connection, job_ids: Sequence[str], *, each: int = 2) -> dict[str, list[Execution]]:
     """Give the newest executions of each of some jobs, newest first."""
     if not job_ids:
