@@ -121,7 +121,11 @@ def database_url(option: str | None = None) -> str | None:
 @contextlib.contextmanager
 def open_ledger(data: Path) -> Iterator["Database"]:
     """Open what a server remembers in: the shared database where there is one, else the store of the data folder."""
+    from tallyport.store import bundled_postgres
+
     url = database_url()
+    if url is None and bundled_postgres.is_made(data):
+        url = bundled_postgres.url(data)  # answers while its server runs
     if url is None:
         with open_store(data) as database:
             yield database
@@ -187,11 +191,14 @@ def serve(
     database_url: str | None = None,
     workers: int | None = None,
     no_worker: bool = False,
+    labels: Sequence[str] = (),
+    bundled_postgres: bool = False,
 ) -> int:
     """Serve the API with the engine in the same process, until a signal.
 
     With ``database_url`` the store is shared: other servers and workers may be on it, and the data folder holds
-    no more than this machine's key.
+    no more than this machine's key. ``labels`` say which places this machine reaches. ``bundled_postgres`` runs a
+    PostgreSQL of its own in the data folder, which other processes of this machine may share.
     """
     import uvicorn
 
@@ -201,6 +208,7 @@ def serve(
     from tallyport.connectors import reach
     from tallyport.control import housekeeping
     from tallyport.control.postman import Postman
+    from tallyport.store import bundled_postgres as own_postgres
     from tallyport.web.app import create_console
     from tallyport.web.doorway import Doorway
 
@@ -210,6 +218,12 @@ def serve(
     log.set_up(level)
     folder = data or data_folder()
     with contextlib.ExitStack() as stack:
+        if bundled_postgres:
+            stack.enter_context(owned(folder))
+            database_url = stack.enter_context(own_postgres.running(folder))
+        elif database_url is None and own_postgres.is_made(folder):
+            message = f"the ledger of {folder} is in a PostgreSQL of its own: serve it with --bundled-postgres"
+            raise TallyportError(ErrorKind.CONFIG, message)
         if database_url is None:
             stack.enter_context(owned(folder))
             database = stack.enter_context(open_store(folder))
@@ -221,13 +235,14 @@ def serve(
         elif database_url is None:
             engine = _server_engine(database, folder, workers, vault)
         else:
-            engine = _worker_engine(database, workers, vault)
+            engine = _worker_engine(database, workers, vault, labels)
         settings = ApiSettings(
             allow_private=reach.reaches_private_networks(),
             strict_topics=os.environ.get("TALLYPORT_STRICT_TOPICS") == "1",
         )
         nudge = (lambda: None) if engine is None else engine.nudge
-        api = create_api(database, nudge=nudge, settings=settings, vault=vault)
+        reached = None if database_url is None else frozenset(labels)
+        api = create_api(database, nudge=nudge, settings=settings, vault=vault, labels=reached)
         meter: Meter = api.state.meter
         proxies = os.environ.get("TALLYPORT_PROXIES", "")
         config = uvicorn.Config(
@@ -245,16 +260,22 @@ def serve(
         server = _server(config, api.state.hub.close)
         sys.setswitchinterval(SWITCH)
         ending = threading.Event()
-        threading.Thread(target=meter.run, args=(ending,), name="meter", daemon=True).start()
-        postman = Postman(database, vault, api.state.post, shapes.event, hidden=api.state.hidden_topics)
+        beside = [threading.Thread(target=meter.run, args=(ending,), name="meter", daemon=True)]
+        postman = Postman(
+            database, vault, api.state.post, shapes.event, hidden=api.state.hidden_topics, clock=_clock_of(database)
+        )
         post = threading.Thread(target=postman.run, args=(ending,), name="postman")
         post.start()
         sweeping = (database, housekeeping.Kept(events=_days("TALLYPORT_EVENTS_KEPT")), ending)
-        threading.Thread(target=housekeeping.run, args=sweeping, name="housekeeping", daemon=True).start()
+        beside.append(threading.Thread(target=housekeeping.run, args=sweeping, name="housekeeping", daemon=True))
+        for thread in beside:
+            thread.start()
         if engine is not None:
             engine.start()
         _invite(database, host, port)
         print(f"tallyport serves on http://{host}:{port} with data in {folder}", file=sys.stderr, flush=True)
+        if bundled_postgres:
+            print(f"PostgreSQL runs for it: TALLYPORT_DATABASE={database_url}", file=sys.stderr, flush=True)
         # When it has ended, uvicorn raises the signal again for whoever was there before it: by default that would end
         # the process here, before the work in hand is brought to a safe point.
         signal.signal(signal.SIGTERM, lambda *_: None)
@@ -262,10 +283,22 @@ def serve(
             server.run()
         finally:
             ending.set()
-            post.join(30)
+            for thread in (post, *beside):  # they may be in the store, which is closed next
+                thread.join(30)
             if engine is not None:
                 engine.stop()
     return 0
+
+
+def _clock_of(database: "Database") -> Callable[[], int]:
+    """Give a clock that all servers on a database share: its own."""
+    from tallyport.store import workers
+
+    def now() -> int:
+        with database.read() as tx:
+            return workers.now(tx, database)
+
+    return now
 
 
 def _days(name: str) -> float:
@@ -327,6 +360,7 @@ def _worker_engine(database: "Database", workers: int | None, vault: "Vault", la
     from tallyport.engine.engine import Crews, Engine
     from tallyport.engine.mover_pool import MoverPool, ThreadCrew
     from tallyport.engine.roster import PATIENCE, Roster
+    from tallyport.store.database import noticing
 
     movers = movers_wanted(workers)
     patience = float(os.environ.get("TALLYPORT_WORKER_PATIENCE", PATIENCE))
@@ -334,7 +368,8 @@ def _worker_engine(database: "Database", workers: int | None, vault: "Vault", la
     # As many batches at once as there are movers: what is more is left to the other workers. The more there are, the
     # less often each looks at the queues: some hundred looks a second, all together.
     poll = max(POLL_SECONDS, roster.count() / 50)
-    dispatcher = DbosDispatcher(database.url, executor=roster.owner, width=movers, poll=poll)
+    url = noticing(database.url)
+    dispatcher = DbosDispatcher(url, executor=roster.owner, width=movers, poll=poll, labels=roster.labels)
     crews = Crews(MoverPool(movers, leased=True), ThreadCrew(8, leased=True))
     return Engine(database, dispatcher, crews, roster=roster, vault=vault)
 

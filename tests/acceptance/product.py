@@ -107,11 +107,20 @@ class Refused(AssertionError):
 class Server:
     """A running ``tallyport serve`` with an administrator's token."""
 
-    def __init__(self, data: str, log: str, *, database: str | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        data: str,
+        log: str,
+        *,
+        database: str | None = None,
+        options: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.data = data
         self.options = options
         self.log = log
         self.database = database  # URL of a shared one
+        self.env = {**(env or {}), **({"TALLYPORT_DATABASE": database} if database else {})}
         self.token = ""
         self.port = free_port()
         self.program: subprocess.Popen[bytes] | None = None
@@ -129,7 +138,7 @@ class Server:
                     *(*PROGRAM, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data", self.data),
                     *self.options,
                 ],
-                env=environment(self.data, **({"TALLYPORT_DATABASE": self.database} if self.database else {})),
+                env=environment(self.data, **self.env),
                 stdout=log,
                 stderr=log,
             )
@@ -256,11 +265,21 @@ class Server:
 class Worker:
     """A running ``tallyport worker``."""
 
-    def __init__(self, data: str, log: str, database: str, *options: str, patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        data: str,
+        log: str,
+        database: str,
+        *options: str,
+        patience: float = 30.0,
+        prefix: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        more = {"TALLYPORT_DATABASE": database, "TALLYPORT_WORKER_PATIENCE": str(patience), **(env or {})}
         with open(log, "ab") as output:
             self.program = faults.spawn(
-                [*PROGRAM, "worker", *options],
-                env=environment(data, TALLYPORT_DATABASE=database, TALLYPORT_WORKER_PATIENCE=str(patience)),
+                [*prefix, *PROGRAM, "worker", *options],
+                env=environment(data, **more),
                 stdout=output,
                 stderr=output,
             )

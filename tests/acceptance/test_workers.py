@@ -5,71 +5,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import time
 from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 
-from tallyport.store.database import Database
 from tallyport.testing import compare, faults, trees
-from tallyport.testing.postgres import PostgresServer, postgres_server
+from tallyport.testing.postgres import postgres_server
+from tests.acceptance.fleet import PATIENCE, Fleet
 from tests.acceptance.product import Server, Worker, tallyport
 
 ROUNDS = int(os.environ.get("TALLYPORT_ROUNDS", "1"))
 ITEMS, BUDGET = 3_000, 60 * trees.MIB
-PATIENCE = 6.0  # seconds: a worker that does not beat for so long is given up
 WORKERS = 3
 
 pytestmark = [pytest.mark.needs("pg_ctlcluster"), pytest.mark.timeout(240 + 60 * ROUNDS)]
-
-
-class Fleet:
-    """A server that carries nothing itself, and workers, on a database of their own."""
-
-    def __init__(self, folder: str, server: PostgresServer) -> None:
-        self.folder = folder
-        self.postgres = server
-        self.database = server.create()
-        self.data = os.path.join(folder, "data")
-        self.log = os.path.join(folder, "fleet.log")
-        os.makedirs(self.data)
-        self.server = Server(self.data, self.log, database=self.database, options=("--no-worker",))
-        self.server.start()
-        self.server.sign_in()
-        self.workers: list[Worker] = []
-
-    def add(self, *options: str) -> Worker:
-        worker = Worker(self.data, self.log, self.database, *options, patience=PATIENCE)
-        self.workers.append(worker)
-        return worker
-
-    def kill(self, worker: Worker) -> None:
-        worker.kill()
-        self.workers.remove(worker)
-
-    def job(self, name: str, source: str, **transfer: object) -> tuple[str, str]:
-        destination = os.path.join(self.folder, f"destination of {name}")
-        os.makedirs(destination, exist_ok=True)
-        return self.server.job(source, destination, **transfer), destination
-
-    def sql(self, statement: str) -> list[tuple]:
-        database = Database(self.database)
-        try:
-            with database.read() as tx:
-                return [tuple(row) for row in tx.execute(sa.text(statement))]
-        finally:
-            database.close()
-
-    def close(self) -> None:
-        for worker in self.workers:
-            with contextlib.suppress(ProcessLookupError):
-                worker.thaw()
-            worker.kill()
-        self.server.kill()
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from tallyport.control import parts as control
 from tallyport.control import replies
+from tallyport.domain import parts as rules
 from tallyport.domain.items import Status
 from tallyport.store import jobs
 from tests.api.world import World
@@ -89,6 +91,7 @@ def test_fewer_entries_than_parts_make_fewer_parts_and_it_is_said(world: World) 
         ({"parts": 1}, ["/parts"]),
         ({"parts": 1001}, ["/parts"]),
         ({"parts": "2"}, ["/parts"]),
+        ({"parts": "automatic"}, ["/parts"]),
         ({"parts": []}, ["/parts"]),
         ({"parts": [{"path": "/one"}]}, ["/parts"]),
         ({"parts": [{}, {"path": "/one"}]}, ["/parts/0"]),
@@ -108,6 +111,32 @@ def test_a_split_that_makes_no_sense_makes_no_part(world: World, body: dict[str,
     assert problems(world.post(f"/v1/jobs/{job}/split", json=body)) == paths
     assert parts(world, job) == []
     assert world.stored(job).state == "created"
+
+
+def test_auto_makes_as_many_parts_as_the_measured_weight_asks_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = filled(world)
+    whole = world.post(f"/v1/jobs/{job}/split", json={"parts": "auto"})
+    assert whole.status_code == 409
+    assert "no more than one part" in whole.text
+    assert parts(world, job) == []
+    monkeypatch.setattr(rules, "PART_BYTES", 500)
+    assert world.post(f"/v1/jobs/{job}/split", json={"parts": "auto", "runInParallel": True}).status_code == 200
+    made = [one["partData"]["paths"] for one in parts(world, job)]
+    assert made == [["/big.bin"], ["/one"], ["/two", "/Con?.txt"]]
+    assert "3 parts" in (world.latest(job).info or "")
+
+
+def test_a_source_that_cannot_be_weighed_in_time_is_not_split_by_weight(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = filled(world)
+    monkeypatch.setattr(control, "LOOK_SECONDS", -1.0)
+    answer = world.post(f"/v1/jobs/{job}/split", json={"parts": "auto"})
+    assert answer.status_code == 409
+    assert "planned first" in answer.text
+    assert world.post(f"/v1/jobs/{job}/split", json={"parts": 2}).status_code == 200
 
 
 def test_a_part_cannot_be_split_and_an_empty_source_neither(world: World) -> None:

@@ -295,7 +295,7 @@ def simulate(plan: Plan) -> dict[str, Any]:
         "hours": round(fleet.now / 3_600, 2),
         "statements_a_second": round(sum(fleet.statements.values()) / fleet.now, 1),
         "statements_a_thousand_items": round(1_000 * sum(fleet.statements.values()) / plan.items, 4),
-        "dispatcher_polls_a_second": round(plan.workers * 4 / max(POLL, plan.workers / 50)),
+        "dispatcher_polls_a_second": round(plan.workers * 2 / max(POLL, plan.workers / 50)),
         "updates_of_one_execution_a_second": round(fleet.updates["executions"] / fleet.now / plan.jobs, 1),
         "first_to_last_job": round(ends[-1] / ends[0], 3),
         "window_kept": all(count <= plan.window for count in fleet.most.values()),

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyport.domain.parts import Child, Part, balance, ending, limits, overlap, progress
+from tallyport.domain import parts
+from tallyport.domain.parts import Child, Part, balance, ending, fitting, limits, overlap, progress
 from tallyport.domain.states import Result, State
 
 CLEAN = Part(State.COMPLETE, Result.CLEAN, 100, 1)
@@ -24,6 +25,22 @@ children = st.lists(
 
 def names(groups: list[list[Child]]) -> list[list[str]]:
     return [[child.name for child in group] for group in groups]
+
+
+@given(children)
+def test_the_weight_asks_for_no_more_parts_than_there_are_children_nor_for_fewer_than_it_fills(found) -> None:
+    wanted = fitting(found)
+    assert 1 <= wanted <= max(1, len(found))
+    size = sum(child.bytes for child in found)
+    assert wanted == len(found) or wanted * parts.PART_BYTES >= size
+
+
+def test_a_source_of_three_parts_of_items_is_three_parts() -> None:
+    third = parts.PART_ITEMS - 1
+    assert fitting([Child(name, third, 0) for name in "abc"]) == 3
+    assert fitting([Child("a", 1, 2 * parts.PART_BYTES), Child("b", 1, 1), Child("c", 1, 0)]) == 3
+    assert fitting([Child("a", 10 * third, 0)]) == 1  # nothing can be taken out of it
+    assert fitting([]) == 1
 
 
 def test_children_are_dealt_by_their_bytes() -> None:

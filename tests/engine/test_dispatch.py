@@ -41,7 +41,7 @@ def dispatcher(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dispa
 def test_every_task_is_worked_and_a_repeated_id_once(dispatcher: Dispatcher) -> None:
     worked: list[int] = []
     dispatcher.start(lambda task: worked.append(task.batch_id), lambda: None)
-    dispatcher.submit([ref(1), ref(2, "enumerate"), ref(3, "parts")])
+    dispatcher.submit([ref(1), ref(2, "enumerate"), ref(3, "enumerate")])
     dispatcher.submit([ref(1), ref(2, "enumerate")])
     assert until(lambda: sorted(worked) == [1, 2, 3])
     time.sleep(0.3)

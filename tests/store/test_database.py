@@ -1,8 +1,13 @@
 """The store opens quickly, has one writer, and its snapshot equals its migrations."""
 
+import gc
 import sqlite3
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
@@ -11,6 +16,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.store import migrations
 from tallyport.store.database import HEAD, Database, open_database
 from tallyport.store.tables import metadata
+from tallyport.testing.postgres import PostgresServer
 from tools.schema import TARGET, snapshot
 
 
@@ -68,3 +74,42 @@ def test_an_impossible_row_is_refused(database: Database) -> None:
             "INSERT INTO executions (job_id, attempt, trigger, state, policies, token, created_at)"
             " VALUES ('x', 1, 'cli', 'complete', '{}', 't', 1)"
         )
+
+
+@pytest.mark.needs("pg_ctlcluster")
+def test_what_a_thread_has_in_hand_when_the_store_closes_is_closed_when_it_is_given_back(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.create()
+    store = open_database(url)
+    in_hand, may_end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with store.read() as tx:
+            tx.exec_driver_sql("SELECT 1")
+            in_hand.set()
+            assert may_end.wait(60)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert in_hand.wait(60)
+    store.close()
+    with pytest.raises(RuntimeError, match="closed"), store.begin():
+        pass
+    with pytest.raises(RuntimeError, match="closed"), store.read():
+        pass
+    may_end.set()
+    thread.join(60)
+    gc.collect()  # a connection that was only dropped would warn here, which is an error
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as watcher:
+        assert until(lambda: watcher.execute(others).fetchone() == (0,))
+
+
+def until(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

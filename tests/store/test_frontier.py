@@ -1,5 +1,8 @@
 """The frontier: a visit has one holder, a fenced holder writes nothing, and what was held comes back."""
 
+import threading
+from collections.abc import Callable
+
 from tallyport.domain.executions import Execution
 from tallyport.store import frontier
 from tallyport.store.database import Database
@@ -67,3 +70,35 @@ def test_a_group_of_hard_links_is_claimed_whole(database: Database, execution: E
         batch = frontier.add_batch(tx, execution.id, "transfer")
         claimed = frontier.claim_tasks(tx, database, execution.id, batch.id, ("link",), 2, 1 << 30)
     assert [row.id for row in claimed] == [0, 1, 2]
+
+
+def test_of_two_that_end_the_last_parts_of_a_file_one_sees_both_done(database: Database, execution: Execution) -> None:
+    with database.begin() as tx:
+        rows = [(1, "part", 0, "pending"), (2, "part", 5, "pending"), (3, "finish", 0, "blocked")]
+        frontier.add_tasks(
+            tx,
+            database,
+            [(n, execution.id, task, 9, 1, b"f", b"f", 0, 0, at, 5, ".t", b"", state) for n, task, at, state in rows],
+        )
+    left: list[list[str]] = []
+    has_ended = threading.Event()
+
+    def end(task: int, then: Callable[[], object]) -> None:
+        with database.begin() as tx:
+            frontier.end_task(tx, task, "done")
+            has_ended.set()
+            frontier.alone_with(tx, execution.id, 9)
+            family = frontier.tasks_of_item(tx, execution.id, 9)
+            left.append([row.task for row, state in family if state != "done"])
+            then()
+
+    other = threading.Thread(target=end, args=(2, lambda: None))
+
+    def let_the_other_end_too() -> None:
+        has_ended.clear()
+        other.start()
+        assert database.is_sqlite or has_ended.wait(60)  # SQLite lets it begin only when this one has ended
+
+    end(1, let_the_other_end_too)
+    other.join(60)
+    assert left[1] == ["finish"]

@@ -173,7 +173,7 @@ def test_a_delivery_is_claimed_by_one_and_settled(database: Database) -> None:
         assert webhooks.least_cursor(tx) == 0
         assert webhooks.advance(tx, "w1", 0, 7)
         assert not webhooks.advance(tx, "w1", 0, 8)
-        webhooks.queue(tx, "w1", [(7, "job:failed", "{}"), (8, "job:failed", "{}")])
+        webhooks.queue(tx, "w1", [(7, "job:failed", "{}"), (8, "job:failed", "{}")], 1)
         first, second = webhooks.due(tx, "w1", rows.now(), 10)
         assert webhooks.claim(tx, first, now + 60_000_000)
         assert not webhooks.claim(tx, first, now + 60_000_000)

@@ -67,10 +67,16 @@ def create_api(
     nudge: Callable[[], None] = lambda: None,
     settings: ApiSettings | None = None,
     vault: Vault | None = None,
+    labels: frozenset[str] | None = None,
 ) -> FastAPI:
-    """Make the application. ``nudge`` wakes the engine after something was stored for it."""
+    """Make the application. ``nudge`` wakes the engine after something was stored for it.
+
+    ``labels`` say which places this server reaches; None: there is no other, and it reaches everything.
+    """
     chosen = settings or ApiSettings()
-    desk = Desk(database=database, nudge=nudge, vault=vault or Vault(), allow_private=chosen.allow_private)
+    desk = Desk(
+        database=database, nudge=nudge, vault=vault or Vault(), allow_private=chosen.allow_private, labels=labels
+    )
     gauge = Gauge()
     hidden_topics = EXTENSIONS if chosen.strict_topics else frozenset()
     hub = Hub(database, gauge, hidden=hidden_topics)

@@ -307,6 +307,10 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
 }
 
 _NAME = {"type": "string"}
+_TERMS: dict[str, Any] = {  # of a connection
+    "labels": {"type": "array", "items": _NAME, "description": "What a worker must have to reach it."},
+    "max_transfers": {"type": "integer", "description": "Transfers at one time, over all jobs and workers."},
+}
 _JOB: dict[str, Any] = {
     "name": _NAME,
     "kind": {"type": "string", "enum": ["transfer"]},
@@ -436,10 +440,11 @@ BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "name": _NAME,
         "platform": {"type": "object", "properties": {"id": _NAME}},
         "auth": {"type": "object"},
+        **_TERMS,
     },
     ("POST", "/v1/views"): {"list": _NAME, "name": _NAME, "query": _NAME},
     ("POST", "/v1/connections/{connection}/items"): {"path": _NAME},
-    ("PATCH", "/v1/connections/{connection}"): {"name": _NAME, "auth": {"type": "object"}},
+    ("PATCH", "/v1/connections/{connection}"): {"name": _NAME, "auth": {"type": "object"}, **_TERMS},
     ("POST", "/v1/jobs"): _JOB,
     ("POST", "/v1/jobs/check"): _JOB,
     ("PATCH", "/v1/jobs/{job}"): {
@@ -464,7 +469,13 @@ BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("PUT", "/v1/jobs/{job}/plan"): _PLAN,
     ("PATCH", "/v1/jobs/{job}/plan"): _PLAN,
     ("POST", "/v1/jobs/{job}/split"): {
-        "parts": {"oneOf": [{"type": "integer", "minimum": 2, "maximum": 1000}, {"type": "array"}]},
+        "parts": {
+            "oneOf": [
+                {"type": "integer", "minimum": 2, "maximum": 1000},
+                {"type": "array"},
+                {"type": "string", "enum": ["auto"]},
+            ]
+        },
         "runInParallel": {"type": "boolean"},
     },
     ("POST", "/v1/jobs/preview-mutation"): {

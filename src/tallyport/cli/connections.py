@@ -38,6 +38,8 @@ def list_(platform: str | None, as_json: bool, url: str, token_file: str | None)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting. Secrets: --auth-file.")
 @click.option("--auth-file", metavar="FILE.json", help="Settings as a JSON object; - is standard input.")
 @click.option("--name", help="What to call it.")
+@click.option("--label", "labels", multiple=True, metavar="WORD", help="A worker must have it; repeatable.")
+@click.option("--max-transfers", type=click.IntRange(1), help="At one time, over all jobs and workers.")
 @click.option("--make", is_flag=True, help="Make the folder when it is missing.")
 @json_option
 @server_options
@@ -47,6 +49,8 @@ def add(
     settings: tuple[str, ...],
     auth_file: str | None,
     name: str | None,
+    labels: tuple[str, ...],
+    max_transfers: int | None,
     make: bool,
     as_json: bool,
     url: str,
@@ -67,7 +71,9 @@ def add(
     if path is not None:
         auth["path"] = path
     with server(url, token_file) as client:
-        made = client.connections.create(platform, auth, name=name, make=make)
+        made = client.connections.create(
+            platform, auth, name=name, labels=labels, max_transfers=max_transfers, make=make
+        )
     click.echo(json.dumps(made.raw) if as_json else made.id)
 
 
@@ -83,6 +89,42 @@ def show(connection: str, as_json: bool, url: str, token_file: str | None) -> No
         click.echo(json.dumps(found.raw))
         return
     click.echo(f"id        {found.id}\nplatform  {found.platform}\nname      {line(found.name)}")
+    body = found.raw.get("connection", found.raw)
+    if body.get("labels"):
+        click.echo(f"labels    {line(', '.join(body['labels']))}")
+    if body.get("max_transfers"):
+        click.echo(f"at once   {body['max_transfers']} transfers")
+
+
+@connections.command()
+@click.argument("connection")
+@click.option("--name", help="What to call it.")
+@click.option("--label", "labels", multiple=True, metavar="WORD", help="In place of its labels; repeatable.")
+@click.option("--no-labels", is_flag=True, help="Every worker reaches it.")
+@click.option("--max-transfers", type=click.IntRange(0), help="At one time, over all jobs and workers; 0: no cap.")
+@json_option
+@server_options
+def change(
+    connection: str,
+    name: str | None,
+    labels: tuple[str, ...],
+    no_labels: bool,
+    max_transfers: int | None,
+    as_json: bool,
+    url: str,
+    token_file: str | None,
+) -> None:
+    """Change who may work a connection, by its id or name; a run under way goes on with its next batches."""
+    if labels and no_labels:
+        raise click.UsageError("--label and --no-labels exclude each other")
+    fields: dict[str, Any] = {} if name is None else {"name": name}
+    if labels or no_labels:
+        fields["labels"] = list(labels)
+    if max_transfers is not None:
+        fields["max_transfers"] = max_transfers or None
+    with server(url, token_file) as client:
+        changed = client.connections.change(_named(client, connection), **fields)
+    click.echo(json.dumps(changed.raw) if as_json else changed.id)
 
 
 @connections.command()

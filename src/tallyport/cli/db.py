@@ -25,7 +25,8 @@ def db() -> None:
 def backup(file: str, force: bool, data: str | None) -> None:
     """Copy the ledger to FILE, whole and consistent, while a server or a run works on it.
 
-    To restore: stop everything that uses the data folder, put FILE in the place of its database, and start again.
+    To restore: stop everything that uses the data folder, put FILE in the place of its database, and start again. The
+    next run of each job then looks at both sides as if for the first time.
     """
 
     if os.path.exists(file) and not force:
@@ -66,6 +67,37 @@ def copy_to(url: str, data: str | None) -> None:
 
 @db.command()
 @data_option
+def trust(data: str | None) -> None:
+    """Say that this ledger is the newest, although it was moved.
+
+    A ledger that was dumped and loaded, or whose file was copied, is taken for an older one that was restored: the
+    next run of each job looks at both sides as if for the first time. Call this before the first start to spare that,
+    only when nothing worked on the original since.
+    """
+    from tallyport.store import identity
+
+    with ledger(data) as database, database.begin() as tx:
+        identity.confirm(tx, database)
+    click.echo("the ledger counts as the newest")
+
+
+@db.command()
+@data_option
+def distrust(data: str | None) -> None:
+    """Say that this ledger is an older one that was restored.
+
+    After a recovery to a point in time, or a snapshot of the disk: nothing else tells the ledger. The next start has
+    every job look at both sides as if for the first time. `db backup` and `pg_dump` do not need it.
+    """
+    from tallyport.store import identity
+
+    with ledger(data) as database, database.begin() as tx:
+        identity.distrust(tx)
+    click.echo("the next start looks at the world again")
+
+
+@db.command()
+@data_option
 def migrate(data: str | None) -> None:
     """Bring the ledger to the schema of this release. Every start does it too; this does nothing else."""
     from tallyport.store.database import HEAD
@@ -84,6 +116,7 @@ def _copy(source: str, target: str) -> int:
             old.backup(new, pages=_PAGES, sleep=0.01)
             # One file that holds everything: no write-ahead log beside it.
             new.execute("PRAGMA journal_mode=DELETE")
+            _mark(new)
             verdict = new.execute("PRAGMA quick_check").fetchone()[0]
         if verdict != "ok":
             raise Stop(Exit.ERROR, f"the copy is not sound, and was not kept: {verdict}")
@@ -97,6 +130,15 @@ def _copy(source: str, target: str) -> int:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
     return taken
+
+
+def _mark(copy: sqlite3.Connection) -> None:
+    """Have the copy know that it is one: put in the place of its original, it looks at the world again."""
+    from tallyport.store.identity import BACKUP
+
+    with copy:
+        copy.execute("DELETE FROM identity")
+        copy.execute("INSERT INTO identity (id, text) VALUES (1, ?)", (BACKUP,))
 
 
 def _quoted(path: str) -> str:

@@ -39,8 +39,9 @@ def _shared(_data: Path) -> Iterator[Finding]:
     url = app.database_url()
     if url is None:
         return
+    from tallyport.domain import labels
     from tallyport.domain.errors import TallyportError
-    from tallyport.store import rows, workers
+    from tallyport.store import connections, rows, workers
     from tallyport.store.database import open_database
 
     try:
@@ -54,6 +55,7 @@ def _shared(_data: Path) -> Iterator[Finding]:
             apart = (rows.now() - workers.now(tx, database)) / 1e6
             found = workers.everyone(tx)
             now = workers.now(tx, database)
+            named = connections.labelled(tx)
     finally:
         database.close()
     level = "ok" if version >= SMALLEST_POSTGRES else "error"
@@ -71,6 +73,11 @@ def _shared(_data: Path) -> Iterator[Finding]:
         words += f", reaches {worker.labels}" if worker.labels else ""
         words += f": {worker.trouble}" if worker.trouble else ""
         yield Finding(level, "workers", words)
+    able = [labels.read(one.labels) for one in found if now - one.beat_at <= 30_000_000 and not one.draining]
+    for connection in named:
+        if found and not any(labels.serves(one, connection.labels) for one in able):
+            told = labels.lacking(connection.labels, able)
+            yield Finding("warning", "workers", f"nobody reaches the connection {connection.name!r}: {told}")
 
 
 def _ledger(data: Path) -> Iterator[Finding]:

@@ -32,6 +32,35 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")(command)
 
 
+def labels_option(command: F) -> F:
+    """``--label WORD``: which places this machine reaches."""
+    return click.option(
+        "--label",
+        "labels",
+        multiple=True,
+        metavar="WORD",
+        envvar="TALLYPORT_WORKER_LABELS",
+        show_envvar=True,
+        help="A label of connections that this machine reaches; repeatable.",
+    )(command)
+
+
+def labels_of(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the labels of this machine. Stops at what is no label, and at too many."""
+    from tallyport.domain import labels
+
+    for label in given:
+        if (problem := labels.problem(label)) is not None:
+            raise Stop(Exit.USAGE, f"--label: {problem}")
+    if len(set(given)) > labels.MOST:
+        raise Stop(
+            Exit.USAGE,
+            f"a worker has at most {labels.MOST} labels, not {len(set(given))}: give places that are always reached "
+            "together one label, or run a second worker",
+        )
+    return given
+
+
 def data_folder(option: str | None) -> Path:
     """Give the data folder this command works in."""
     from tallyport import app  # the composition root: imported by a command that needs it
@@ -45,7 +74,7 @@ def ledger(option: str | None) -> Iterator["Database"]:
     from tallyport import app
 
     folder = app.data_folder(option)
-    if app.database_url() is None and not (folder / "ledger.db").exists():
+    if app.database_url() is None and not ((folder / "ledger.db").exists() or (folder / "postgresql").exists()):
         raise Stop(
             Exit.NOT_FOUND, f"there is no ledger in {folder} yet: run `tallyport copy SRC DST`, or name it by --data"
         )

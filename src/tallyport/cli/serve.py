@@ -3,7 +3,7 @@
 import click
 
 from tallyport.cli.exits import Exit, finish
-from tallyport.cli.options import data_folder
+from tallyport.cli.options import data_folder, labels_of, labels_option
 
 
 @click.command()
@@ -19,9 +19,24 @@ from tallyport.cli.options import data_folder
     show_envvar=True,
     help="Database instead of the SQLite file in the data folder.",
 )
+@click.option(
+    "--bundled-postgres",
+    is_flag=True,
+    help="Run a PostgreSQL in the data folder instead of the SQLite file. Needs tallyport[bundled-postgres].",
+)
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that carry. Default: one per core.")
+@labels_option
 @click.option("--no-worker", is_flag=True, help="Serve the API alone; other processes carry.")
-def serve(host: str, port: int, data: str | None, database: str | None, workers: int | None, no_worker: bool) -> None:
+def serve(
+    host: str,
+    port: int,
+    data: str | None,
+    database: str | None,
+    bundled_postgres: bool,
+    workers: int | None,
+    labels: tuple[str, ...],
+    no_worker: bool,
+) -> None:
     """Run the server: API, scheduler and workers in one process.
 
     It answers `GET /healthz` without a token as soon as it serves. Accounts and tokens: `tallyport users add`,
@@ -31,5 +46,14 @@ def serve(host: str, port: int, data: str | None, database: str | None, workers:
 
     if workers is not None and no_worker:
         raise click.UsageError("--workers and --no-worker exclude each other")
-    code = app.serve(host, port, data_folder(data), database_url=database, workers=workers, no_worker=no_worker)
+    if bundled_postgres and database is not None:
+        raise click.UsageError("--bundled-postgres and --database (or TALLYPORT_DATABASE) exclude each other")
+    code = app.serve(
+        *(host, port, data_folder(data)),
+        database_url=database,
+        workers=workers,
+        no_worker=no_worker,
+        labels=labels_of(labels),
+        bundled_postgres=bundled_postgres,
+    )
     finish(Exit(code))

@@ -3,7 +3,7 @@
 import click
 
 from tallyport.cli.exits import Exit, Stop, finish
-from tallyport.cli.options import data_folder
+from tallyport.cli.options import data_folder, labels_of, labels_option
 
 
 @click.command()
@@ -16,12 +16,13 @@ from tallyport.cli.options import data_folder
 )
 @click.option("--data", metavar="DIR", default=None, help="Folder of this machine's key for connection secrets.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that carry. Default: one per core.")
-@click.option("--label", "labels", multiple=True, metavar="WORD", help="A place this worker can reach; repeatable.")
+@labels_option
 def worker(database: str | None, data: str | None, workers: int | None, labels: tuple[str, ...]) -> None:
     """Run one more worker on the database of a server, on this machine or another.
 
     It takes batches of every job as they come, and may be stopped or killed at any time: what it held is worked by
-    another. Clocks of machines need not agree. All of them need the same key for connection secrets.
+    another. Clocks of machines need not agree. All of them need the same key for connection secrets. Jobs between
+    connections with labels go to workers that have all of them.
     """
     from tallyport import app
 
@@ -33,4 +34,4 @@ def worker(database: str | None, data: str | None, workers: int | None, labels: 
             "a SQLite ledger has one process at a time, and `tallyport serve` carries in its own: "
             "more movers there with `tallyport serve --workers N`; several machines need PostgreSQL",
         )
-    finish(Exit(app.work(database, data_folder(data), workers, labels)))
+    finish(Exit(app.work(database, data_folder(data), workers, labels_of(labels))))

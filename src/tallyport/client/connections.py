@@ -1,6 +1,6 @@
 """Connections: saved accounts on platforms."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tallyport.client import shapes
@@ -16,12 +16,27 @@ class Connections:
         self._transport = transport
 
     def create(
-        self, platform: str, auth: Mapping[str, Any], *, name: str | None = None, make: bool = False
+        self,
+        platform: str,
+        auth: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        labels: Sequence[str] = (),
+        max_transfers: int | None = None,
+        make: bool = False,
     ) -> Connection:
-        """Save a connection. ``make`` has its root made when it is missing."""
+        """Save a connection. ``make`` has its root made when it is missing.
+
+        ``labels`` are what a worker must have to reach it, ``max_transfers`` how many items are carried from or to it
+        at one time, over all jobs and workers.
+        """
         body: dict[str, Any] = {"platform": {"id": platform}, "auth": dict(auth)}
         if name is not None:
             body["name"] = name
+        if labels:
+            body["labels"] = list(labels)
+        if max_transfers is not None:
+            body["max_transfers"] = max_transfers
         return shapes.connection(
             self._transport.post("/v1/connections", body, params={"create": True} if make else None)
         )
@@ -29,6 +44,10 @@ class Connections:
     def get(self, connection_id: str) -> Connection:
         """Give one connection."""
         return shapes.connection(self._transport.get(f"/v1/connections/{_segment(connection_id)}"))
+
+    def change(self, connection_id: str, **fields: Any) -> Connection:
+        """Change ``name``, ``auth``, ``labels`` or ``max_transfers``; None takes the cap on transfers away."""
+        return shapes.connection(self._transport.patch(f"/v1/connections/{_segment(connection_id)}", fields))
 
     def list(self, *, platform: str | None = None, text: str | None = None) -> Iterator[Connection]:
         """Give every connection, by name."""

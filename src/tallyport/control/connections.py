@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -29,6 +29,8 @@ class Draft(NamedTuple):
     name: str | None
     platform: str
     settings: Mapping[str, object]
+    labels: tuple[str, ...] | None = None  # that a worker must have to reach it; None leaves them as they are
+    max_transfers: int | None = None  # at one time, over all jobs and workers; 0 is no cap, None leaves it as it is
 
 
 class Browsed(NamedTuple):
@@ -48,7 +50,10 @@ def find(tx: sa.Connection, connection_id: str) -> Connection:
 
 
 def create(desk: Desk, draft: Draft, by: Caller, *, make: bool = False) -> Connection:
-    """Store a connection whose root can be opened. ``make`` makes the root when it is missing."""
+    """Store a connection whose root can be opened, where this server reaches it at all.
+
+    ``make`` makes the root when it is missing.
+    """
     shown, hidden = _check(desk, draft, make=make)
     at = rows.now()
     new = Connection(
@@ -56,6 +61,8 @@ def create(desk: Desk, draft: Draft, by: Caller, *, make: bool = False) -> Conne
         name=draft.name or f"{draft.platform} {shown.get('path', '')}".strip(),
         platform=draft.platform,
         settings=shown,
+        labels=draft.labels or (),
+        max_transfers=draft.max_transfers or None,
         created_at=at,
         created_by=by.name,
         modified_at=at,
@@ -74,9 +81,11 @@ def change(
     *,
     name: str | None,
     settings: Mapping[str, object] | None,
+    labels: tuple[str, ...] | None = None,
+    max_transfers: int | None = None,
     version: int | None,
 ) -> Connection:
-    """Change the name, or merge a patch into the settings. The platform stays what it is.
+    """Change the name and who may work it, or merge a patch into the settings. The platform stays what it is.
 
     Whoever points a connection elsewhere gives its secrets anew: else it would hand them to a place of their choice.
     """
@@ -91,7 +100,7 @@ def change(
     if settings is not None:
         kept = _kept(desk, old)
         merged = merge({**old.settings, **kept}, settings)
-        draft = Draft(name, old.platform, merged)
+        draft = Draft(name, old.platform, merged, old.labels if labels is None else labels)
         if secrets.split(merged, registry.platform(old.platform).secret_names())[0] != dict(old.settings):
             _ask_again(settings, kept)
         shown, hidden = _check(desk, draft, make=False)
@@ -100,7 +109,9 @@ def change(
             raise Stale("the connection was changed by somebody else meanwhile")
         sealed = old.sealed if hidden == kept else desk.vault.seal(old.id, hidden)
         measured = old.measured if shown == dict(old.settings) else None  # what was measured is of another place
-        values = {"name": name or old.name, "settings": shown, "sealed": sealed, "measured": measured}
+        values: dict[str, Any] = {"name": name or old.name, "settings": shown, "sealed": sealed, "measured": measured}
+        values |= {} if labels is None else {"labels": labels}
+        values |= {} if max_transfers is None else {"max_transfers": max_transfers or None}
         connections.change(tx, connection_id, **values)
         new = find(tx, connection_id)
         changes = _changes(old, new, hidden if sealed != old.sealed else {})
@@ -109,9 +120,14 @@ def change(
 
 
 def _changes(old: Connection | None, new: Connection, hidden: Mapping[str, object]) -> dict[str, list[object]]:
-    before: dict[str, object] = {} if old is None else {"name": old.name, **old.settings}
-    after = {"name": new.name, "platform": new.platform if old is None else None, **new.settings, **hidden}
+    before: dict[str, object] = {} if old is None else {"name": old.name, **_terms(old), **old.settings}
+    platform = new.platform if old is None else None
+    after = {"name": new.name, "platform": platform, **_terms(new), **new.settings, **hidden}
     return difference(before, after, hidden)
+
+
+def _terms(connection: Connection) -> dict[str, object]:
+    return {"labels": list(connection.labels) or None, "max_transfers": connection.max_transfers}
 
 
 def _kept(desk: Desk, old: Connection) -> Mapping[str, object]:
@@ -173,6 +189,7 @@ def browse(desk: Desk, connection_id: str, path: str, by: Caller, *, limit: int)
     with desk.database.read() as tx:
         connection = find(tx, connection_id)
         access.require(tx, [connection_id], by)
+        desk.require_reach(connection)
     try:
         clean = registry.below(path)
         connector = open_connection(connection.platform, desk.vault.settings(connection), "/", read_only=True)
@@ -205,7 +222,8 @@ def _check(desk: Desk, draft: Draft, *, make: bool) -> tuple[dict[str, object], 
         whole = {**shown, **resolved}
         platform.read_settings(whole)
         _check_places(shown)
-        open_connection(draft.platform, whole, "/", make=make).close()
+        if desk.reaches(draft.labels or ()):
+            open_connection(draft.platform, whole, "/", make=make).close()
     except registry.InvalidSettings as error:
         raise Invalid(
             [

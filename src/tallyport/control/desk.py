@@ -6,7 +6,9 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from tallyport.control.refusals import NotAllowed
+from tallyport.control.refusals import Conflict, NotAllowed
+from tallyport.domain import labels
+from tallyport.domain.connections import Connection
 from tallyport.store import admin_audit, audit
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
@@ -65,6 +67,20 @@ class Desk:
     ids: Ids = field(default_factory=Ids)
     vault: Vault = field(default_factory=Vault)  # seals the secrets of connections
     allow_private: bool = False  # webhooks may be sent into private networks and to this machine
+    labels: frozenset[str] | None = None  # which places this server reaches; None: there is no other, it reaches all
+
+    def reaches(self, need: Iterable[str]) -> bool:
+        """Tell whether this server may open connections with these labels; else only workers with them can."""
+        return self.labels is None or labels.serves(self.labels, need)
+
+    def require_reach(self, *connections: Connection | None) -> None:
+        """Refuse what needs connections opened that this server does not reach."""
+        for one in connections:
+            if one is not None and not self.reaches(one.labels):
+                raise Conflict(
+                    f"this server does not reach the connection {one.name!r}: "
+                    f"only workers with its labels do ({', '.join(one.labels)})"
+                )
 
     def note(
         self,

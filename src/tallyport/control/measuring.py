@@ -24,6 +24,7 @@ def measure(desk: Desk, connection_id: str, path: str, by: Caller) -> Measured:
     with desk.database.read() as tx:
         connection = find(tx, connection_id)
         access.require(tx, [connection_id], by)
+        desk.require_reach(connection)
     try:
         facts = probing.probe(connection.platform, desk.vault.settings(connection), path)
     except TallyportError as error:

@@ -38,18 +38,26 @@ class Share(NamedTuple):
     weight: int = 1
 
 
-def split(desk: Desk, job_id: str, by: Caller, *, wanted: int | Sequence[Mapping[str, Any]], parallel: bool) -> Picture:
-    """Split a job into parts, by number or one for each object, and let them run as its work.
+def split(
+    desk: Desk, job_id: str, by: Caller, *, wanted: int | str | Sequence[Mapping[str, Any]], parallel: bool
+) -> Picture:
+    """Split a job into parts and let them run as its work: by number, one for each object, or ``auto``.
 
-    A job that is only scheduled keeps its parts until its time comes.
+    ``auto`` makes as many as the measured weight of the source asks for. A job that is only scheduled keeps its parts
+    until its time comes.
     """
     with desk.database.read() as tx:
         job = find_job(tx, job_id)
         access.require_job(tx, job, by)
         _judge(tx, job)
         plan = plans.find(tx, job_id)
-    if isinstance(wanted, int):
-        shares = _shares(desk, job, wanted, plan.manifest) if job.managed else _numbered(wanted)
+    if isinstance(wanted, str) and not job.managed:
+        raise invalid(
+            "/parts", "must be a number or a list: nothing is known of what an agent's job works", code="auto"
+        )
+    if isinstance(wanted, int | str):
+        number = wanted if isinstance(wanted, int) else None
+        shares = _numbered(number) if number and not job.managed else _shares(desk, job, number, plan.manifest)
     else:
         shares = _read(job, wanted)
     with desk.database.begin() as tx:
@@ -115,14 +123,18 @@ def _judge(tx: sa.Connection, job: Job) -> None:
         raise Conflict(message, [Problem("status", "conflict", message)])
 
 
-def _shares(desk: Desk, job: Job, wanted: int, manifest: Mapping[str, Any] | None) -> list[Share]:
-    children = children_of(manifest) or _children(desk, job)
+def _shares(desk: Desk, job: Job, wanted: int | None, manifest: Mapping[str, Any] | None) -> list[Share]:
+    children = children_of(manifest) or _children(desk, job, whole=wanted is None)
     if len(children) > rules.MOST_CHILDREN:
         message = f"more than {rules.MOST_CHILDREN} entries stand below the source: name the parts instead"
         raise invalid("/parts", message, code="out_of_range")
     if not children:
         raise Conflict("nothing stands below the source, so there is nothing to split")
-    groups = rules.balance(children, wanted)
+    count = rules.fitting(children) if wanted is None else wanted
+    if count < rules.LEAST:
+        items, size = sum(child.items for child in children), sum(child.bytes for child in children)
+        raise Conflict(f"{items} items of {size} bytes below the source are no more than one part: it stays whole")
+    groups = rules.balance(children, count)
     by_bytes = any(child.bytes for child in children)
     return [
         Share(
@@ -134,12 +146,13 @@ def _shares(desk: Desk, job: Job, wanted: int, manifest: Mapping[str, Any] | Non
     ]
 
 
-def _children(desk: Desk, job: Job) -> list[Child]:
-    """Weigh what stands below the source: by bytes when a short look sees them all, else all alike."""
+def _children(desk: Desk, job: Job, *, whole: bool) -> list[Child]:
+    """Weigh what stands below the source: by bytes when a short look sees them all, else all alike, or not at all."""
     with desk.database.read() as tx:
         source = connections.find(tx, job.source_connection or "")
     if source is None:
         raise Conflict("a connection of this job was deleted")
+    desk.require_reach(source)
     policies = transfer_block.read_transfer_block(dict(job.transfer)).policies
     connector = open_connection(source.platform, desk.vault.settings(source), job.source_path, read_only=True)
     until = time.monotonic() + LOOK_SECONDS
@@ -155,6 +168,9 @@ def _children(desk: Desk, job: Job) -> list[Child]:
             found = sums.setdefault(path.partition("/")[0], [1, 0])
             found[0] += "/" in path
             found[1] += entry.size if entry.kind is Kind.FILE else 0
+            if time.monotonic() > until and whole:
+                message = f"the source cannot be weighed within {LOOK_SECONDS:.0f} s: have the job planned first"
+                raise Conflict(message)
             if time.monotonic() > until:
                 return [Child(name, 1, 0) for name in sums]
     finally:
@@ -298,7 +314,9 @@ def _begin(tx: sa.Connection, job: Job, by: Caller, *, note: str | None) -> None
         executions.change(tx, run.id, info=note)
 
 
-def _note(wanted: int | Sequence[Mapping[str, Any]], shares: Sequence[Share]) -> str | None:
+def _note(wanted: int | str | Sequence[Mapping[str, Any]], shares: Sequence[Share]) -> str | None:
     if isinstance(wanted, int) and len(shares) < wanted:
         return f"{len(shares)} parts instead of {wanted}: no more entries stand below the source"
+    if isinstance(wanted, str):
+        return f"{len(shares)} parts, as many as its measured weight asks for"
     return None

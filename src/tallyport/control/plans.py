@@ -121,6 +121,7 @@ def _look(desk: Desk, picture: Picture, policies: Policies) -> Mapping[str, Any]
     source = picture.source
     if source is None:
         raise Conflict("a connection of this job was deleted")
+    desk.require_reach(source, picture.destination)
     there = _side(desk, picture.destination)
     connector = open_connection(source.platform, desk.vault.settings(source), picture.job.source_path, read_only=True)
     until = time.monotonic() + LOOK_SECONDS

@@ -1,4 +1,7 @@
-"""Takes events to webhooks: at least once, in order as long as the receiver keeps up, each receiver for itself."""
+"""Takes events to webhooks: at least once, in order as long as the receiver keeps up, each receiver for itself.
+
+Of several servers on one database one serves a webhook at a time, and whoever dies is followed after a minute.
+"""
 
 import json
 import logging
@@ -29,7 +32,10 @@ SECOND = 1_000_000
 
 
 class Postman:
-    """One per process; several processes on one database share the work by compare-and-set."""
+    """One per process; several processes on one database share the work by compare-and-set.
+
+    ``clock`` is the same for all of them: the database's own, where there are several.
+    """
 
     def __init__(
         self,
@@ -75,15 +81,24 @@ class Postman:
 
     def serve(self, webhook: Webhook, ending: threading.Event | None = None) -> int:
         """Deliver what is due for one webhook, until it is in trouble; gives how many attempts were made."""
-        made = 0
+        made, now = 0, self._clock()
         with self._database.read() as tx:
-            waiting = webhooks.due(tx, webhook.id, self._clock(), AT_ONCE)
-        for delivery in waiting:
-            if ending is not None and ending.is_set():
-                break
-            made += 1
-            if not self._attempt(webhook, delivery):
-                break
+            if not webhooks.due(tx, webhook.id, now, 1):
+                return 0
+        with self._database.begin() as tx:
+            if not webhooks.take(tx, webhook.id, now, now + LEASE):
+                return 0
+            waiting = webhooks.due(tx, webhook.id, now, AT_ONCE)
+        try:
+            for delivery in waiting:
+                if ending is not None and ending.is_set():
+                    break
+                made += 1
+                if not self._attempt(webhook, delivery):
+                    break
+        finally:
+            with self._database.begin() as tx:
+                webhooks.keep(tx, webhook.id, 0)
         return made
 
     def _hand_out(self, pool: ThreadPoolExecutor, webhook: Webhook, ending: threading.Event) -> None:
@@ -112,7 +127,7 @@ class Postman:
             reached = found[-1].id if found else events.last_id(tx)
             if not webhooks.advance(tx, fresh.id, fresh.cursor, reached):
                 return
-            webhooks.queue(tx, fresh.id, [self._letter(one) for one in found if _wants(fresh, one)])
+            webhooks.queue(tx, fresh.id, [self._letter(one) for one in found if _wants(fresh, one)], self._clock())
 
     def _letter(self, event: Event) -> tuple[int, str, str]:
         return event.id, event.topic, json.dumps(self._shape(event), separators=(",", ":"), ensure_ascii=False)
@@ -126,6 +141,7 @@ class Postman:
                 return False
             if not webhooks.claim(tx, delivery, now + LEASE):
                 return True
+            webhooks.keep(tx, webhook.id, now + LEASE)
         try:
             secrets = signing_secrets(self._vault, fresh, now)
         except TallyportError as error:

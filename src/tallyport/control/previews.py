@@ -92,6 +92,7 @@ def _records(desk: Desk, picture: Picture) -> Iterator[tuple[str, dict[str, Valu
         return
     if picture.source is None:
         raise Conflict("a connection of this job was deleted")
+    desk.require_reach(picture.source)
     policies = transfer_block.read_transfer_block(dict(job.transfer)).policies
     judge = judge_for(policies.filter_source, started=time.time_ns())
     settings = desk.vault.settings(picture.source)

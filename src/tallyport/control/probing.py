@@ -48,6 +48,7 @@ def run(desk: Desk, connection_id: str, by: Caller, *, write: bool = False) -> P
     with desk.database.read() as tx:
         connection = find(tx, connection_id)
         access.require(tx, [connection_id], by)
+        desk.require_reach(connection)
     steps: list[Step] = []
     found: list[Connector] = []
 
@@ -75,6 +76,7 @@ def make_container(desk: Desk, connection_id: str, path: str, by: Caller) -> str
     with desk.database.read() as tx:
         connection = find(tx, connection_id)
         access.require(tx, [connection_id], by)
+        desk.require_reach(connection)
     try:
         clean = registry.below(path)
         if not clean:

@@ -15,6 +15,8 @@ class Connection:
     sealed: str | None = field(default=None, repr=False)  # the secrets: store/vault.py
     measured: str | None = None  # JSON of what a probe found it to keep (connectors/probing.py)
     restricted: bool = False  # used by some people only
+    labels: tuple[str, ...] = ()  # that a worker must have to reach it
+    max_transfers: int | None = None  # at one time, over all jobs and workers
     version: int = 1
     created_at: int
     created_by: str | None = None

@@ -11,6 +11,9 @@ from tallyport.domain.states import FINAL, Result, State
 
 LEAST, MOST = 2, 1_000  # parts of one job
 MOST_CHILDREN = 100_000  # entries below the source that are balanced
+AUTO = "auto"  # in place of a number of parts: as many as the measured weight asks for
+PART_ITEMS = 2_000_000  # of one part, about, where nobody says how many parts there are
+PART_BYTES = 4 << 40
 
 
 class Child(NamedTuple):
@@ -53,6 +56,15 @@ def balance(children: Iterable[Child], wanted: int) -> list[list[Child]]:
         groups[place].append(child)
         heapq.heappush(loads, (load + (child.bytes if by_bytes else child.items), count + 1, place))
     return groups
+
+
+def fitting(children: Sequence[Child]) -> int:
+    """Say how many parts the weight of a source asks for: 1 when it is no more than one part's.
+
+    A child is never torn apart, so one that outweighs a part is a part of its own.
+    """
+    items, size = sum(child.items for child in children), sum(child.bytes for child in children)
+    return max(1, min(MOST, len(children), max(-(-items // PART_ITEMS), -(-size // PART_BYTES))))
 
 
 def overlap(several: Sequence[Sequence[str]]) -> tuple[str, str] | None:

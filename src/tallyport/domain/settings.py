@@ -33,6 +33,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Seconds without a beat after which a worker on a shared database is given up and its work taken over. "
         "The same for all workers.",
     ),
+    Setting(
+        "TALLYPORT_WORKER_LABELS",
+        "--label",
+        "none",
+        "Labels of connections that this machine reaches, with spaces between, at most four: a worker on a shared "
+        "database is given only jobs whose two connections it reaches.",
+    ),
     Setting("TALLYPORT_URL", "--url", "`http://127.0.0.1:9090`", "Server that `jobs` and `connections` talk to."),
     Setting(
         "TALLYPORT_TOKEN",

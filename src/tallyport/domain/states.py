@@ -42,6 +42,7 @@ class Wait(StrEnum):
     PARTS = "parts"  # jobs split off it are under way
     BACKOFF = "backoff"  # a connection recovers
     BRAKE = "brake"  # more would be deleted than allowed: a person approves or raises the limit
+    WORKER = "worker"  # no worker that runs has the labels of both connections
 
 
 class Call(StrEnum):

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
+from tallyport.domain import paths
 from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, Scope
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import DONE
@@ -69,6 +70,8 @@ class Orders(NamedTuple):
     kinds: tuple[str, ...]  # tasks of the present phase; visits only in the first
     visits: bool
     depth: int  # groups in flight
+    seats: int  # transfers under way at one time; 0 = no cap
+    may_slice: bool  # others may work parts of a huge container
     halts: bool  # failure policy: stop at the first failed item
     commit_seconds: float = COMMIT_SECONDS  # that reports wait at most
     limits: Mapping[str, Sequence[str]] = {}  # of a part of a job, by container: the only names it looks at
@@ -160,7 +163,9 @@ class Batch:
             if row.attempts > VISIT_ATTEMPTS:
                 self._give_up(row)
         if works:
-            number = self._crew.submit(orders.terms, works, known=self._known, reports=self._reports, slot=self._slot)
+            number = self._crew.submit(
+                orders.terms, works, known=self._known, reports=self._reports, slot=self._slot, seats=orders.seats
+            )
             self._groups[number] = works
         self._bytes += sum(row.size for row in tasks)
         return True
@@ -200,6 +205,9 @@ class Batch:
             s_only=row.gone.startswith(LEFT_OUT),
             blank=row.blank and row.attempts == 1,
             carried=row.status in DONE and not row.blank and row.attempts == 1 and not self._orders.terms.regrants,
+            slice=row.slice or b"",
+            may_slice=self._orders.may_slice and row.slice is None,
+            sliced=None if row.sliced is None else paths.from_bytes(row.sliced),
         )
 
     def _limited(self, row: VisitRow) -> VisitRow:
@@ -346,7 +354,7 @@ def _task_work(task: TaskRow) -> Work:
             marshal.loads(task.payload),
         )
     if task.task == "stamp":
-        return StampWork(task.id, task.path, task.d_path)
+        return StampWork(task.id, task.path, task.d_path, sweeps=bool(task.size))
     if task.temporary is not None and task.task == "delete_destination":
         return DeleteWork(task.id, "destination", task.d_path, 1, None, (), task.temporary)
     item, replaces = marshal.loads(task.payload)

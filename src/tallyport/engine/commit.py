@@ -12,6 +12,7 @@ from tallyport.domain.categories import CategoryAction, Failure
 from tallyport.domain.entries import Kind
 from tallyport.domain.items import DONE, FAILED, Status
 from tallyport.domain.settle import settled_by
+from tallyport.engine import slices
 from tallyport.engine.tally import (
     ATTEMPTS,
     D_NAME,
@@ -27,10 +28,13 @@ from tallyport.engine.tally import (
     REASON,
     S_SIZE,
     STATUS,
+    WOULD_GO,
     WROTE,
     Result,
     Scene,
     category,
+    together,
+    would_go,
 )
 from tallyport.engine.uploads import is_handle
 from tallyport.engine.work import AS_IT_WAS, Deferred, ItemResult, TaskReport, VisitReport, results_of
@@ -101,6 +105,7 @@ class Commit:
         self.containers: list[Result] = []
         self.closed: list[Result] = []
         self.visits: list[Result] = []
+        self.slices: list[Result] = []
         self.ended: list[tuple[str, int]] = []
         self.tasks: list[Result] = []
         self.stamped: set[int] = set()
@@ -126,6 +131,7 @@ class Commit:
         failures.clear(tx, database, self.scene.execution_id, self.cured)
         failures.write(tx, database, self.failures)
         frontier.add_visits(tx, database, self.visits)
+        frontier.add_slices(tx, database, self.slices)
         frontier.end_visits(tx, database, self.ended)
         frontier.add_tasks(tx, database, self.tasks)
         losses.write(tx, database, self.ids, self.scene.execution_id, self.losses)
@@ -134,7 +140,7 @@ class Commit:
         executions.count(tx, self.scene.execution_id, self.totals)
         if self.halted_by is not None:
             executions.change(tx, self.scene.execution_id, halted_by=self.halted_by)
-        return bool(self.visits or self.tasks)
+        return bool(self.visits or self.slices or self.tasks)
 
     # -- visits ------------------------------------------------------------------------------------------------
 
@@ -142,7 +148,7 @@ class Commit:
         opened = self.open_visits.get(report.visit_id)
         if opened is None:
             return  # told after its end: a mover that was given up
-        row = opened.row
+        row, scene = opened.row, self.scene
         opened.files += report.s_files
         opened.bytes += report.s_bytes
         opened.unchanged += report.unchanged
@@ -161,6 +167,10 @@ class Commit:
                 self._lost(numbers[name] if name else row.item_id, path, what, detail)
         if report.children:
             self._children(report, opened)
+        for data, through, fresh in report.slices:
+            paths_of = (paths.to_bytes(row.path), paths.to_bytes(row.d_path))
+            base = (self.ids.take(), scene.execution_id, row.item_id, *paths_of, fresh, row.gone)
+            self.slices.append((*base, data, through))
         if report.error is not None:
             self._end(report, opened, "failed")
         elif report.halted is not None:
@@ -310,7 +320,7 @@ class Commit:
         left_out = dict(report.left_out)
         deleted = {str(raw[1]): str(raw[0]) for raw in report.deferred if raw[2] == Kind.CONTAINER}
         if self.scene.simulation:  # nothing is deferred there: the rows say what would go
-            deleted |= {str(r[NAME]): _WOULD_GO[r[REASON]] for r in report.items if _would_go(r)}
+            deleted |= {str(r[NAME]): WOULD_GO[r[REASON]] for r in report.items if would_go(r)}
         for name, d_name, fresh, given in report.children:
             item_id = given or opened.folders.get(name, 0)
             if not item_id:
@@ -354,9 +364,12 @@ class Commit:
         self.totals["bytes"] += opened.bytes
         self.totals["unchanged"] += opened.unchanged
         self.totals["unchanged_bytes"] += opened.unchanged_bytes
-        self.totals["folders"] += 1
         row = opened.row
-        if row.names is None:
+        self.totals["folders"] += row.slice is None
+        if row.slice is not None:
+            if row.attempts > 1 and not self.scene.simulation:  # what the first attempt left is swept when all ended
+                self._stamp_later(row.item_id, row.path, row.d_path, sweeps=True)
+        elif row.names is None:
             signature = row.signature if report.signature == AS_IT_WAS else report.signature
             ends = (None if opened.deferred else signature, opened.files, opened.bytes)
             if ends != (row.signature, row.files, row.bytes):
@@ -402,12 +415,16 @@ class Commit:
 
     def _settled_before(self, opened: OpenVisit) -> dict[bytes, tuple[int, int, str, int]]:
         """What this execution settled in the container before: (kind, status, reason, bytes) by name."""
-        found = self.tx.exec_driver_sql(
-            self.database.sql(
-                "SELECT name, kind, status, reason, s_size FROM items WHERE parent_id = ? AND execution_id = ?"
-            ),
-            (opened.row.item_id, self.scene.execution_id),
-        )
+        row = opened.row
+        if row.slice is None and row.sliced is not None:
+            return {}  # it only cuts the container; what others settled meanwhile is theirs
+        statement = "SELECT name, kind, status, reason, s_size FROM items WHERE parent_id = ? AND execution_id = ?"
+        values: list[object] = [row.item_id, self.scene.execution_id]
+        if row.slice is not None:
+            after, through = slices.read(row.slice)[:2]
+            statement += " AND name > ?" + ("" if through is None else " AND name <= ?")
+            values += [after] if through is None else [after, through]
+        found = self.tx.exec_driver_sql(self.database.sql(statement), tuple(values))
         return {bytes(r[0]): (r[1], r[2], r[3], r[4] or 0) for r in found if bytes(r[0]) not in opened.seen}
 
     def _uncount(self, earlier: tuple[int, int, str, int]) -> None:
@@ -466,12 +483,13 @@ class Commit:
             )
         return item_id
 
-    def _stamp_later(self, item_id: int, path: str, d_path: str) -> None:
-        if item_id in self.stamped or frontier.task_exists(self.tx, self.scene.execution_id, "stamp", item_id):
+    def _stamp_later(self, item_id: int, path: str, d_path: str, *, sweeps: bool = False) -> None:
+        has_one = item_id in self.stamped or frontier.task_exists(self.tx, self.scene.execution_id, "stamp", item_id)
+        if has_one and not sweeps:
             return
         self.stamped.add(item_id)
         base = (item_id, item_id, paths.to_bytes(path), paths.to_bytes(d_path))
-        self._add_task(self.ids.take(), "stamp", base, 0, 0, None, b"", "pending")
+        self._add_task(self.ids.take(), "stamp", base, 0, int(sweeps), None, b"", "pending")
 
     def _add_task(
         self,
@@ -532,6 +550,7 @@ class Commit:
         execution_id = self.scene.execution_id
         if report.error is None:
             frontier.end_task(self.tx, task.id, "done", hash=report.hash)
+            frontier.alone_with(self.tx, execution_id, task.item_id)
             family = frontier.tasks_of_item(self.tx, execution_id, task.item_id)
             left = [t for t, state in family if state != "done"]
             if [t.task for t in left] == ["finish"]:
@@ -611,28 +630,6 @@ def _place_of(task: TaskRow) -> str:
     if is_handle(task.temporary):
         return task.d_path
     return paths.join(paths.split(task.d_path)[0], task.temporary or "")
-
-
-def together(uses: list[Result]) -> list[tuple[str, str, str, str, str, int]]:
-    """Add up who was met by several movers: one row for each of a side."""
-    found: dict[tuple[str, str], tuple[str, str, str, str, str, int]] = {}
-    for side, source, how, destination, message, count in uses:
-        earlier = found.get((side, source))
-        met = count if earlier is None else count + earlier[5]
-        found[side, source] = (side, source, how, destination, message, met)
-    return list(found.values())
-
-
-_WOULD_GO: dict[object, str] = {
-    Reason.NOT_AT_SOURCE: "delete_destination",
-    Reason.DELETED_AT_SOURCE: "delete_destination",
-    Reason.PURGED: "delete_destination",
-    Reason.DELETED_AT_DESTINATION: "delete_source",
-}
-
-
-def _would_go(r: Result) -> bool:
-    return r[KIND] == Kind.CONTAINER and r[STATUS] == Status.SUCCESS and r[REASON] in _WOULD_GO
 
 
 def _task_of(word: str) -> str:

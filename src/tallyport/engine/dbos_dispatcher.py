@@ -1,13 +1,14 @@
 """The dispatcher on DBOS Transact: durable queues in a database file of their own beside the ledger.
 
-The only module that imports dbos; documented calls only. A batch is a workflow without steps; there are four fixed
-queues and one schedule. Deleting DBOS's file loses nothing: ``Engine.reconcile`` submits what our tables hold.
+The only module that imports dbos; documented calls only. A batch is a workflow without steps; there are two fixed
+queues, those of the labels of this worker, and one schedule. Deleting DBOS's file loses nothing: ``Engine.reconcile``
+submits what our tables hold.
 """
 
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
+from tallyport.domain import labels as reach
 from tallyport.engine.dispatch import QUEUES, Handler, TaskRef, Tick
 
 APPLICATION_VERSION = "tallyport-1"  # constant on purpose: a task may outlive an upgrade
@@ -24,9 +26,20 @@ POLL_SECONDS = 0.1
 class DbosDispatcher:
     """Hands batches over through DBOS. One per process: DBOS itself is one per process."""
 
-    def __init__(self, url: str, *, executor: str = "local", width: int = 4, poll: float = POLL_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        executor: str = "local",
+        width: int = 4,
+        poll: float = POLL_SECONDS,
+        labels: Collection[str] = (),
+    ) -> None:
         self._url = url
-        self._poll = poll  # seconds between looks at each queue
+        self._labelled = reach.queues(labels)
+        # Seconds between looks at each queue. Many queues of labels are looked at less often each.
+        self._polls = dict.fromkeys(QUEUES, poll)
+        self._polls |= dict.fromkeys(self._labelled, poll * max(1.0, len(self._labelled) / len(QUEUES)))
         self._executor = executor
         self._width = width
         self._run: Any = None
@@ -58,12 +71,13 @@ class DbosDispatcher:
                 tick()
 
         self._run = batch
+        DBOS.listen_queues(list(self._polls))
         DBOS.launch()
-        for name in QUEUES:
+        for name, poll in self._polls.items():
             DBOS.register_queue(
                 name,
                 worker_concurrency=self._width,
-                polling_interval_sec=self._poll,
+                polling_interval_sec=poll,
                 on_conflict="always_update",
             )
         DBOS.apply_schedules([{"schedule_name": "tick", "workflow_fn": ticking, "schedule": "*/5 * * * * *"}])

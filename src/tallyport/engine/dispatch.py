@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-QUEUES = ("control", "enumerate", "transfer", "parts")
+QUEUES = ("enumerate", "transfer")  # each is looked at some times a second, by every worker
 
 
 class TaskRef(NamedTuple):

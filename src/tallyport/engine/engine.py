@@ -4,7 +4,6 @@ It meets the API and the CLI in the database alone. ``nudge`` only says "look no
 """
 
 import contextlib
-import dataclasses
 import json
 import logging
 import threading
@@ -16,9 +15,8 @@ import sqlalchemy as sa
 
 from tallyport.connectors import probing, registry
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.protocol import Connector
-from tallyport.domain import parts, paths, stops
-from tallyport.domain.capabilities import VerifyLevel
+from tallyport.connectors.width import AUTOMATIC
+from tallyport.domain import labels, parts, paths, stops
 from tallyport.domain.carrying import carriage_of
 from tallyport.domain.categories import Judge as Failures
 from tallyport.domain.connections import Connection
@@ -29,14 +27,18 @@ from tallyport.domain.guards import warned_reasons
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.policies_json import policies_from_json
+from tallyport.domain.states import Wait
 from tallyport.engine import execution as life
 from tallyport.engine import uploads
 from tallyport.engine.batch import Batch, Ending, Orders, commit_seconds
 from tallyport.engine.dispatch import Dispatcher, TaskRef
+from tallyport.engine.ends import check_proof, nothing_there
 from tallyport.engine.job_maps import maps_of
 from tallyport.engine.lease import clock
 from tallyport.engine.mover_pool import Crew
+from tallyport.engine.observing import observe_again
 from tallyport.engine.planning import Planner
+from tallyport.engine.reach import Reach
 from tallyport.engine.recorder import Fenced
 from tallyport.engine.roster import Roster, task_id
 from tallyport.engine.schedule import keep_time
@@ -52,7 +54,7 @@ log = logging.getLogger("tallyport.engine")
 
 PART_SIZE = 64 << 20  # bytes; equals the part of the content hash
 LOCAL = frozenset({"fs", "nfs", "local"})
-SLOTS = 64
+SLOTS = 1_024  # batches under way; each queue of the dispatcher has a width of its own
 LOOK_SECONDS = 1.0  # between looks at a store that other processes write as well
 MOST_AT_ONCE = 64  # executions under way; more wait in ready
 WORKING = frozenset({"executing", "pausing", "canceling"})
@@ -87,6 +89,7 @@ class Engine:
         self._working: set[int] = set()  # batches that threads of ours have in hand
         self._lease_end = 0  # until when we may work without hearing from the store; with a roster alone
         self._ids = database.ids()
+        self._reach = Reach(database, self._ids, roster)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -98,6 +101,7 @@ class Engine:
         """Recover and begin. One process owns an embedded store, so every batch that is out belongs to nobody."""
         self._crews.local.start()
         self._crews.other.start()
+        observe_again(self._database)
         if self._roster is None:
             self.reconcile()
         else:
@@ -234,6 +238,15 @@ class Engine:
             job = None if execution is None else jobs.find(tx, execution.job_id, deleted=True)
         if execution is None or execution.has_ended or job is None or not job.managed:
             return
+        need = self._reach.need(job)
+        if not self._reach.is_ours(need):
+            self._reach.attend(execution_id, need)
+            return
+        if execution.state == "waiting" and execution.wait_reason == Wait.WORKER:
+            with self._database.begin() as tx:
+                self._reach.go_on(tx, execution_id)
+            self._wake.set()
+            return
         if execution.state == "planning":
             self._planner.look(execution_id)
             return
@@ -242,11 +255,14 @@ class Engine:
                 goes_elsewhere = beginnings.dispatch(tx, execution, job)
             if goes_elsewhere or not self._begin(execution_id, job):
                 return
+        hiring = life.Hiring(labels.write(need), AUTOMATIC if self._is_remote(job) else 1)
         with self._database.begin() as tx:
             current = executions.find(tx, execution_id, lock=True)
             if current is None or current.has_ended or self._stopping.is_set():
                 return
-            step = life.advance(tx, self._database, self._ids, current, lambda policies: self._width(job, policies))
+            step = life.advance(
+                tx, self._database, self._ids, current, lambda policies: self._width(job, policies), hiring
+            )
         if current.state != "executing":
             self._stop_batches(execution_id)
         if step.ended:
@@ -257,7 +273,10 @@ class Engine:
 
     def _hand_over(self, batches: Iterable[BatchRow]) -> None:
         """Submit batches; one that is out already stays as it is, since its task has the same id."""
-        self._dispatcher.submit(TaskRef(task_id(batch), batch.queue, batch.id, batch.epoch) for batch in batches)
+        self._dispatcher.submit(
+            TaskRef(task_id(batch), labels.queue(batch.queue, labels.read(batch.labels)), batch.id, batch.epoch)
+            for batch in batches
+        )
 
     def _begin(self, execution_id: int, job: Job) -> bool:
         """Check both sides, then queue the first visits; False when the execution could not start."""
@@ -308,7 +327,7 @@ class Engine:
                     place = f"{connector.location}"
                     raise TallyportError(ErrorKind.NOT_FOUND, f"the {side} {place} does not exist")
                 if side == "destination":
-                    _check_proof(policies_from_json(execution.policies).verify, connector)
+                    check_proof(policies_from_json(execution.policies).verify, connector)
                 if root is not None and root.kind is not Kind.CONTAINER:
                     raise TallyportError(ErrorKind.CONFIG, f"the {side} {connector.location} is not a folder")
             finally:
@@ -318,14 +337,21 @@ class Engine:
         """Say how many batches of a job may be out at once."""
         if self._roster is None:
             return max(1, min(policies.parallel_at_most, self._crew_of(job).width))
+        need = self._reach.need(job)
         with self._database.read() as tx:
-            return max(1, min(policies.parallel_at_most, self._roster.width(tx)))
+            return max(1, min(policies.parallel_at_most, self._roster.width(tx, need)))
 
-    def _crew_of(self, job: Job) -> Crew:
+    def _platforms(self, job: Job) -> list[str]:
         with self._database.read() as tx:
             ends = [connections.find(tx, side or "") for side in (job.source_connection, job.destination_connection)]
-        is_local = all(end is not None and end.platform in LOCAL for end in ends)
-        return self._crews.local if is_local else self._crews.other
+        return ["" if end is None else end.platform for end in ends]
+
+    def _is_remote(self, job: Job) -> bool:
+        """Tell whether one batch of a job carries several items at once: where a network is waited for."""
+        return any(name and registry.platform(name).is_remote for name in self._platforms(job))
+
+    def _crew_of(self, job: Job) -> Crew:
+        return self._crews.local if LOCAL.issuperset(self._platforms(job)) else self._crews.other
 
     def _stop_batches(self, execution_id: int) -> None:
         with self._lock:
@@ -416,7 +442,9 @@ class Engine:
         return Ending(None if is_done else "stopped")
 
     def _run(self, execution_id: int, task: TaskRef) -> Ending:
-        execution, job = self._database.outlast(lambda: self._found(execution_id), stopped=self._stopping.is_set)
+        execution, job, seats = self._database.outlast(
+            lambda: self._found(execution_id, task.batch_id), stopped=self._stopping.is_set
+        )
         policies = policies_from_json(execution.policies)
         judge = self._judge_of(job, policies)
         terms = self._terms(job, execution)._replace(tries=judge.most_tries)
@@ -440,7 +468,9 @@ class Engine:
             full=execution.full or policies.full_look,
             kinds=life.tasks_of(execution.phase),
             visits=execution.phase in life.VISITING,
-            depth=2 if policies.parallel_at_most >= crew.width and execution.phase != "deletes" else 1,
+            depth=2 if policies.parallel_at_most >= crew.width and execution.phase != "deletes" and not seats else 1,
+            seats=seats,
+            may_slice=self._roster is not None or crew is self._crews.other,
             halts=stops.halts(policies, failed=1),
             commit_seconds=commit_seconds(self._width(job, policies)),
             limits=parts.limits_of(job),
@@ -463,13 +493,13 @@ class Engine:
             with self._lock:
                 self._slots.pop(slot, None)
 
-    def _found(self, execution_id: int) -> tuple[Execution, Job]:
+    def _found(self, execution_id: int, batch_id: int) -> tuple[Execution, Job, int]:
         with self._database.read() as tx:
             execution = executions.find(tx, execution_id)
             assert execution is not None, "a batch is of an execution"
             job = jobs.find(tx, execution.job_id, deleted=True)
             assert job is not None, "an execution is of a job"
-        return execution, job
+            return execution, job, frontier.seats(tx, batch_id)
 
     def _judge_of(self, job: Job, policies: Policies) -> Failures:
         with self._database.read() as tx:
@@ -516,7 +546,7 @@ class Engine:
             execution_id=execution.id,
             token=execution.token,
             source=self._end(source, job.source_path),
-            destination=_nothing_there(
+            destination=nothing_there(
                 self._end(destination, job.destination_path), execution, first_run=job.executions == 0
             ),
             policies=execution.policies,
@@ -541,33 +571,6 @@ def _place(connection: Connection, path: str) -> tuple[str, str, str]:
     return connection.platform, json.dumps(dict(connection.settings)), path
 
 
-def _check_proof(wanted: VerifyLevel, destination: Connector) -> None:
-    """Refuse a job that asks for a proof which its destination cannot give, before anything is carried."""
-    best = destination.limits.best_verify
-    if wanted > best:
-        message = (
-            f"the destination {destination.location} cannot prove items at level {wanted.name.lower()}: "
-            f"its best is {best.name.lower()} (verify)"
-        )
-        raise TallyportError(ErrorKind.CONFIG, message)
-
-
 def look_seconds(workers: int) -> float:
     """Say how often each of so many workers looks at the store: about twice a second, all together."""
     return max(LOOK_SECONDS, workers / 2)
-
-
-def _nothing_there(end: tuple[str, str, str], execution: Execution, *, first_run: bool) -> tuple[str, str, str]:
-    """In a simulation a destination that does not exist yet is an empty tree in memory."""
-    if not execution.simulation:
-        return end
-    if stops.purges(dataclasses.replace(policies_from_json(execution.policies), simulation=False), first_run=first_run):
-        return "memory", "{}", ""  # as it will be once it is emptied
-    try:
-        connector = open_connection(end[0], json.loads(end[1]), end[2], read_only=True)
-    except TallyportError as error:
-        if error.kind is ErrorKind.NOT_FOUND:
-            return "memory", "{}", ""
-        raise
-    connector.close()
-    return end

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from tallyport.domain import paths, schedules, stops
+from tallyport.domain import seats as dealing
 from tallyport.domain.actions import Reason
 from tallyport.domain.entries import Kind
 from tallyport.domain.executions import Execution
@@ -22,7 +23,7 @@ from tallyport.domain.jobs import Job
 from tallyport.domain.policies import EmptyContainers, ItemInspection, Policies
 from tallyport.domain.policies_json import policies_from_json, policies_to_json
 from tallyport.engine.undoing import order_of
-from tallyport.store import audit, empties, executions, frontier, items, jobs, rows
+from tallyport.store import audit, empties, executions, frontier, items, jobs, rows, seats
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
 from tallyport.store.ids import Ids
@@ -49,6 +50,16 @@ INSPECTIONS: dict[str | None, str] = {
     "inspect_all": "all",
 }
 """Resets that inspect more in the next run, and the policy that they stand for."""
+
+
+class Hiring(NamedTuple):
+    """What batches of an execution are made with."""
+
+    labels: str = ""  # that whoever works them must have
+    most_seats: int = 1  # transfers that one batch can have under way, where a connection caps them
+
+
+_ANYBODY = Hiring()
 
 
 class Step(NamedTuple):
@@ -124,7 +135,12 @@ def _for_this_run(tx: sa.Connection, execution: Execution, job: Job) -> Policies
 
 
 def advance(
-    tx: sa.Connection, database: Database, ids: Ids, execution: Execution, width: Callable[[Policies], int]
+    tx: sa.Connection,
+    database: Database,
+    ids: Ids,
+    execution: Execution,
+    width: Callable[[Policies], int],
+    hiring: Hiring = _ANYBODY,
 ) -> Step:
     """Do the next thing for an execution that is open: batches to hand over, the next phase, or the end.
 
@@ -132,6 +148,9 @@ def advance(
     """
     state = execution.state
     out = frontier.open_batches(tx, execution.id)
+    for batch in [one for one in out if one.state == "ready" and one.labels != hiring.labels]:
+        frontier.fence(tx, batch.id)  # the labels of a connection changed: others may work it now
+        out.remove(batch)
     if state == "waiting" and execution.wait_until is not None and execution.wait_until <= rows.now() and not out:
         executions.move(tx, execution.id, ("waiting",), "ready")
         return Step()
@@ -143,7 +162,7 @@ def advance(
     if execution.halted_by is not None or stops.halts(policies, execution.failed):
         return Step(ended=_halted(tx, database, ids, execution)) if not out else Step()
     if order_of(execution) is not None:
-        return _advance_undoing(tx, database, ids, execution, len(out))
+        return _advance_undoing(tx, database, ids, execution, len(out), hiring)
     phase = execution.phase
     at = next((n for n, (name, _, _) in enumerate(PHASES) if name == phase), _FIRST)
     while True:
@@ -160,7 +179,7 @@ def advance(
             wanted = min(room, 1 if not out and not waiting and pending == 1 else room)
             if not _has_pending(tx, execution.id, kinds, pending):
                 wanted = 0
-            return Step(tuple(frontier.add_batch(tx, execution.id, queue) for _ in range(max(0, wanted))))
+            return Step(_hire(tx, execution, queue, wanted, hiring))
         if out:
             return Step()
         if at + 1 == len(PHASES):
@@ -197,13 +216,24 @@ def _visit_root(tx: sa.Connection, database: Database, ids: Ids, execution: Exec
     frontier.add_visits(tx, database, [(ids.take(), execution.id, root, b"", b"", False, False, "", None)])
 
 
-def _advance_undoing(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, out: int) -> Step:
+def _hire(tx: sa.Connection, execution: Execution, queue: str, wanted: int, hiring: Hiring) -> tuple[BatchRow, ...]:
+    """Make up to so many batches, as far as the connections let more transfers be under way."""
+    if wanted <= 0:
+        return ()
+    found = seats.capped(tx, execution.job_id)
+    dealt = dealing.dealt(found, execution.id, wanted=wanted, most=hiring.most_seats)
+    return tuple(frontier.add_batch(tx, execution.id, queue, labels=hiring.labels, seats=each) for each in dealt)
+
+
+def _advance_undoing(
+    tx: sa.Connection, database: Database, ids: Ids, execution: Execution, out: int, hiring: Hiring
+) -> Step:
     """One batch works the whole quarantine, and says at its end that it is done."""
     if out:
         return Step()
     if execution.phase == "finalize":
         return Step(ended=_complete(tx, database, ids, execution))
-    return Step((frontier.add_batch(tx, execution.id, "transfer"),))
+    return Step(_hire(tx, execution, "transfer", 1, hiring._replace(most_seats=1)))
 
 
 def fail(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, state: str, info: str) -> None:

@@ -20,6 +20,7 @@ The mover looks at one byte of a shared file before every item: set, it finishes
 and ends the group. It does the same when its parent is gone or when it gets SIGTERM.
 """
 
+import contextlib
 import gc
 import marshal
 import mmap
@@ -124,6 +125,7 @@ class Bench:
         report: Callable[[VisitReport], None],
         task: Callable[[TaskReport], None],
         stopped: Callable[[], bool],
+        seats: int = 0,
     ) -> None:
         """Work a group: its visits share their settlements, its tasks come after them."""
         try:
@@ -132,6 +134,7 @@ class Bench:
             _refuse(works, error, report, task)
             return
         passage.pace(self._meter, stopped)
+        passage.seats = seats
         visits = [work for work in works if type(work) is VisitWork]
         try:
             if visits:
@@ -169,6 +172,8 @@ class Bench:
             case DeleteWork():
                 return (passage.delete(work),)
             case StampWork():
+                if work.sweeps:
+                    _sweep(passage, work)
                 return (passage.stamp(work),)
             case _:
                 raise AssertionError(f"no way to do {work}")
@@ -178,6 +183,13 @@ class Bench:
         passage, self._passage = self._passage, None
         if passage is not None:
             passage.close()
+
+
+def _sweep(passage: Passage, work: StampWork) -> None:
+    """Remove what a slice that was begun and not ended left in its container."""
+    visit = VisitWork(0, 0, work.path, work.d_path, d_fresh=False, resumed=True, full=False, signature=None)
+    with contextlib.suppress(TallyportError), contextlib.closing(passage.cross(visit)) as crossing:
+        crossing.sweep()
 
 
 def _numbers(work: Work) -> tuple[int, ...]:

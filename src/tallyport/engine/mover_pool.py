@@ -51,11 +51,13 @@ class Crew(Protocol):
         known: KnownCallback,
         reports: "queue.SimpleQueue[Event]",
         slot: int,
+        seats: int = 0,
     ) -> int:
         """Have a group worked and return its number. Everything that comes of it goes on ``reports``.
 
         ``known`` gives the rows of a visited container in order of their names' bytes; it is called in another
-        thread. Exactly one ``done`` or ``lost`` ends a group, after all its reports.
+        thread. ``seats``: so many items are carried at one time at most; 0 is no cap. Exactly one ``done`` or ``lost``
+        ends a group, after all its reports.
         """
 
     def stop(self, slot: int) -> None:
@@ -83,7 +85,7 @@ class Crew(Protocol):
 
 
 class _Group:
-    __slots__ = ("id", "known", "reports", "slot", "terms", "works")
+    __slots__ = ("id", "known", "reports", "seats", "slot", "terms", "works")
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class _Group:
         known: KnownCallback,
         reports: "queue.SimpleQueue[Event]",
         slot: int,
+        seats: int = 0,
     ) -> None:
         self.id = number
         self.terms = terms
@@ -100,6 +103,7 @@ class _Group:
         self.known = known
         self.reports = reports
         self.slot = slot
+        self.seats = seats
 
 
 class _Mover:
@@ -210,8 +214,9 @@ class MoverPool:
         known: KnownCallback,
         reports: "queue.SimpleQueue[Event]",
         slot: int,
+        seats: int = 0,
     ) -> int:
-        group = _Group(next(self._numbers), terms, works, known, reports, slot)
+        group = _Group(next(self._numbers), terms, works, known, reports, slot)  # a mover carries one item at a time
         with self._lock:
             if self._closed or not self._movers:
                 reports.put(("lost", group.id, "the movers are closed" if self._closed else "no mover can be started"))
@@ -374,8 +379,9 @@ class ThreadCrew:
         known: KnownCallback,
         reports: "queue.SimpleQueue[Event]",
         slot: int,
+        seats: int = 0,
     ) -> int:
-        group = _Group(next(self._numbers), terms, works, known, reports, slot)
+        group = _Group(next(self._numbers), terms, works, known, reports, slot, seats)
         with self._lock:
             if self._closed:
                 reports.put(("lost", group.id, "the crew is closed"))
@@ -448,6 +454,7 @@ class ThreadCrew:
             report=lambda report: put(("report", report)),
             task=lambda report: put(("task", report)),
             stopped=lambda: bool(flags[slot]) or self._closed,
+            seats=group.seats,
         )
 
 

@@ -56,6 +56,7 @@ class Opened:
         "s_files",
         "scanned",
         "signature",
+        "slices",
         "taken",
         "too_many",
         "unchanged",
@@ -86,6 +87,7 @@ class Opened:
         self.halted: str | None = None
         self.error: tuple[str, str] | None = None
         self.too_many: str | None = None
+        self.slices: list[tuple[bytes, bytes | None, bool]] = []  # for others to work: engine.slices
         self.signature: bytes | None = None  # of the last clean visit, found to hold still
         self.taken: set[str] | None = None  # keys of the names in use, where the destination cannot take all
         self.losses: list[tuple[str, str, str]] = []  # name (empty: the container), what, detail

@@ -156,6 +156,7 @@ class Passage(Protocol):
     has_versions: bool  # both sides keep earlier contents, and the job carries them
     has_links: bool  # hard links can be made at the destination
     guard: Guard  # called before anything is made visible
+    seats: int  # items carried at one time at most; 0 = as many as suit the connections
     carrier: Carrier | None  # gives items what they have besides content; None where the job asks for nothing
     paces_itself: bool  # what it carries waits for its turn chunk by chunk
 

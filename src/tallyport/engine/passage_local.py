@@ -118,6 +118,7 @@ class LocalPassage:
         )
         self.failures: list[Settled] = []
         self.guard: Guard = free
+        self.seats = 0  # whatever it says: one item after the other
         ends = {_SOURCE: source, _DESTINATION: destination}
         self._keepers = {} if quarantine is None else {side: Keeper(end, quarantine) for side, end in ends.items()}
 

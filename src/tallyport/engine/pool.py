@@ -41,11 +41,20 @@ class Pool:
         self._landed = threading.Condition()
         self.flying = 0
 
-    def start(self, act: Callable[[], int], stopped: Callable[[], bool]) -> None:
-        """Have something done in a thread, when there is a place; ``act`` keeps its outcome and gives the bytes."""
+    def start(self, act: Callable[[], int], stopped: Callable[[], bool], *, seats: int = 0) -> None:
+        """Have something done in a thread, when there is a place; ``act`` keeps its outcome and gives the bytes.
+
+        With ``seats`` no more than so many are at work, the caller counted: it lists and looks meanwhile. With one
+        seat it is done by the caller.
+        """
         with self._landed:
+            while seats > 1 and self.flying >= seats - 1:
+                self._landed.wait()
             self.flying += 1
         entered = self._enter(stopped)
+        if seats == 1:
+            self._run(act, entered)
+            return
         try:
             _threads().submit(self._run, act, entered)
         except BaseException:
@@ -59,12 +68,14 @@ class Pool:
                 self._landed.wait()
 
     def together(
-        self, acts: Sequence[Callable[[], R]], sizes: Sequence[int], stopped: Callable[[], bool]
+        self, acts: Sequence[Callable[[], R]], sizes: Sequence[int], stopped: Callable[[], bool], *, seats: int = 0
     ) -> Iterator[R]:
-        """Do several things at once and give what came of each as it comes."""
+        """Do several things at once and give what came of each as it comes; the caller only waits."""
         results = []
         for act, size in zip(acts, sizes, strict=True):
             with self._landed:
+                while seats and self.flying >= seats:
+                    self._landed.wait()
                 self.flying += 1
             entered = self._enter(stopped)
             results.append(_threads().submit(self._one, act, size, entered))

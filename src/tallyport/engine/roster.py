@@ -10,11 +10,12 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 import sqlalchemy as sa
 
 import tallyport
+from tallyport.domain import labels
 from tallyport.engine.lease import clock
 from tallyport.store import frontier, workers
 from tallyport.store.database import Database
@@ -30,8 +31,8 @@ MEMORY = 24 * 3600.0  # seconds that a worker which is gone stays on the list
 
 
 def task_id(batch: BatchRow) -> str:
-    """Name one hand-over of a batch."""
-    return f"batch-{batch.id}-e{batch.epoch}"
+    """Name one hand-over of a batch. A ledger that was restored gives its numbers again, but never at the same time."""
+    return f"batch-{batch.id}-e{batch.epoch}-{batch.created_at:x}"
 
 
 class Roster:
@@ -41,13 +42,13 @@ class Roster:
         self,
         database: Database,
         *,
-        labels: Sequence[str] = (),
+        labels: Collection[str] = (),
         beat: float = BEAT,
         patience: float = PATIENCE,
     ) -> None:
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
         self._database = database
-        self._labels = " ".join(labels)
+        self.labels = frozenset(labels)
         self._beat_seconds = beat
         self._patience = patience
         self._width = 0
@@ -91,9 +92,14 @@ class Roster:
         """Say what this worker cannot do, for people; None when all is well."""
         self._trouble = message
 
-    def width(self, tx: sa.Connection) -> int:
-        """Give the width of all workers that live."""
-        return workers.width(tx, self._since(tx))
+    def width(self, tx: sa.Connection, need: Collection[str] = ()) -> int:
+        """Give the width of all workers that live and have these labels."""
+        return sum(width for has, width in workers.able(tx, self._since(tx)) if labels.serves(has, need))
+
+    def lacking(self, tx: sa.Connection, need: Collection[str]) -> str | None:
+        """Say why nobody who lives may do what needs these labels, or None when somebody may."""
+        able = [has for has, _ in workers.able(tx, self._since(tx))]
+        return None if any(labels.serves(has, need) for has in able) else labels.lacking(need, able)
 
     def living(self, tx: sa.Connection) -> set[str]:
         """Give the ids of the workers that live."""
@@ -150,7 +156,16 @@ class Roster:
         begun = clock()
         pid = os.getpid()
         row = WorkerRow(
-            *(self.owner, socket.gethostname(), pid, tallyport.__version__, self._labels, self._width, 0, 0),
+            *(
+                self.owner,
+                socket.gethostname(),
+                pid,
+                tallyport.__version__,
+                labels.write(self.labels),
+                self._width,
+                0,
+                0,
+            ),
             self._draining,
             self._trouble,
         )

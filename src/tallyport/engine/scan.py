@@ -7,12 +7,14 @@ from tallyport.domain.entries import Entry, Kind, Side
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.items import DONE, Status
 from tallyport.domain.naming import distinct, fit, key
+from tallyport.domain.paths import from_bytes, to_bytes
+from tallyport.engine import slices
 from tallyport.engine.hand import Hand
 from tallyport.engine.notes import Notes
 from tallyport.engine.opened import Halt, Opened, Ticket
 from tallyport.engine.orders import Orders
 from tallyport.engine.passage import Listing
-from tallyport.engine.seen import KnownRows, Nothing, Rows, Unseen, see_destination
+from tallyport.engine.seen import KnownRows, Listed, Nothing, Rows, Unseen, see_destination
 from tallyport.engine.shortcuts import fits_all, plain_size, rests
 from tallyport.engine.signature import changes_since, is_as_signed
 from tallyport.engine.work import Known, Row, VisitWork
@@ -56,8 +58,12 @@ class Scan:
         """Go through everything that stands in the container, on either side or in the ledger."""
         work, crossing = visit.work, visit.crossing
         visit.container = None if work.gone == "source" else crossing.container(_SOURCE)
-        if work.resumed and not self._notes.is_dry:
+        # Others may work slices of the same container: what one of them left behind is swept when all have ended.
+        if work.resumed and not self._notes.is_dry and not work.slice and work.sliced is None:
             crossing.sweep()
+        if work.slice:
+            self._scan_slice(visit)
+            return
         if work.only is not None:
             self._scan_only(visit, work.only)
             return
@@ -73,6 +79,9 @@ class Scan:
         if is_trusted and work.signature is not None and self._scan_changes(visit, listing, work.signature):
             return
         rows = Rows(_no_rows if work.blank else self._known, work)
+        if self._is_worth_slicing(visit, listing) and (work.sliced is not None or rows.is_empty()):
+            self._slice(visit, listing)
+            return
         is_new = work.d_fresh and self._plain >= 0 and not self._hand.must_pace and rows.is_empty()
         if is_new and self._fill(visit, listing):
             return
@@ -102,6 +111,44 @@ class Scan:
         """Tell whether an item of the quarantine's name at the source is the quarantine, and nothing of somebody's."""
         writes_there = not self._rules.one_way or self._rules.removes_source
         return writes_there and entry.kind == _CONTAINER
+
+    def _is_worth_slicing(self, visit: Opened, listing: Listing) -> bool:
+        work = visit.work
+        is_plain = not (work.gone or work.left_out or visit.hidden or self._notes.is_dry) and self._key is None
+        return work.may_slice and is_plain and (work.sliced is not None or listing.count > slices.ABOVE)
+
+    def _slice(self, visit: Opened, listing: Listing) -> None:
+        """Cut a huge container in slices for others to work; an earlier attempt may have begun it."""
+        work = visit.work
+        visit.is_clean = False
+        is_empty = work.d_fresh and not work.resumed
+        there = None if is_empty else visit.crossing.listing(_DESTINATION).pages()
+        for one in slices.cut(listing.pages(), there, to_bytes(work.sliced or "")):
+            visit.slices.append((slices.write(one), one.through, one.there is None))
+            if one.through is None:
+                break  # it goes with the last report, so that a container is cut to its end once
+            if self._stopped():
+                raise Halt("stopped")
+            if self._is_due(visit):
+                self._settle()
+
+    def _scan_slice(self, visit: Opened) -> None:
+        """Go through one range of a huge container, as somebody else listed it."""
+        work = visit.work
+        visit.is_clean = False
+        one = slices.read(work.slice)
+        rows: dict[str, Known] = {}
+        if not work.blank:
+            after, page = from_bytes(one.after), slices.SIZE + 1
+            rows = Rows(self._known, work, page=page, after=after).through(slices.end_of(one))
+        destination: Nothing
+        if work.resumed:
+            destination = slices.Again(visit.crossing, one.there or [])
+        else:
+            destination = Nothing() if one.there is None else Listed(one.there, None)
+        self._scan_page(visit, one.here, rows, destination)
+        for entry in destination.rest():
+            self._look_at_extra(visit, entry)
 
     def _scan_changes(self, visit: Opened, listing: Listing, signature: bytes) -> bool:
         """Look at what changed since the last clean visit alone, where that is known and less than most."""

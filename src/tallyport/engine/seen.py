@@ -27,11 +27,11 @@ class KnownRows(Protocol):
 class Rows:
     """The rows of one container, fetched in pages and given out up to a name."""
 
-    def __init__(self, known: KnownRows, work: VisitWork, *, page: int = PAGE) -> None:
+    def __init__(self, known: KnownRows, work: VisitWork, *, page: int = PAGE, after: str = "") -> None:
         self._known = known
         self._work = work
         self._page = page
-        self._after = ""
+        self._after = after
         self._held: list[Known] = []
         self._ended = False
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from tallyport.domain.actions import EQUAL, GONE
+from tallyport.domain.actions import EQUAL, GONE, Reason
 from tallyport.domain.categories import Judge
 from tallyport.domain.entries import Kind
 from tallyport.domain.items import FAILED, Status
@@ -48,3 +48,26 @@ def category(kind: int, status: int, reason: str, *, planned: bool = False) -> s
     if reason in EQUAL:
         return "unchanged"
     return "deleted" if reason in GONE else "transferred"
+
+
+def together(uses: list[Result]) -> list[tuple[str, str, str, str, str, int]]:
+    """Add up who was met by several movers: one row for each of a side."""
+    found: dict[tuple[str, str], tuple[str, str, str, str, str, int]] = {}
+    for side, source, how, destination, message, count in uses:
+        earlier = found.get((side, source))
+        met = count if earlier is None else count + earlier[5]
+        found[side, source] = (side, source, how, destination, message, met)
+    return list(found.values())
+
+
+WOULD_GO: dict[object, str] = {
+    Reason.NOT_AT_SOURCE: "delete_destination",
+    Reason.DELETED_AT_SOURCE: "delete_destination",
+    Reason.PURGED: "delete_destination",
+    Reason.DELETED_AT_DESTINATION: "delete_source",
+}
+
+
+def would_go(r: Result) -> bool:
+    """Tell whether a simulation would delete a container."""
+    return r[KIND] == Kind.CONTAINER and r[STATUS] == Status.SUCCESS and r[REASON] in WOULD_GO

@@ -201,6 +201,7 @@ class StreamPassage:
         self.level = int(VerifyLevel.READBACK if self._reads_back else VerifyLevel.HASH)
         self._outcomes: list[Settled] = []
         self.guard: Guard = free
+        self.seats = 0
         ends = {_SOURCE: source, _DESTINATION: destination}
         self._keepers = {} if quarantine is None else {side: Keeper(end, quarantine) for side, end in ends.items()}
         self._is_unsynced = False
@@ -287,7 +288,7 @@ class StreamPassage:
             return landed.moved
 
         if pool is not None:
-            pool.start(act, stopped)
+            pool.start(act, stopped, seats=self.seats)
             return
         try:
             act()
@@ -302,7 +303,7 @@ class StreamPassage:
         """Do several things, at once where there is something to wait for."""
         if self._pool is None:
             return (act() for act in acts)
-        return self._pool.together(acts, sizes, self._stopped)
+        return self._pool.together(acts, sizes, self._stopped, seats=self.seats)
 
     def carry(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None) -> Landed:
         """Carry one file or symlink; raises when nothing was stored."""

@@ -25,6 +25,7 @@ from tallyport.engine.signature import sign
 from tallyport.engine.work import AS_IT_WAS, Row, VisitReport, VisitWork
 
 REPORT = 1_000  # items of one report, about
+SLICES = 8  # of a huge container, of one report
 OPEN = 64  # visits that wait for one settlement, each with its descriptors
 WAITING = 256  # items of one visit that wait for their settlement
 PATIENCE = 1.0  # seconds that something carried may wait for its settlement
@@ -133,7 +134,7 @@ class Round:
             self._open = [visit for visit in self._open if not visit.scanned]
             self._end(ended)
         for visit in self._open:
-            if len(visit.items) + len(visit.deferred) >= REPORT:
+            if len(visit.items) + len(visit.deferred) >= REPORT or len(visit.slices) >= SLICES:
                 self._report(visit)
 
     def _is_due(self, visit: Opened) -> bool:
@@ -142,6 +143,7 @@ class Round:
             self._passage.full
             or visit.waiting >= WAITING
             or len(visit.items) + len(visit.deferred) >= REPORT
+            or len(visit.slices) >= SLICES
             or (visit.waiting > 0 and monotonic() > self._due)
         )
 
@@ -229,7 +231,7 @@ class Round:
     ) -> None:
         """Say what is known by now; with ``last`` also what became of the container itself."""
         row, signature = None, None if visit.signature is None else AS_IT_WAS
-        if last and visit.error is None and visit.halted is None and signature is None:
+        if last and visit.error is None and visit.halted is None and signature is None and not visit.work.slice:
             row = self._notes.container_row(visit, container, losses)
             if container is not None and self._may_sign(visit):
                 signature = sign(visit, self._orders.salt)
@@ -253,6 +255,7 @@ class Round:
                 tuple(visit.losses),
                 () if self._passage.carrier is None else self._passage.carrier.uses(),
                 tuple(visit.left_out.items()),
+                tuple(visit.slices),
             )
         )
         if not last:
@@ -262,6 +265,7 @@ class Round:
             visit.deferred = []
             visit.losses = []
             visit.left_out = {}
+            visit.slices = []
             visit.unchanged = visit.unchanged_bytes = visit.s_bytes = visit.s_files = 0
 
     def _may_sign(self, visit: Opened) -> bool:

@@ -58,6 +58,9 @@ class VisitWork(NamedTuple):
     left_out: str = ""  # reason for which the container, and all that is in it, is left out
     blank: bool = False  # the ledger has no row below: known rows are not asked for
     carried: bool = False  # the container itself was carried before: its owner and grants stay as they are
+    slice: bytes = b""  # a range of a huge container (engine.slices); empty: all of it
+    may_slice: bool = False  # a huge container may be cut in slices, for others to work
+    sliced: str | None = None  # name through which an earlier attempt did so
 
 
 class ItemResult(NamedTuple):
@@ -120,6 +123,7 @@ class VisitReport(NamedTuple):
     losses: tuple[tuple[str, str, str], ...] = ()  # name (empty: the container), what, detail
     uses: tuple[tuple[object, ...], ...] = ()  # who was met and became whom: engine.carrier.Use
     left_out: tuple[tuple[str, str], ...] = ()  # sub-containers left out and yet gone through: name, reason
+    slices: tuple[tuple[bytes, bytes | None, bool], ...] = ()  # slice, last name in it, whether nothing stands there
 
 
 class Filled(NamedTuple):
@@ -221,6 +225,7 @@ class StampWork(NamedTuple):
     task_id: int
     path: str
     d_path: str
+    sweeps: bool = False  # and remove the temporaries that a slice of it left behind
 
 
 class TaskReport(NamedTuple):

@@ -74,6 +74,13 @@ def page(
     return [rows.to_value(Connection, row) for row in found], total
 
 
+def labelled(tx: sa.Connection) -> list[Connection]:
+    """Give every connection that only some workers reach, by name."""
+    query = sa.select(connections).where(connections.c.labels != "[]", connections.c.deleted_at.is_(None))
+    found = tx.execute(query.order_by(connections.c.name, connections.c.id)).mappings()
+    return [rows.to_value(Connection, row) for row in found]
+
+
 def sealed(tx: sa.Connection) -> list[tuple[str, str]]:
     """Give the id and the sealed secrets of every connection that has some, deleted ones too."""
     query = sa.select(connections.c.id, connections.c.sealed).where(connections.c.sealed.isnot(None))

@@ -62,13 +62,25 @@ class Database:
         else:
             url = _with_driver(url)
             self._writer = sa.create_engine(
-                url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args={"options": _WRITER_OPTIONS}
+                url,
+                pool_size=8,
+                max_overflow=24,
+                pool_pre_ping=True,
+                connect_args={"options": _WRITER_OPTIONS, **_noticing(url)},
             )
             # differs because a PostgreSQL reader sees one picture and cannot write only when it is told so
-            self._readers = sa.create_engine(url, pool_size=8, max_overflow=24, pool_pre_ping=True).execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            readers = sa.create_engine(
+                url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args=_noticing(url)
             )
+            for engine in (self._writer, readers):
+                sa.event.listen(engine, "checkin", self._given_back)
+            self._readers = readers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             self.path = None
+
+    def _given_back(self, raw: Any, _record: object) -> None:
+        """Close what a thread had in hand when the store was closed: its pool is gone, and would only drop it."""
+        if self._is_closed and raw is not None:
+            raw.close()
 
     @contextlib.contextmanager
     def begin(self, *, durable: bool = False) -> Iterator[sa.Connection]:
@@ -77,6 +89,7 @@ class Database:
         ``durable`` asks that the commit be on the disk when this returns (SQLite; PostgreSQL always does).
         """
         if not self.is_sqlite:
+            self._check_open()
             with self._writer.begin() as tx:
                 yield tx
             return
@@ -91,13 +104,17 @@ class Database:
                     _driver(tx).execute("PRAGMA synchronous=NORMAL")
 
     def _open_writer(self) -> sa.Connection:
+        self._check_open()
+        return self._writer.connect()
+
+    def _check_open(self) -> None:
         if self._is_closed:
             raise RuntimeError("the store is closed")
-        return self._writer.connect()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Open a reading transaction: one consistent picture, never waits for the writer."""
+        self._check_open()
         with self._readers.connect() as connection, connection.begin():
             yield connection
 
@@ -200,15 +217,15 @@ class Database:
                 tx.exec_driver_sql(f"INSERT INTO schema_version VALUES ('{HEAD}')")
 
     def close(self) -> None:
-        """Close every connection; the last writer leaves the file without a WAL."""
+        """Close every connection; the last writer leaves the file without a WAL. Whoever comes later is refused."""
         if self.is_sqlite:
             with contextlib.suppress(sqlite3.Error), self._lock, self._writer.connect() as tx:
                 _driver(tx).execute("PRAGMA optimize")
                 for raw in self._raw:
                     raw.close()
+        self._is_closed = True  # what is in use is closed when it is given back
         self._readers.dispose()
         with self._lock:  # whoever writes now ends first; a connection closed under its user takes the process with it
-            self._is_closed = True
             self._writer.dispose()
 
 
@@ -243,6 +260,29 @@ def is_outage(error: BaseException) -> bool:
     is_cut = error.connection_invalidated or (isinstance(error, sa.exc.OperationalError) and state is None)
     # 57P0x: it shuts down or starts; 53xxx: it has no room for us; 40xxx: it undid this in favour of another
     return is_cut or (state or "").startswith(("57P0", "53", "40", "08"))
+
+
+# How a connection finds out that nobody is at its other end any more, in seconds; the last in milliseconds. A URL that
+# says otherwise wins.
+NOTICING = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+
+def _noticing(url: str) -> dict[str, Any]:
+    given = sa.make_url(url).query
+    return {name: value for name, value in NOTICING.items() if name not in given}
+
+
+def noticing(url: str) -> str:
+    """Give a PostgreSQL URL whose connections notice a network that is gone, for others that open it."""
+    parsed = sa.make_url(url)
+    added = {name: str(value) for name, value in _noticing(url).items()}
+    return parsed.update_query_dict(added).render_as_string(hide_password=False)
 
 
 def _with_driver(url: str) -> str:

@@ -10,6 +10,8 @@ from tallyport.store import rows
 from tallyport.store.database import Database
 from tallyport.store.tables import batches, containers, executions, items, tasks, visits
 
+Blob = bytes  # a row of visits has a column of that name
+
 
 class VisitRow(NamedTuple):
     """A claimed visit with what its container is known by."""
@@ -29,6 +31,8 @@ class VisitRow(NamedTuple):
     parent_id: int = 0  # item of the container above; 0 for a root
     status: int | None = None  # of the container's own item
     unclean: bool = False  # an execution that ended badly may have left temporaries in it
+    slice: Blob | None = None  # a range of a huge container
+    sliced: Blob | None = None  # name through which an earlier attempt cut the container in slices
 
 
 class TaskRow(NamedTuple):
@@ -59,6 +63,9 @@ class BatchRow(NamedTuple):
     state: str
     epoch: int
     owner: str | None
+    labels: str = ""  # that its holder must have
+    seats: int = 0  # transfers it may have under way; 0 = no cap
+    created_at: int = 0
 
 
 PURGE = "purge"  # in the place of the side that is gone: the destination is emptied before the first run
@@ -99,6 +106,7 @@ _CLAIMED = (
         containers.c.parent_id,
         items.c.status,
         containers.c.unclean,
+        visits.c.slice,
     )
     .outerjoin(containers, containers.c.item_id == visits.c.item_id)
     .outerjoin(items, items.c.id == visits.c.item_id)
@@ -120,9 +128,29 @@ def claim_visits(tx: sa.Connection, database: Database, execution_id: int, batch
         VisitRow(
             *(*r[0:2], decode(r[2]), decode(r[3]), bool(r[4]), bool(r[5]), *r[6:10]),
             *(r[10] or 0, r[11] or 0, r[12] or 0, r[13], bool(r[14])),
+            None if r[15] is None else bytes(r[15]),
+            _sliced(tx, execution_id, r[1]) if r[8] > 1 and r[15] is None else None,
         )
         for r in found
     ]
+
+
+def add_slices(tx: sa.Connection, database: Database, found: Sequence[tuple[Any, ...]]) -> None:
+    """Queue slices of huge containers: (id, execution, item, path, d_path, fresh, gone, slice, through)."""
+    if found:
+        columns = "id, execution_id, item_id, path, d_path, fresh, gone, slice, through, blank, state"
+        blank = "1" if database.is_sqlite else "true"
+        values = f"?, ?, ?, ?, ?, ?, ?, ?, ?, {blank}, 'pending'"
+        tx.exec_driver_sql(database.sql(f"INSERT INTO visits ({columns}) VALUES ({values})"), list(found))
+
+
+def _sliced(tx: sa.Connection, execution_id: int, item_id: int) -> bytes | None:
+    """Give the name through which a container is cut in slices in an execution, or None when it is not."""
+    query = sa.select(visits.c.through).where(
+        visits.c.item_id == item_id, visits.c.execution_id == execution_id, visits.c.through.isnot(None)
+    )
+    found = tx.execute(query.order_by(visits.c.through.desc()).limit(1)).scalar()
+    return None if found is None else bytes(found)
 
 
 def end_visits(tx: sa.Connection, database: Database, ended: Sequence[tuple[str, int]]) -> None:
@@ -130,10 +158,10 @@ def end_visits(tx: sa.Connection, database: Database, ended: Sequence[tuple[str,
     if ended:
         tx.exec_driver_sql(
             database.sql(
-                "UPDATE visits SET state = ?, batch_id = NULL,"
+                "UPDATE visits SET state = ?, batch_id = NULL, slice = CASE WHEN ? = 'done' THEN NULL ELSE slice END,"
                 " attempts = CASE WHEN ? = 'pending' THEN 1 ELSE attempts END WHERE id = ?"
             ),
-            [(state, state, visit) for state, visit in ended],
+            [(state, state, state, visit) for state, visit in ended],
         )
 
 
@@ -176,7 +204,7 @@ def unfinished_visits(tx: sa.Connection, execution_id: int) -> list[tuple[int, b
     query = sa.select(visits.c.item_id, visits.c.path, visits.c.d_path, visits.c.names).where(
         visits.c.execution_id == execution_id, visits.c.state.in_(("pending", "claimed"))
     )
-    return [tuple(row) for row in tx.execute(query)]
+    return [tuple(row) for row in tx.execute(query.distinct())]  # slices of one container are one visit again
 
 
 # -- tasks ---------------------------------------------------------------------------------------------------------
@@ -259,6 +287,14 @@ def tasks_of_item(tx: sa.Connection, execution_id: int, item_id: int) -> list[tu
         .order_by(tasks.c.task.desc(), tasks.c.start)  # parts before the finish
     )
     return [(_task(row), row["state"]) for row in tx.execute(query).mappings()]
+
+
+def alone_with(tx: sa.Connection, execution_id: int, item_id: int) -> None:
+    """Let one transaction at a time look at the parts of an item: of two that end the last ones, one must see both."""
+    query = sa.select(tasks.c.id).where(
+        tasks.c.execution_id == execution_id, tasks.c.item_id == item_id, tasks.c.task == "finish"
+    )
+    tx.execute(query.with_for_update())
 
 
 def temporaries(tx: sa.Connection, execution_id: int) -> list[tuple[str, str]]:
@@ -354,14 +390,12 @@ def task_exists(tx: sa.Connection, execution_id: int, task: str, item_id: int) -
 # -- batches -------------------------------------------------------------------------------------------------------
 
 
-def add_batch(tx: sa.Connection, execution_id: int, queue: str) -> BatchRow:
+def add_batch(tx: sa.Connection, execution_id: int, queue: str, *, labels: str = "", seats: int = 0) -> BatchRow:
     """Make a batch, ready to be handed over."""
-    row = tx.execute(
-        sa.insert(batches)
-        .values(execution_id=execution_id, queue=queue, state="ready", epoch=1, created_at=rows.now())
-        .returning(batches.c.id)
-    ).one()
-    return BatchRow(row.id, execution_id, queue, "ready", 1, None)
+    values = {"execution_id": execution_id, "queue": queue, "state": "ready", "labels": labels, "seats": seats}
+    at = rows.now()
+    row = tx.execute(sa.insert(batches).values(**values, epoch=1, created_at=at).returning(batches.c.id)).one()
+    return BatchRow(row.id, execution_id, queue, "ready", 1, None, labels, seats, at)
 
 
 def take_batch(tx: sa.Connection, batch_id: int, epoch: int, owner: str) -> int | None:
@@ -373,6 +407,11 @@ def take_batch(tx: sa.Connection, batch_id: int, epoch: int, owner: str) -> int 
         .returning(batches.c.execution_id)
     ).first()
     return None if row is None else int(row.execution_id)
+
+
+def seats(tx: sa.Connection, batch_id: int) -> int:
+    """Say how many transfers a batch may have under way; 0 when nothing caps them."""
+    return int(tx.execute(sa.select(batches.c.seats).where(batches.c.id == batch_id)).scalar_one())
 
 
 def holds(tx: sa.Connection, database: Database, batch_id: int, epoch: int) -> bool:
@@ -425,6 +464,9 @@ def open_batches(tx: sa.Connection, execution_id: int | None = None, *, owner: s
         batches.c.state,
         batches.c.epoch,
         batches.c.owner,
+        batches.c.labels,
+        batches.c.seats,
+        batches.c.created_at,
     ).where(batches.c.state != "done")
     if execution_id is not None:
         query = query.where(batches.c.execution_id == execution_id)

@@ -135,6 +135,12 @@ def same_endpoints(
     return None if row is None else rows.to_value(Job, row)
 
 
+def reset_all(tx: sa.Connection) -> None:
+    """Have the next run of every job that ran forget what it knew of both sides."""
+    ran = (jobs.c.deleted_at.is_(None), jobs.c.executions > 0)
+    tx.execute(sa.update(jobs).where(jobs.c.managed, *ran).values(reset="hard", version=jobs.c.version + 1))
+
+
 def parts(tx: sa.Connection, parent_id: str) -> list[Job]:
     """Give the parts a job was split into, in their order."""
     query = sa.select(jobs).where(jobs.c.parent_id == parent_id, jobs.c.part.isnot(None), jobs.c.deleted_at.is_(None))

@@ -13,7 +13,7 @@ from tallyport.domain import paths
 T = TypeVar("T")
 
 _JSON_OBJECTS = frozenset({"transfer", "schedule", "stop_policy", "extra", "settings"})
-_JSON_LISTS = frozenset({"warnings"})
+_JSON_LISTS = frozenset({"warnings", "labels"})
 _PATHS = frozenset({"source_path", "destination_path", "path", "d_path"})
 
 

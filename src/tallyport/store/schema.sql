@@ -43,6 +43,8 @@ CREATE TABLE connections (
 	sealed TEXT,
 	measured TEXT,
 	restricted BOOLEAN DEFAULT 0 NOT NULL,
+	labels TEXT DEFAULT '[]' NOT NULL,
+	max_transfers INTEGER,
 	version INTEGER DEFAULT '1' NOT NULL,
 	created_at INTEGER NOT NULL,
 	created_by TEXT,
@@ -92,6 +94,11 @@ CREATE TABLE events (
 	acknowledged_by TEXT
 );
 CREATE INDEX events_job ON events (job_id, id);
+CREATE TABLE identity (
+	id INTEGER NOT NULL,
+	text TEXT NOT NULL,
+	PRIMARY KEY (id)
+);
 CREATE TABLE invitations (
 	id TEXT NOT NULL,
 	digest TEXT NOT NULL,
@@ -189,6 +196,7 @@ CREATE TABLE webhooks (
 	disabled TEXT,
 	cursor INTEGER NOT NULL,
 	resting_until INTEGER DEFAULT '0' NOT NULL,
+	served_until INTEGER DEFAULT '0' NOT NULL,
 	version INTEGER DEFAULT '1' NOT NULL,
 	created_at INTEGER NOT NULL,
 	created_by TEXT,
@@ -462,6 +470,8 @@ CREATE TABLE batches (
 	execution_id INTEGER NOT NULL,
 	queue TEXT NOT NULL,
 	state TEXT NOT NULL,
+	labels TEXT DEFAULT '' NOT NULL,
+	seats INTEGER DEFAULT '0' NOT NULL,
 	epoch INTEGER NOT NULL,
 	attempts INTEGER DEFAULT '0' NOT NULL,
 	owner TEXT,
@@ -537,6 +547,8 @@ CREATE TABLE visits (
 	blank BOOLEAN DEFAULT 0 NOT NULL,
 	gone TEXT DEFAULT '' NOT NULL,
 	names TEXT,
+	slice BLOB,
+	through BLOB,
 	state TEXT NOT NULL,
 	batch_id INTEGER,
 	attempts INTEGER DEFAULT '0' NOT NULL,

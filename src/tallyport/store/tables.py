@@ -110,6 +110,8 @@ connections = Table(
     Column("sealed", Text),  # secrets, sealed
     Column("measured", Text),  # JSON: what a probe found
     Column("restricted", Boolean, nullable=False, server_default=sa.false()),  # only those in connection_users
+    Column("labels", Text, nullable=False, server_default="[]"),  # JSON list: what a worker that reaches it must have
+    Column("max_transfers", Integer),  # at one time, over all jobs and workers; absent = no cap
     Column("version", Integer, nullable=False, server_default="1"),
     Column("created_at", Big, nullable=False),
     Column("created_by", Text),
@@ -399,6 +401,8 @@ visits = Table(
     Column("blank", Boolean, nullable=False, server_default=sa.false()),  # no item below is known
     Column("gone", Text, nullable=False, server_default=""),  # the side that no longer has it
     Column("names", Text),  # JSON: look at these alone (retry)
+    Column("slice", LargeBinary),  # marshal: a range of a huge container, with what was listed in it (engine.slices)
+    Column("through", LargeBinary),  # last name of that range; absent = to the end
     Column("state", Text, nullable=False),
     Column("batch_id", Big),
     Column("attempts", Integer, nullable=False, server_default="0"),
@@ -462,6 +466,8 @@ batches = Table(
     Column("execution_id", Integer, ForeignKey("executions.id"), nullable=False),
     Column("queue", Text, nullable=False),
     Column("state", Text, nullable=False),
+    Column("labels", Text, nullable=False, server_default=""),  # space separated: what its holder must have
+    Column("seats", Integer, nullable=False, server_default="0"),  # transfers it may have under way; 0 = no cap
     Column("epoch", Integer, nullable=False),  # grows at every hand-over; an older holder is fenced
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("owner", Text),
@@ -480,6 +486,14 @@ Index(
 
 # Numbers of processes: identifiers made by two that live at one time never meet (``store.ids``). PostgreSQL only.
 process_numbers = sa.Sequence("process_numbers", metadata=metadata)
+
+# Which ledger this is, as of its last start (``store.identity``): one row.
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+)
 
 # Processes that work batches on a shared database. Times are the database's own.
 workers = Table(
@@ -655,6 +669,7 @@ webhooks = Table(
     Column("disabled", Text),  # why nothing is sent
     Column("cursor", Integer, nullable=False),  # event up to which deliveries are made
     Column("resting_until", Big, nullable=False, server_default="0"),
+    Column("served_until", Big, nullable=False, server_default="0"),  # by one process, which others leave it to
     Column("version", Integer, nullable=False, server_default="1"),
     Column("created_at", Big, nullable=False),
     Column("created_by", Text),

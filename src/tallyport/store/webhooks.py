@@ -100,6 +100,17 @@ def rest(tx: sa.Connection, webhook_id: str, until: int) -> None:
     tx.execute(sa.update(webhooks).where(webhooks.c.id == webhook_id).values(resting_until=until))
 
 
+def take(tx: sa.Connection, webhook_id: str, now: int, until: int) -> bool:
+    """Serve a webhook alone until a time; False while another process does: its events stay in order."""
+    update = sa.update(webhooks).where(webhooks.c.id == webhook_id, webhooks.c.served_until <= now)
+    return tx.execute(update.values(served_until=until)).rowcount == 1
+
+
+def keep(tx: sa.Connection, webhook_id: str, until: int) -> None:
+    """Go on serving a webhook until a time, or let go of it with 0."""
+    tx.execute(sa.update(webhooks).where(webhooks.c.id == webhook_id).values(served_until=until))
+
+
 def advance(tx: sa.Connection, webhook_id: str, before: int, after: int) -> bool:
     """Move the cursor by compare-and-set; False when another process was faster."""
     update = sa.update(webhooks).where(webhooks.c.id == webhook_id, webhooks.c.cursor == before)
@@ -118,10 +129,9 @@ def least_cursor(tx: sa.Connection) -> int | None:
 # -- deliveries ------------------------------------------------------------------------------------------------
 
 
-def queue(tx: sa.Connection, webhook_id: str, several: Sequence[tuple[int, str, str]]) -> None:
-    """Store deliveries of (event id, topic, body)."""
+def queue(tx: sa.Connection, webhook_id: str, several: Sequence[tuple[int, str, str]], at: int) -> None:
+    """Store deliveries of (event id, topic, body), due at a time."""
     if several:
-        at = rows.now()
         made = {"webhook_id": webhook_id, "state": "pending", "next_at": at, "created_at": at}
         tx.execute(
             sa.insert(deliveries),
@@ -174,7 +184,7 @@ def revive(tx: sa.Connection, webhook_id: str, *, delivery_id: int | None = None
         update = update.where(deliveries.c.state == "dead")
     else:
         update = update.where(deliveries.c.id == delivery_id, deliveries.c.state != "pending")
-    return tx.execute(update.values(state="pending", attempts=0, next_at=rows.now(), ended_at=None)).rowcount
+    return tx.execute(update.values(state="pending", attempts=0, next_at=0, ended_at=None)).rowcount
 
 
 def delivery(tx: sa.Connection, webhook_id: str, delivery_id: int) -> Delivery | None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from tallyport.domain import labels
 from tallyport.store import rows
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
@@ -54,12 +55,10 @@ def everyone(tx: sa.Connection) -> list[WorkerRow]:
     return [WorkerRow(**row) for row in tx.execute(query).mappings()]
 
 
-def width(tx: sa.Connection, since: int) -> int:
-    """Give how many groups the workers that beat since then work at once, those that drain left out."""
-    query = sa.select(sa.func.coalesce(sa.func.sum(workers.c.width), 0)).where(
-        workers.c.beat_at >= since, sa.not_(workers.c.draining)
-    )
-    return int(tx.execute(query).scalar_one())
+def able(tx: sa.Connection, since: int) -> list[tuple[frozenset[str], int]]:
+    """Give labels and width of the workers that beat since then and take work."""
+    query = sa.select(workers.c.labels, workers.c.width).where(workers.c.beat_at >= since, sa.not_(workers.c.draining))
+    return [(labels.read(row.labels), row.width) for row in tx.execute(query)]
 
 
 def forget(tx: sa.Connection, before: int) -> None:

@@ -14,10 +14,11 @@ from tallyport.connectors import registry
 from tallyport.control import connections, measuring, probing
 from tallyport.control.desk import Right
 from tallyport.control.refusals import Invalid, NotFound
-from tallyport.domain import paths
+from tallyport.domain import labels, paths
 from tallyport.domain.connections import Connection
 from tallyport.domain.documents import Reader
 from tallyport.domain.errors import TallyportError
+from tallyport.domain.seats import MOST
 
 router = APIRouter(prefix="/v1/connections", tags=["connections"])
 
@@ -109,6 +110,8 @@ def change_connection(request: Request, desk: Desked, caller: Called, connection
         caller,
         name=draft.name,
         settings=draft.settings or None,
+        labels=draft.labels,
+        max_transfers=draft.max_transfers,
         version=expected_version(request, None),
     )
     return _answer(changed)
@@ -179,7 +182,7 @@ def _answer(value: Connection, status: int = 200, headers: dict[str, str] | None
 
 def _draft(document: object, *, need_platform: bool) -> connections.Draft:
     reader = Reader()
-    given = reader.members(document, "", ("name", "platform", "auth"))
+    given = reader.members(document, "", ("name", "platform", "auth", "labels", "max_transfers"))
     platform = given.get("platform", {})
     platform_id = platform.get("id") if isinstance(platform, dict) else platform
     if need_platform or "platform" in given:
@@ -194,10 +197,24 @@ def _draft(document: object, *, need_platform: bool) -> connections.Draft:
     if not isinstance(auth, dict):
         reader.wrong_type(auth, "/auth", "an object")
     name = reader.text(given["name"], "/name") if "name" in given else None
+    chosen = _labels(reader, given["labels"]) if "labels" in given else None
+    most = reader.whole(given["max_transfers"], "/max_transfers", most=MOST) if "max_transfers" in given else None
+    if isinstance(document, dict) and document.get("max_transfers", 1) is None:
+        most = 0  # null takes the cap away
     if reader.problems:
         raise Invalid(reader.problems)
     assert isinstance(auth, dict)
-    return connections.Draft(name, str(platform_id), auth)
+    return connections.Draft(name, str(platform_id), auth, chosen, most)
+
+
+def _labels(reader: Reader, given: object) -> tuple[str, ...] | None:
+    chosen = reader.texts(given, "/labels")
+    for index, label in enumerate(chosen or ()):
+        if (problem := labels.problem(label)) is not None:
+            reader.wrong(f"/labels/{index}", "unknown_value", problem)
+    if chosen is not None and len(set(chosen)) > labels.MOST:
+        reader.wrong("/labels", "out_of_range", f"at most {labels.MOST} labels, not {len(set(chosen))}")
+    return None if chosen is None else tuple(sorted(set(chosen)))
 
 
 def _known_platform(platform: str) -> dict[str, Any]:

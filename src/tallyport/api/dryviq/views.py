@@ -138,6 +138,8 @@ def connection(value: Connection) -> dict[str, Any]:
             "auth": dict(value.settings),
             "secrets": secrets_set(value.sealed) or None,
             "measured": json.loads(value.measured) if value.measured else None,
+            "labels": list(value.labels) or None,
+            "max_transfers": value.max_transfers,
             "created_on": seconds(value.created_at),
             "created_by": value.created_by,
             "modified_on": seconds(value.modified_at),

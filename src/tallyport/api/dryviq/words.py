@@ -28,6 +28,7 @@ WAITING = {
     Wait.PARTS: "running",
     Wait.BACKOFF: "running",
     Wait.BRAKE: "awaiting-user",
+    Wait.WORKER: "start",
 }
 _WAITS: Mapping[str, frozenset[str | None]] = {
     "start": frozenset({None, Wait.PREDECESSORS.value, Wait.WINDOW.value}),

@@ -17,7 +17,7 @@ from tallyport.control.pictures import Picture
 from tallyport.control.previews import preview
 from tallyport.control.refusals import Invalid
 from tallyport.domain.documents import Reader
-from tallyport.domain.parts import LEAST, MOST
+from tallyport.domain.parts import AUTO, LEAST, MOST
 from tallyport.domain.states import Call
 
 router = APIRouter(prefix="/v1/jobs", tags=["job lifecycle"])
@@ -111,7 +111,12 @@ def split_job(request: Request, desk: Desked, caller: Called, job: str, document
     return _answer(request, parts.split(desk, job, caller, wanted=wanted, parallel=bool(parallel)))
 
 
-def _parts(reader: Reader, value: object) -> int | list[dict[str, Any]]:
+def _parts(reader: Reader, value: object) -> int | str | list[dict[str, Any]]:
+    if value == AUTO:
+        return AUTO
+    if isinstance(value, str):
+        reader.choice(value, "/parts", [AUTO])
+        return 0
     if isinstance(value, list):
         for path, one in reader.items(value, "/parts"):
             if not isinstance(one, dict):
@@ -120,7 +125,7 @@ def _parts(reader: Reader, value: object) -> int | list[dict[str, Any]]:
             reader.wrong("/parts", "out_of_range", f"must name between {LEAST} and {MOST} parts, not {len(value)}")
         return [one for one in value if isinstance(one, dict)]
     if value is None:
-        reader.wrong("/parts", "missing", "is needed: a number of parts, or one object for each")
+        reader.wrong("/parts", "missing", "is needed: a number of parts, one object for each, or auto")
         return 0
     return reader.whole(value, "/parts", least=LEAST, most=MOST) or 0
 
