@@ -75,6 +75,7 @@ def test_the_job_with_all_features_is_read_key_by_key():
         "metadata_map",
         "tags",
         "properties",
+        "special_bits",
         "symlinks",
         "verify",
         "durability",

@@ -13,7 +13,14 @@ import pytest
 
 from tallyport.connectors.local import Local
 from tallyport.domain.access import Principal, PrincipalKind
-from tallyport.domain.policies import PermissionsFailures, PermissionsPolicy, Policies, PropertiesPolicy, TransferType
+from tallyport.domain.policies import (
+    PermissionsFailures,
+    PermissionsPolicy,
+    Policies,
+    PropertiesPolicy,
+    SpecialBits,
+    TransferType,
+)
 from tallyport.domain.properties import PropertyMapping
 from tallyport.domain.rules import rules_for
 from tallyport.engine.orders import Orders
@@ -299,3 +306,55 @@ def test_user_xattrs_are_renamed_by_a_metadata_map(folder: Path) -> None:
     mapping = PropertyMapping("author", "writer")
     Run(folder, Policies(transfer_type=TransferType.COPY, metadata_map=(mapping,)))
     assert os.listxattr(folder / "d" / "a.txt") == ["user.writer"]
+
+
+SPECIAL = Policies(transfer_type=TransferType.COPY, preserve_owners=True, special_bits=SpecialBits.RESTORE)
+CAPABLE = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)  # net_bind_service, effective
+
+
+def special(folder: Path) -> None:
+    for name, mode in (("setuid", 0o4755), ("setgid", 0o2755), ("root", 0o4755)):
+        path = folder / "s" / name
+        path.write_bytes(b"#!")
+        os.chown(path, *((0, 0) if name == "root" else (70001, 70002)))
+        os.chmod(path, mode)
+    (folder / "s" / "shared").mkdir()
+    os.chmod(folder / "s" / "shared", 0o3775)
+    (folder / "s" / "able").write_bytes(b"#!")
+    os.setxattr(folder / "s" / "able", "security.capability", CAPABLE)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {name: stat.S_IMODE(os.lstat(folder / "d" / name).st_mode) & 0o7000 for name in os.listdir(folder / "d")}
+
+
+def test_special_bits_and_capabilities_are_restored_only_when_asked_for(folder: Path) -> None:
+    special(folder)
+    Run(folder, dataclasses.replace(SPECIAL, special_bits=SpecialBits.NONE))
+    assert set(modes(folder).values()) == {0}
+    assert "security.capability" not in os.listxattr(folder / "d" / "able")
+
+
+def test_special_bits_and_capabilities_are_restored(folder: Path) -> None:
+    special(folder)
+    run = Run(folder, SPECIAL, maps=pairs("alice", "alice"))
+    assert owner(folder / "d" / "setuid")[0] == 80001
+    found = modes(folder)
+    assert {name: found[name] for name in ("setuid", "setgid", "root", "a.txt")} == {
+        "setuid": 0o4000,
+        "setgid": 0o2000,
+        "root": 0o4000,
+        "a.txt": 0,
+    }
+    assert found["shared"] == 0o3000
+    assert os.getxattr(folder / "d" / "able", "security.capability") == CAPABLE
+    assert not [detail for _, _, detail in run.losses if "restored" in detail]
+
+
+def test_a_file_of_somebody_else_gets_nobodys_rights(folder: Path) -> None:
+    """Without its owner the copy belongs to whoever carries it, here the superuser."""
+    special(folder)
+    run = Run(folder, dataclasses.replace(SPECIAL, preserve_owners=False))
+    found = modes(folder)
+    assert (found["setuid"], found["setgid"], found["root"]) == (0, 0, 0o4000)
+    assert {name for name, what, detail in run.losses if "belongs to somebody else" in detail} == {"setuid", "setgid"}

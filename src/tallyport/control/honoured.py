@@ -46,6 +46,9 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
     names = carriage.mappings or carriage.imports_properties or policies.properties is PropertiesPolicy.ADD
     if names and not issubclass(taking, Properties):
         yield f"metadata_map, properties: {other} keeps no named values, each item says which it lost"
+    by_paths = policies.permissions_import or policies.metadata_import or policies.symlinks is Symlinks.FOLLOW_INSIDE
+    if carriage.special_bits and not (_is_local(source) and _is_local(destination) and not by_paths):
+        yield "special_bits: restored between two folders of one machine alone, and not with imports or followed links"
     told: frozenset[str] = getattr(giving, "tells", frozenset())
     if policies.permissions_links and carriage.grants is not PermissionsPolicy.NONE:
         if "links" not in told:

@@ -42,6 +42,7 @@ KEY_WORDS: Mapping[str, str] = {
     "metadata_map": "Which property of the source becomes which at the destination; `required` ones hold items back.",
     "tags": "Whether tags are carried where properties are not.",
     "properties": "Whether named values are carried: user xattrs, object metadata. `auto`: as permissions.policy.",
+    "special_bits": "Whether setuid, setgid, sticky and file capabilities are restored, between local folders.",
     "symlinks": "Carried as links, followed where they stay inside the root, left out, or flagged.",
     "verify": "How each item is proved; see the verify levels.",
     "durability": "When a written item may be called done: unsynced, synced in groups, synced one by one.",

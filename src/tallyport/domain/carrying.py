@@ -20,6 +20,7 @@ from tallyport.domain.policies import (
     PermissionsPolicy,
     Policies,
     PropertiesPolicy,
+    SpecialBits,
     TagsPolicy,
 )
 from tallyport.domain.posix_acl import Tag
@@ -42,6 +43,7 @@ class Carriage:
     properties: bool = False
     mappings: tuple[PropertyMapping, ...] = ()
     locks: LockPropagation = LockPropagation.IGNORE
+    special_bits: bool = False  # setuid and its kin
     imports_properties: bool = False  # a text file has some, besides the item's own
     accounts: tuple[tuple[Side, str], ...] = ()  # as whom a side is to act
 
@@ -53,7 +55,8 @@ class Carriage:
     @property
     def is_on(self) -> bool:
         """Whether anything travels besides content, times and permission bits."""
-        return self.has_access or self.has_properties or bool(self.accounts) or self.locks is not LockPropagation.IGNORE
+        is_more = self.special_bits or bool(self.accounts) or self.locks is not LockPropagation.IGNORE
+        return self.has_access or self.has_properties or is_more
 
     @property
     def has_properties(self) -> bool:
@@ -90,6 +93,7 @@ def carriage_of(policies: Policies) -> Carriage:
         properties=policies.properties is PropertiesPolicy.ADD
         or (policies.properties is PropertiesPolicy.AUTO and grants is not PermissionsPolicy.NONE),
         mappings=(*policies.metadata_map, *(tag_mappings() if policies.tags is TagsPolicy.ADD else ())),
+        special_bits=policies.special_bits is SpecialBits.RESTORE,
         imports_properties=policies.metadata_import is not None,
         locks=policies.lock_propagation,
         accounts=tuple(

@@ -86,6 +86,13 @@ class PropertiesPolicy(StrEnum):
     ADD = "add"  # added at the destination, none removed
 
 
+class SpecialBits(StrEnum):
+    """setuid, setgid, sticky and file capabilities, between folders of one machine."""
+
+    NONE = "none"
+    RESTORE = "restore"
+
+
 class TagsPolicy(StrEnum):
     NONE = "none"
     ADD = "add"
@@ -216,6 +223,7 @@ class Policies:
     properties: PropertiesPolicy = PropertiesPolicy.AUTO
     metadata_map: tuple[PropertyMapping, ...] = ()
     tags: TagsPolicy = TagsPolicy.NONE
+    special_bits: SpecialBits = SpecialBits.NONE
     source_account: str = ""  # as whom the connection of that side is to act (impersonate_as)
     destination_account: str = ""
     timestamps: bool = True

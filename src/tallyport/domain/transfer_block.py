@@ -35,6 +35,7 @@ from tallyport.domain.policies import (
     Policies,
     PropertiesPolicy,
     RestrictedContent,
+    SpecialBits,
     Symlinks,
     TagsPolicy,
     TransferType,
@@ -297,6 +298,7 @@ KEYS: Mapping[str, Key] = {
     "tags": _word("tags", TagsPolicy),
     # ours
     "properties": _word("properties", PropertiesPolicy),
+    "special_bits": _word("special_bits", SpecialBits),
     "symlinks": _word("symlinks", Symlinks),
     "verify": _chosen("verify", {level.name.lower(): level for level in VerifyLevel if level is not VerifyLevel.NONE}),
     "durability": _word("durability", Durability),

@@ -9,11 +9,12 @@ from tallyport.connectors.local import Local
 from tallyport.connectors.local_access import properties, set_properties
 from tallyport.connectors.local_errors import translate
 from tallyport.connectors.local_folders import entry_of
+from tallyport.connectors.local_special import restore
 from tallyport.domain.access import Access
 from tallyport.domain.carrying import kept_properties
 from tallyport.domain.entries import Entry, Side
 from tallyport.domain.errors import TallyportError
-from tallyport.domain.losses import MOST, Loss
+from tallyport.domain.losses import MOST, Loss, Lost, loss
 from tallyport.domain.policies import PermissionsPolicy
 from tallyport.domain.posix_acl import pack, unpack
 from tallyport.engine.carrier import Carrier, refused
@@ -52,6 +53,9 @@ class Dresser:
                 values = self.carrier.chosen(properties(s_fd), name)
                 if values:
                     losses += kept_properties(values, set_properties(d_fd, dict(values)))
+        if carriage.special_bits:
+            with translate("restore the special bits of", name):
+                losses += [loss(Lost.ACCESS_RULE, said) for said in restore(s_fd, d_fd, owners=carriage.owners)]
         if carriage.accounts:
             losses += self.carrier.acted(entry_of(name, os.fstat(s_fd)))
         return tuple(losses[:MOST])
