@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tallyport.testing import azure_server, object_servers
+from tallyport.testing import azure_server, gcs_server, object_servers
 from tallyport.testing.azure_server import AzureServer
+from tallyport.testing.gcs_server import GcsServer
 from tallyport.testing.object_servers import S3Server
 
 IN_CI = os.environ.get("CI", "").lower() == "true"
@@ -31,6 +32,18 @@ def azurite() -> Iterator[AzureServer]:
     if not azure_server.is_installed() and not IN_CI:
         pytest.skip("needs Azurite: python3 dev.py setup, with npm")
     with azure_server.azurite() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fake_gcs() -> Iterator[GcsServer]:
+    with gcs_server.fake_gcs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs_emulator() -> Iterator[GcsServer]:
+    with gcs_server.fake_gcs_server() as server:
         yield server
 
 

@@ -16,6 +16,7 @@ from tallyport.connectors.gcs import MIB, UPLOAD_PART, Gcs, Settings, open_gcs
 from tallyport.connectors.object_http import Refused
 from tallyport.connectors.protocol import Connector, Facts, Precondition, Properties, Uploads, Versions
 from tallyport.connectors.registry import platform
+from tallyport.connectors.temporaries import Temporaries
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import join
@@ -36,27 +37,15 @@ def opened(server: GcsServer, path: str = "", **more: object) -> Gcs:
 
 
 @pytest.fixture(scope="session")
-def fake() -> Iterator[GcsServer]:
-    with gcs_server.fake_gcs() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def emulator() -> Iterator[GcsServer]:
-    with gcs_server.fake_gcs_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def on_fake(fake: GcsServer) -> Iterator[Gcs]:
-    with closing(opened(fake, f"run-{uuid.uuid4().hex[:8]}")) as connector:
+def on_fake(fake_gcs: GcsServer) -> Iterator[Gcs]:
+    with closing(opened(fake_gcs, f"run-{uuid.uuid4().hex[:8]}")) as connector:
         connector.page_size = 100
         yield connector
 
 
 @pytest.fixture(scope="session")
-def on_emulator(emulator: GcsServer) -> Iterator[Gcs]:
-    with closing(opened(emulator, f"run-{uuid.uuid4().hex[:8]}")) as connector:
+def on_emulator(gcs_emulator: GcsServer) -> Iterator[Gcs]:
+    with closing(opened(gcs_emulator, f"run-{uuid.uuid4().hex[:8]}")) as connector:
         # It joins and copies whatever the condition: a probe finds that, and then the name is looked at before.
         connector.limits = replace(connector.limits, creates_only=False, replaces_checked=False)
         connector.page_size = 100
@@ -80,8 +69,8 @@ class TestOnFake(GcsContract):
 
     def abandon(self, connector: Connector, path: str, token: str) -> None:
         assert isinstance(connector, Gcs)
-        handle = connector.begin_upload(join(path, "big"), Facts(size=5), token=token)
-        connector.put_part(join(path, "big"), handle, 0, 0, [b"parts"], 5)
+        name = connector._beside(connector._key(join(path, "big"), "write"), Temporaries().name(token))
+        connector._store(name, path, [b"half"])
 
 
 class TestOnEmulator(GcsContract):
@@ -178,15 +167,15 @@ def test_what_is_unfinished_leaves_no_version_behind(kept: GcsServer) -> None:
 # -- uploads
 
 
-def test_an_upload_goes_on_in_another_process_by_its_handle(fake: GcsServer) -> None:
+def test_an_upload_goes_on_in_another_process_by_its_handle(fake_gcs: GcsServer) -> None:
     place = f"run-{uuid.uuid4().hex[:8]}"
     data = content(UPLOAD_PART + 5, 1)
     facts = Facts(size=len(data), modified=1_600_000_000_123_456_789)
-    with closing(opened(fake, place)) as first:
+    with closing(opened(fake_gcs, place)) as first:
         handle = first.begin_upload("big", facts, token="run")
         receipts = [first.put_part("big", handle, 0, 0, [data[:UPLOAD_PART]], UPLOAD_PART)]
         assert list(first.children("")) == []
-    with closing(opened(fake, place)) as second:
+    with closing(opened(fake_gcs, place)) as second:
         receipts.append(second.put_part("big", handle, 1, UPLOAD_PART, [data[UPLOAD_PART:]], 5))
         entry = second.finish_upload("big", handle, receipts, facts)
         assert (entry.size, entry.modified) == (len(data), facts.modified)
@@ -194,8 +183,8 @@ def test_an_upload_goes_on_in_another_process_by_its_handle(fake: GcsServer) -> 
         assert [one["name"] for one in second._all(second._base, "")] == [f"{place}/big"], "no part is left"
 
 
-def test_more_parts_than_are_joined_in_one_request_are_joined_in_layers(fake: GcsServer) -> None:
-    with closing(opened(fake, f"run-{uuid.uuid4().hex[:8]}")) as connector:
+def test_more_parts_than_are_joined_in_one_request_are_joined_in_layers(fake_gcs: GcsServer) -> None:
+    with closing(opened(fake_gcs, f"run-{uuid.uuid4().hex[:8]}")) as connector:
         parts = [b"%d," % number for number in range(1_100)]
         handle = connector.begin_upload("big", Facts(size=sum(map(len, parts))), token="run")
         receipts = [
@@ -207,14 +196,17 @@ def test_more_parts_than_are_joined_in_one_request_are_joined_in_layers(fake: Gc
         assert len(list(connector._all(connector._base, ""))) == 1
 
 
-def test_a_container_that_holds_only_what_is_unfinished_is_empty_and_swept(fake: GcsServer) -> None:
-    with closing(opened(fake, f"run-{uuid.uuid4().hex[:8]}")) as connector:
+def test_a_container_that_holds_only_what_is_unfinished_is_empty_and_swept(fake_gcs: GcsServer) -> None:
+    with closing(opened(fake_gcs, f"run-{uuid.uuid4().hex[:8]}")) as connector:
         connector.make_container("box", Facts())
         handle = connector.begin_upload("box/big", Facts(size=5), token="mine")
-        connector.put_part("box/big", handle, 0, 0, [b"parts"], 5)
+        receipt = connector.put_part("box/big", handle, 0, 0, [b"parts"], 5)
+        connector._store(f"{connector._base}box/{Temporaries().name('mine')}", "box", [b"half"])
         assert list(connector.children("box")) == []
         assert connector.sweep("box", "other") == 0
-        assert connector.sweep("box", "mine") == 1
+        assert connector.sweep("box", "mine") == 1, "and not the part of an upload that may go on"
+        connector.finish_upload("box/big", handle, [receipt], Facts(size=5))
+        connector.delete("box/big")
         assert [one["name"].rpartition("/")[2] for one in connector._all(connector._base, "")] == [""]
 
 
@@ -228,15 +220,15 @@ def service_account(token_uri: str) -> str:
     return json.dumps(told)
 
 
-def test_the_key_of_a_service_account_is_exchanged_for_a_token(fake: GcsServer) -> None:
-    credentials = service_account(f"{fake.endpoint}/token")
-    with closing(opened(fake, f"run-{uuid.uuid4().hex[:8]}", token="", credentials=credentials)) as connector:
+def test_the_key_of_a_service_account_is_exchanged_for_a_token(fake_gcs: GcsServer) -> None:
+    credentials = service_account(f"{fake_gcs.endpoint}/token")
+    with closing(opened(fake_gcs, f"run-{uuid.uuid4().hex[:8]}", token="", credentials=credentials)) as connector:
         assert put(connector, "a") == connector.stat("a")
 
 
-def test_a_wrong_token_is_said(fake: GcsServer) -> None:
+def test_a_wrong_token_is_said(fake_gcs: GcsServer) -> None:
     with refused(ErrorKind.UNAUTHENTICATED):
-        opened(fake, token="wrong")
+        opened(fake_gcs, token="wrong")
 
 
 @pytest.mark.parametrize(
@@ -265,16 +257,16 @@ def test_a_token_never_goes_over_a_connection_that_others_read() -> None:
         opened(GcsServer(1), endpoint="http://203.0.113.1", token="secret", sign_in="yes")
 
 
-def test_an_upload_session_on_another_host_gets_no_token(fake: GcsServer) -> None:
-    with closing(opened(fake)) as connector:
+def test_an_upload_session_on_another_host_gets_no_token(fake_gcs: GcsServer) -> None:
+    with closing(opened(fake_gcs)) as connector:
         with pytest.raises(Refused) as caught:
             connector._bucket.session("PUT", "http://203.0.113.1/upload/storage/v1/b/contract/o?upload_id=none", {})
         assert caught.value.status == 404, "it was our own host that answered"
 
 
-def test_a_bucket_that_is_missing_is_said(fake: GcsServer) -> None:
+def test_a_bucket_that_is_missing_is_said(fake_gcs: GcsServer) -> None:
     with refused(ErrorKind.NOT_FOUND):
-        opened(fake, bucket="no-such-bucket")
+        opened(fake_gcs, bucket="no-such-bucket")
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:
@@ -290,34 +282,37 @@ def test_no_secret_is_in_what_is_shown(on_fake: Gcs) -> None:
 # -- the network
 
 
-def test_how_long_to_wait_is_heard(fake: GcsServer) -> None:
+def test_how_long_to_wait_is_heard(fake_gcs: GcsServer) -> None:
     refusing = Trouble(method="POST", times=None, status=429, headers=(("Retry-After", "17"),))
-    with proxied(fake.port, refusing) as proxy, closing(opened(fake, endpoint=proxy.endpoint)) as connector:
+    with proxied(fake_gcs.port, refusing) as proxy, closing(opened(fake_gcs, endpoint=proxy.endpoint)) as connector:
         with pytest.raises(TallyportError) as caught:
             put(connector, "a")
         assert (caught.value.kind, caught.value.retry_after) == (ErrorKind.RATE_LIMITED, 17.0)
 
 
 @pytest.mark.parametrize("sixteenth", range(0, 16, 3))
-def test_content_that_is_cut_is_never_taken_for_whole(fake: GcsServer, sixteenth: int) -> None:
+def test_content_that_is_cut_is_never_taken_for_whole(fake_gcs: GcsServer, sixteenth: int) -> None:
     place, data = f"run-{uuid.uuid4().hex[:8]}", content(1_000_000, 3)
-    with closing(opened(fake, place)) as connector:
+    with closing(opened(fake_gcs, place)) as connector:
         put(connector, "a", data)
-    with proxied(fake.port, Trouble(method="GET", path="*alt=media*", cut_down=sixteenth / 16)) as proxy:
-        with closing(opened(fake, place, endpoint=proxy.endpoint)) as connector:
+    with proxied(fake_gcs.port, Trouble(method="GET", path="*alt=media*", cut_down=sixteenth / 16)) as proxy:
+        with closing(opened(fake_gcs, place, endpoint=proxy.endpoint)) as connector:
             with refused(ErrorKind.UNAVAILABLE, ErrorKind.TIMEOUT):
                 read_all(connector, "a")
             assert read_all(connector, "a") == data
 
 
 @pytest.mark.parametrize("size", [1_000_000, 9 * MIB])
-def test_a_bit_that_flips_on_the_way_is_found_in_both_directions(fake: GcsServer, size: int) -> None:
+def test_a_bit_that_flips_on_the_way_is_found_in_both_directions(fake_gcs: GcsServer, size: int) -> None:
     place, data = f"run-{uuid.uuid4().hex[:8]}", content(size, 4)
-    with closing(opened(fake, place)) as connector:
+    with closing(opened(fake_gcs, place)) as connector:
         put(connector, "a", data)
     up = Trouble(method="POST" if size < MIB else "PUT", path="*uploadType*", flip_up=0.5)
     for trouble in (Trouble(method="GET", path="*alt=media*", flip_down=0.5), up):
-        with proxied(fake.port, trouble) as proxy, closing(opened(fake, place, endpoint=proxy.endpoint)) as connector:
+        with (
+            proxied(fake_gcs.port, trouble) as proxy,
+            closing(opened(fake_gcs, place, endpoint=proxy.endpoint)) as connector,
+        ):
             with refused(ErrorKind.CORRUPT):
                 if trouble.method == "GET":
                     read_all(connector, "a")
@@ -330,8 +325,8 @@ def test_a_bit_that_flips_on_the_way_is_found_in_both_directions(fake: GcsServer
 # -- rclone, and other programs' times
 
 
-def test_a_time_that_gsutil_wrote_is_read(fake: GcsServer) -> None:
-    with closing(opened(fake, f"run-{uuid.uuid4().hex[:8]}")) as connector:
+def test_a_time_that_gsutil_wrote_is_read(fake_gcs: GcsServer) -> None:
+    with closing(opened(fake_gcs, f"run-{uuid.uuid4().hex[:8]}")) as connector:
         connector._send(f"{connector._base}a", b"x", {"goog-reserved-file-mtime": "1500000000"}, {})
         entry = connector.stat("a")
         assert entry is not None

@@ -116,6 +116,21 @@ def test_what_comes_to_a_lying_share_meanwhile_is_not_overwritten(
         assert it.sweep("", "sftp") == 0, "nothing unfinished is left"
 
 
+@pytest.mark.parametrize("kind", ["azure", "fake", "emulator"])
+def test_an_object_store_is_measured(request: pytest.FixtureRequest, kind: str) -> None:
+    """Azurite and the fake keep what is declared; the emulator of Google joins parts whatever the condition."""
+    if kind == "azure":
+        platform_id, settings = "azure_blob", request.getfixturevalue("azurite").settings()
+    else:
+        platform_id = "gcs"
+        settings = request.getfixturevalue("fake_gcs" if kind == "fake" else "gcs_emulator").settings()
+    found = probing.probe(platform_id, settings, f"probe-{uuid.uuid4().hex[:8]}")
+    keeps = kind != "emulator"
+    assert (found["creates_only"], found["replaces_checked"]) == (keeps, keeps)
+    assert (found["time_precision"], found["case_sensitive"], found["normalises_names"]) == (1, True, False)
+    assert found["lists_at_once"] is True
+
+
 def test_where_a_server_lies_the_name_is_looked_at_before_each_write(lying_s3: S3Server) -> None:
     document = lying_s3.settings()
     document[probing.MEASURED] = probing.probe("s3", document)

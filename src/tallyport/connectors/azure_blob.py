@@ -27,7 +27,7 @@ from tallyport.connectors import object_metadata
 from tallyport.connectors.azure_http import Container, Settings
 from tallyport.connectors.azure_xml import Blob
 from tallyport.connectors.hashing import digest
-from tallyport.connectors.object_http import Answer, Refused, chunks_of, let_go
+from tallyport.connectors.object_http import Answer, Refused, check_part, chunks_of, let_go
 from tallyport.connectors.object_keys import is_twin, key_of
 from tallyport.connectors.object_listing import Found, Line
 from tallyport.connectors.object_metadata import MTIME, checked, hash_in, time_in, time_out, type_of
@@ -203,13 +203,16 @@ class AzureBlob:
         if entry.kind is Kind.CONTAINER:
             if self._holds(f"{key}/", path, beside=f"{key}/"):
                 raise refusal(ErrorKind.ALREADY_EXISTS, "delete", path, "the container is not empty")
-            names = [f"{key}/"] if is_twin(split(path)[1]) else [key, f"{key}/"]
+            marker = None if is_twin(split(path)[1]) else self._look(key, path)
+            names = {f"{key}/": b""}
+            if marker is not None and marker.is_folder:
+                names[key] = marker.tag  # whoever puts a file there meanwhile keeps it
         else:
-            names = [key]
-        headers = {"If-Match": _quoted(entry.tag)} if expect is not None and entry.tag else {}
-        if self._takes_snapshots:
-            headers["x-ms-delete-snapshots"] = "include"
-        for each in names:
+            names = {key: entry.tag if expect is not None else b""}
+        for each, tag in names.items():
+            headers = {"If-Match": _quoted(tag)} if tag else {}
+            if self._takes_snapshots:
+                headers["x-ms-delete-snapshots"] = "include"
             with self._container.translated("delete", path, _CHANGED):
                 try:
                     self._container.call("DELETE", each, headers=headers)
@@ -404,12 +407,12 @@ class AzureBlob:
         return found is not None and found.is_folder
 
     def _holds(self, prefix: str, path: str, *, beside: str | None = None) -> bool:
-        """Tell whether anything lies below a prefix, other than ``beside``."""
+        """Tell whether anything lies below a prefix, other than the empty marker ``beside``."""
         marker = ""
         while True:
             with self._container.translated("look at", path):
                 listed = self._lines(prefix, path, marker=marker, most=2)
-            if any(one.name != beside for one in listed.lines if isinstance(one, Blob)):
+            if any(one.name != beside or one.size for one in listed.lines if isinstance(one, Blob)):
                 return True
             marker = listed.marker
             if not marker:
@@ -475,6 +478,7 @@ class AzureBlob:
             yield iter(())
             return
         try:
+            check_part(answer, path, is_whole=is_whole)
             found = _looked(key, answer)
             if found.is_folder:
                 raise refusal(ErrorKind.UNSUPPORTED, "read", path, "a container has no content")

@@ -28,7 +28,7 @@ import google_crc32c
 from tallyport.connectors import object_metadata
 from tallyport.connectors.gcs_http import Bucket, Settings, document
 from tallyport.connectors.hashing import digest
-from tallyport.connectors.object_http import Answer, Refused, chunks_of, let_go
+from tallyport.connectors.object_http import Answer, Refused, check_part, chunks_of, let_go
 from tallyport.connectors.object_keys import is_twin, key_of
 from tallyport.connectors.object_listing import Found, Line
 from tallyport.connectors.object_metadata import MTIME, hash_in, time_in, time_out, type_of
@@ -141,11 +141,12 @@ class Gcs:
             instead = {ErrorKind.UNEXPECTED: ErrorKind.CHANGED_DURING_COPY} if token else None
             with self._bucket.translated("list", path, instead):
                 listed = self._lines(prefix, token=token, delimiter="/")
-            lines = [Found(one["name"], _entry("", one)) for one in listed.get("items", ())]
+            items = [one for one in listed.get("items", ()) if not is_temporary(one["name"].rpartition("/")[2])]
+            lines = [Found(one["name"], _entry("", one)) for one in items]
             lines += [Found(one) for one in listed.get("prefixes", ())]
             is_there = is_there or bool(lines)
             lines.sort(key=lambda one: one.key.encode())
-            entries += [entry for entry in line.entries(lines) if not is_temporary(entry.name)]
+            entries += line.entries(lines)
             token = listed.get("nextPageToken", "")
             if entries or not token:  # the platform may give empty pages before the last
                 break
@@ -187,7 +188,7 @@ class Gcs:
             return _folder("")
         key = self._new_key(path, "make")
         name = split(path)[1]
-        if not self._holds(f"{key}/", path, counts_all=True):
+        if not self._holds(f"{key}/", path):
             if not is_twin(name) and self._look(key, path) is not None:
                 raise refusal(ErrorKind.ALREADY_EXISTS, "make", path, "a file has that name")
             with self._bucket.translated("make", path):
@@ -251,8 +252,8 @@ class Gcs:
     def begin_upload(self, path: str, facts: Facts, *, token: str) -> str:
         self._new_key(path, "write")
         self._check_size(path, facts.size or 0)
-        word = token if token.isascii() and token.isalnum() else "run"
-        return f"{word}-{secrets.token_hex(6)}"
+        # Not the execution's token: a sweep by it would take the parts of an upload that goes on.
+        return secrets.token_hex(8)
 
     def put_part(self, path: str, handle: str, number: int, offset: int, content: Iterable[bytes], size: int) -> bytes:
         key = self._new_key(path, "write")
@@ -385,10 +386,10 @@ class Gcs:
             raise refusal(ErrorKind.NOT_FOUND, "write", path, "it vanished at once")
         return _entry(split(path)[1], found)
 
-    def _holds(self, prefix: str, path: str, *, beside: str | None = None, counts_all: bool = False) -> bool:
-        """Tell whether anything lies below a prefix, other than ``beside`` and what is unfinished."""
+    def _holds(self, prefix: str, path: str, *, beside: str | None = None) -> bool:
+        """Tell whether anything lies below a prefix, other than the empty marker ``beside`` and what is unfinished."""
         return any(
-            one["name"] != beside and (counts_all or not is_temporary(one["name"].rpartition("/")[2]))
+            (one["name"] != beside or int(one.get("size", 0))) and not is_temporary(one["name"].rpartition("/")[2])
             for one in self._all(prefix, path, most=10)
         )
 
@@ -444,6 +445,7 @@ class Gcs:
             yield iter(())
             return
         try:
+            check_part(answer, path, is_whole=is_whole)
             if is_pinned and answer.headers.get("x-goog-generation", generation) != generation:
                 raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed since it was seen")
             chunks = chunks_of(answer, path)

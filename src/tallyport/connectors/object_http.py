@@ -137,6 +137,12 @@ def chunks_of(answer: Answer, path: str) -> Iterator[bytes]:
         raise refusal(ErrorKind.UNAVAILABLE, "read", path, why)
 
 
+def check_part(answer: Answer, path: str, *, is_whole: bool) -> None:
+    """Refuse an answer that gives the whole where a part was asked for."""
+    if not is_whole and answer.status != 206:
+        raise refusal(ErrorKind.UNSUPPORTED, "read", path, "the platform does not give the part that was asked for")
+
+
 def let_go(answer: Answer) -> None:
     """Keep the connection of an answer that was read to its end; close it otherwise."""
     raw = answer.raw

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import google_crc32c
 
@@ -116,6 +116,7 @@ class FakeGcs:
     is_kept: bool = False
     objects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # oldest first
     sessions: dict[str, _Session] = field(default_factory=dict)
+    origin: str = ""  # where it is reached
     lock: Any = field(default_factory=threading.RLock)
     generation: int = 1_700_000_000_000_000
 
@@ -175,7 +176,7 @@ class FakeGcs:
                 "storageClass": described.get("storageClass", "STANDARD"),
                 "crc32c": crc,
                 "etag": base64.b64encode(str(self.generation).encode()).decode(),
-                "mediaLink": "",
+                "mediaLink": f"{self.origin}/storage/v1/b/{BUCKET}/o/{quote(name, safe='')}?alt=media",
                 **({"componentCount": parts} if parts else {"md5Hash": md5}),
             }
             self.bury(name)
@@ -360,9 +361,8 @@ class _Handler(BaseHTTPRequestHandler):
                 fake.check(fake.live(name), query)
                 word = secrets.token_hex(8)
                 fake.sessions[word] = _Session(described, query)
-            where = (
-                f"http://{self.headers['Host']}/upload/storage/v1/b/{BUCKET}/o?uploadType=resumable&upload_id={word}"
-            )
+            where = f"http://{self.headers['Host']}/upload/storage/v1/b/{BUCKET}/o?uploadType=resumable"
+            where += f"&name={quote(str(name), safe='')}&upload_id={word}"
             self._send(200, b"", {"Location": where})
         else:
             raise _No(400, "invalid", "uploadType")
@@ -428,6 +428,7 @@ def fake_gcs(*, is_kept: bool = False, token: str = TOKEN) -> Iterator[GcsServer
     fake = FakeGcs(token=token, is_kept=is_kept)
     handler = type("Handler", (_Handler,), {"fake": fake})
     server = _Server((HOST, 0), handler)
+    fake.origin = f"http://{HOST}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, name="fake-gcs", daemon=True)
     thread.start()
     try:
