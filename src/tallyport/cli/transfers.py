@@ -70,9 +70,10 @@ def _transfer(name: str, summary: str) -> click.Command:
 
 _SAFETY = """
 
-SRC and DST are folders of this machine, addresses (s3://BUCKET/PREFIX, with the credentials of the AWS tools) or
-saved connections (CONNECTION:/PATH); DST is made when it is missing. The run is durable: after a crash or
-Ctrl-C the same command goes on where it was, and a later one carries only what changed."""
+SRC and DST are folders of this machine, addresses (s3://BUCKET/PREFIX, az://ACCOUNT/CONTAINER/PREFIX,
+gs://BUCKET/PREFIX, with the credentials of each cloud's own tools) or saved connections (CONNECTION:/PATH); DST is
+made when it is missing. The run is durable: after a crash or Ctrl-C the same command goes on where it was, and a later
+one carries only what changed."""
 
 _MAKE: Callable[[str, str], click.Command] = _transfer
 copy = _MAKE("copy", "Copy a folder. The source is never changed, and nothing is deleted at the destination." + _SAFETY)

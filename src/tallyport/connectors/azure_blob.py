@@ -20,17 +20,37 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import NamedTuple
 
 from tallyport.connectors import azure_xml as xml
 from tallyport.connectors import object_metadata
+from tallyport.connectors.azure_entries import (
+    FOLDER,
+    HASH,
+    OURS,
+    PROPERTIES,
+    Upload,
+    entry_of,
+    folder,
+    found_in,
+    headers_of,
+    is_now,
+    is_plain,
+    looked,
+    md5_in,
+    md5_of,
+    metadata_of,
+    quoted,
+    tag_of,
+    upload_of,
+    version_id,
+)
 from tallyport.connectors.azure_http import Container, Settings
 from tallyport.connectors.azure_xml import Blob
 from tallyport.connectors.hashing import digest
 from tallyport.connectors.object_http import Answer, Refused, check_part, chunks_of, let_go
 from tallyport.connectors.object_keys import is_twin, key_of
-from tallyport.connectors.object_listing import Found, Line
-from tallyport.connectors.object_metadata import MTIME, checked, hash_in, time_in, time_out, type_of
+from tallyport.connectors.object_listing import Line
+from tallyport.connectors.object_metadata import MTIME, checked, hash_in, time_out, type_of
 from tallyport.connectors.protocol import ANYTHING, Facts, Page, Precondition
 from tallyport.connectors.remote_content import Announced, blocks
 from tallyport.connectors.remote_errors import refusal
@@ -53,10 +73,6 @@ COPY_BLOCK = 100 * MIB  # of a larger one
 SEGMENTS_MAX = 254
 LOOKS = 16  # calls at once where many are needed
 METADATA_MAX = 8_000
-FOLDER = "hdi_isfolder"
-HASH = "tallyportxxh3"  # names of metadata are those of variables
-PROPERTIES = "tallyportproperties"
-OURS = frozenset({MTIME, HASH, PROPERTIES, FOLDER})
 _CHANGED = {ErrorKind.ALREADY_EXISTS: ErrorKind.CHANGED_DURING_COPY}
 _KEPT = ("Content-Type", "Content-Encoding", "Content-Language", "Content-Disposition", "Cache-Control")
 _CONTROLS = "".join(map(chr, range(32)))
@@ -117,13 +133,13 @@ class AzureBlob:
     def stat(self, path: str) -> Entry | None:
         key = self._key(path, "look at")
         if path == ROOT:
-            return _folder("")
+            return folder("")
         name = split(path)[1]
         if not is_twin(name):
             found = self._look(key, path)
             if found is not None:
-                return _folder(name) if found.is_folder else _entry(name, found)
-        return _folder(name) if self._holds(f"{key}/", path) else None
+                return folder(name) if found.is_folder else entry_of(name, found)
+        return folder(name) if self._holds(f"{key}/", path) else None
 
     def children(self, path: str) -> Iterator[Entry]:
         cursor: str | None = None
@@ -146,7 +162,7 @@ class AzureBlob:
             with self._container.translated("list", path, instead):
                 listed = self._lines(prefix, path, marker=marker, delimiter="/", include="metadata")
             is_there = is_there or bool(listed.lines)
-            entries += line.entries(_found(one) for one in listed.lines)
+            entries += line.entries(found_in(one) for one in listed.lines)
             marker = listed.marker
             if entries or not marker:  # the platform may give empty pages before the last
                 break
@@ -160,7 +176,7 @@ class AzureBlob:
     def read_entry(
         self, path: str, entry: Entry, *, offset: int = 0, length: int | None = None
     ) -> AbstractContextManager[Iterator[bytes]]:
-        return self._reading(path, offset, length, {}, {"If-Match": _quoted(entry.tag)})
+        return self._reading(path, offset, length, {}, {"If-Match": quoted(entry.tag)})
 
     def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         key = self._new_key(path, "write")
@@ -176,11 +192,11 @@ class AzureBlob:
 
     def make_container(self, path: str, facts: Facts) -> Entry:
         if path == ROOT:
-            return _folder("")
+            return folder("")
         key = self._new_key(path, "make")
         name = split(path)[1]
         if self._holds(f"{key}/", path):
-            return _folder(name)
+            return folder(name)
         with self._container.translated("make", path):
             try:
                 self._making(key, b"", {FOLDER: "true"}, {"If-None-Match": "*"})
@@ -189,7 +205,7 @@ class AzureBlob:
                     raise
                 if not self._is_folder(key, path):
                     raise refusal(ErrorKind.ALREADY_EXISTS, "make", path, "a file has that name") from error
-        return _folder(name)
+        return folder(name)
 
     def delete(self, path: str, *, expect: Entry | None = None) -> None:
         key = self._key(path, "delete")
@@ -210,7 +226,7 @@ class AzureBlob:
         else:
             names = {key: entry.tag if expect is not None else b""}
         for each, tag in names.items():
-            headers = {"If-Match": _quoted(tag)} if tag else {}
+            headers = {"If-Match": quoted(tag)} if tag else {}
             if self._takes_snapshots:
                 headers["x-ms-delete-snapshots"] = "include"
             with self._container.translated("delete", path, _CHANGED):
@@ -229,7 +245,7 @@ class AzureBlob:
         key = self._key(path, "stamp")
         found = self._existing(key, path, "stamp")
         if facts.modified is None:
-            return _entry(split(path)[1], found)
+            return entry_of(split(path)[1], found)
         return self._describe(key, path, found, {**found.metadata, MTIME: time_out(facts.modified)})
 
     def copy(self, path: str, to: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
@@ -243,9 +259,9 @@ class AzureBlob:
         if found.size <= COPY_MAX:
             headers = {
                 "x-ms-copy-source": self._container.source(key),
-                "x-ms-source-if-match": _quoted(found.tag),
+                "x-ms-source-if-match": quoted(found.tag),
                 "x-ms-requires-sync": "true",
-                **_described(metadata),
+                **headers_of(metadata),
                 **self._condition(when),
             }
             with self._refused_when_gone(when), self._container.translated("copy", to):
@@ -264,7 +280,7 @@ class AzureBlob:
 
     def put_part(self, path: str, handle: str, number: int, offset: int, content: Iterable[bytes], size: int) -> bytes:
         key = self._new_key(path, "write")
-        upload = _upload_of(handle)
+        upload = upload_of(handle)
         passing = Announced(content, Facts(size=size), path)
         count = 0
         for count, data in enumerate(blocks(passing, UPLOAD_PART // upload.pieces), 1):
@@ -275,7 +291,7 @@ class AzureBlob:
         self, path: str, handle: str, receipts: Sequence[bytes], facts: Facts, *, when: Precondition = ANYTHING
     ) -> Entry:
         key = self._new_key(path, "write")
-        upload = _upload_of(handle)
+        upload = upload_of(handle)
         self._check(key, path, when)
         ids: list[str] = []
         size = 0
@@ -292,7 +308,7 @@ class AzureBlob:
     def abandon_upload(self, path: str, handle: str) -> None:
         """Blocks cannot be taken back: each is replaced by one byte, and the platform forgets them after a week."""
         key = self._key(path, "write")
-        upload = _upload_of(handle)
+        upload = upload_of(handle)
         left = [one for one, size in self._waiting(key, path).items() if upload.owns(one) and size > 1]
         with ThreadPoolExecutor(LOOKS, thread_name_prefix="azure-free") as pool:
             for done in [pool.submit(self._put_block, key, path, one, b"\0") for one in left]:
@@ -301,15 +317,15 @@ class AzureBlob:
     def versions(self, path: str) -> Sequence[Version]:
         key = self._key(path, "list the versions of")
         found = [one for one in self._contents(key, path) if not one.is_folder]
-        current = next((one for one in found if _is_now(one)), None)
+        current = next((one for one in found if is_now(one)), None)
         if current is None:
             raise refusal(ErrorKind.NOT_FOUND, "list the versions of", path, "there is no such blob")
         # A snapshot of what stands there now is no other content.
-        earlier = [one for one in found if not _is_now(one) and one.tag != current.tag]
+        earlier = [one for one in found if not is_now(one) and one.tag != current.tag]
         earlier.sort(key=lambda one: one.snapshot or one.version)
         return [
-            *(Version(_version_id(one), one.size, _entry("", one).modified) for one in earlier),
-            Version(_version_id(current), current.size, _entry("", current).modified, is_current=True),
+            *(Version(version_id(one), one.size, entry_of("", one).modified) for one in earlier),
+            Version(version_id(current), current.size, entry_of("", current).modified, is_current=True),
         ]
 
     def read_version(
@@ -330,7 +346,7 @@ class AzureBlob:
         found = self._existing(key, path, operation)
         wanted = {**object_metadata.properties_in(found.metadata, OURS, PROPERTIES), **values}
         given = {name: value for name, value in wanted.items() if value is not None}
-        told = object_metadata.properties_out(given, path, PROPERTIES, _is_plain, METADATA_MAX)
+        told = object_metadata.properties_out(given, path, PROPERTIES, is_plain, METADATA_MAX)
         kept = {name: value for name, value in found.metadata.items() if name in (MTIME, HASH)}
         self._describe(key, path, found, {**kept, **told})
         return self.properties(path)
@@ -382,7 +398,7 @@ class AzureBlob:
     def _look(self, key: str, path: str) -> Blob | None:
         with self._container.translated("look at", path):
             try:
-                return _looked(key, self._container.call("HEAD", key))
+                return looked(key, self._container.call("HEAD", key))
             except Refused as error:
                 if error.status == 404 and error.code != "ContainerNotFound":
                     return None
@@ -400,7 +416,7 @@ class AzureBlob:
         found = self._look(key, path)
         if found is None:
             raise refusal(ErrorKind.NOT_FOUND, "write", path, "it vanished at once")
-        return _entry(split(path)[1], found)
+        return entry_of(split(path)[1], found)
 
     def _is_folder(self, key: str, path: str) -> bool:
         found = self._look(key, path)
@@ -479,11 +495,11 @@ class AzureBlob:
             return
         try:
             check_part(answer, path, is_whole=is_whole)
-            found = _looked(key, answer)
+            found = looked(key, answer)
             if found.is_folder:
                 raise refusal(ErrorKind.UNSUPPORTED, "read", path, "a container has no content")
             chunks = chunks_of(answer, path)
-            yield checked(chunks, path, hash_in(found.metadata.get(HASH)), _md5(found)) if is_whole else chunks
+            yield checked(chunks, path, hash_in(found.metadata.get(HASH)), md5_in(found)) if is_whole else chunks
         finally:
             let_go(answer)
 
@@ -511,7 +527,7 @@ class AzureBlob:
     def _condition(self, when: Precondition) -> dict[str, str]:
         if when.absent:
             return {"If-None-Match": "*"}
-        return {"If-Match": _quoted(when.entry.tag)} if when.entry is not None else {}
+        return {"If-Match": quoted(when.entry.tag)} if when.entry is not None else {}
 
     @contextmanager
     def _refused_when_gone(self, when: Precondition) -> Iterator[None]:
@@ -530,19 +546,19 @@ class AzureBlob:
         if not self._takes_snapshots:
             return
         found = [one for one in self._contents(key, path) if not one.is_folder]
-        current = next((one for one in found if _is_now(one)), None)
+        current = next((one for one in found if is_now(one)), None)
         if current is None or any(one.snapshot and one.tag == current.tag for one in found):
             return
-        headers = {"If-Match": _quoted(current.tag)}
+        headers = {"If-Match": quoted(current.tag)}
         with self._container.translated("write", path, _CHANGED):
             self._container.call("PUT", key, query={"comp": "snapshot"}, headers=headers)
 
     def _making(self, key: str, data: bytes, metadata: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         sent = {
             "x-ms-blob-type": "BlockBlob",
-            "Content-MD5": _md5_of(data),
+            "Content-MD5": md5_of(data),
             "Content-Type": type_of(key) or "application/octet-stream",
-            **_described(metadata),
+            **headers_of(metadata),
             **self._tier(),
             **headers,
         }
@@ -556,16 +572,16 @@ class AzureBlob:
         content = digest(data)
         self._keep(key, path)
         with self._refused_when_gone(when), self._container.translated("write", path):
-            answer = self._making(key, data, _metadata(facts, content), self._condition(when))
+            answer = self._making(key, data, metadata_of(facts, content), self._condition(when))
         told = answer.headers.get("Content-MD5")
-        if told is not None and told != _md5_of(data):
+        if told is not None and told != md5_of(data):
             raise refusal(ErrorKind.CORRUPT, "write", path, "the platform reports another MD5 than was sent")
         modified = facts.modified if facts.modified is not None else xml.moment(answer.headers.get("Last-Modified"))
-        return Entry(split(path)[1], Kind.FILE, len(data), modified, _tag(answer), hash=content)
+        return Entry(split(path)[1], Kind.FILE, len(data), modified, tag_of(answer), hash=content)
 
     def _put_blocks(self, key: str, path: str, pieces: Iterator[bytes], facts: Facts, when: Precondition) -> Entry:
         """Store content of more than one block, one after the other; nothing is seen of it when that fails."""
-        upload = _Upload(1, secrets.token_hex(8))
+        upload = Upload(1, secrets.token_hex(8))
         running = hashlib.md5(usedforsecurity=False)
         ids: list[str] = []
         size = 0
@@ -586,7 +602,7 @@ class AzureBlob:
             raise
 
     def _put_block(self, key: str, path: str, block: str, data: bytes) -> None:
-        md5 = _md5_of(data)
+        md5 = md5_of(data)
         with self._container.translated("write", path):
             query = {"comp": "block", "blockid": block}
             answer = self._container.call("PUT", key, query=query, headers={"Content-MD5": md5}, body=data)
@@ -621,10 +637,10 @@ class AzureBlob:
         self._keep(key, path)
         body = xml.block_list(ids)
         headers = {
-            "Content-MD5": _md5_of(body),
+            "Content-MD5": md5_of(body),
             "x-ms-blob-content-type": type_of(key) or "application/octet-stream",
             **({} if md5 is None else {"x-ms-blob-content-md5": b64encode(md5).decode()}),
-            **_described(_metadata(facts, None) if described is None else described),
+            **headers_of(metadata_of(facts, None) if described is None else described),
             **self._tier(),
             **(kept or {}),
             **self._condition(when),
@@ -646,7 +662,7 @@ class AzureBlob:
 
     def _describe(self, key: str, path: str, found: Blob, metadata: Mapping[str, str]) -> Entry:
         """Give a blob other metadata, if it still is what was looked at."""
-        headers = {"If-Match": _quoted(found.tag), **_described(metadata)}
+        headers = {"If-Match": quoted(found.tag), **headers_of(metadata)}
         with self._container.translated("describe", path, _CHANGED):
             self._container.call("PUT", key, query={"comp": "metadata"}, headers=headers)
         return self._seen(key, path)
@@ -655,123 +671,22 @@ class AzureBlob:
         self, key: str, new_key: str, path: str, found: Blob, metadata: Mapping[str, str], when: Precondition
     ) -> None:
         """Copy what is too large for one request: in blocks that the platform fetches itself."""
-        upload = _Upload(1, secrets.token_hex(8))
+        upload = Upload(1, secrets.token_hex(8))
         ids = []
         with self._container.translated("copy", path):
-            looked = self._container.call("HEAD", key)
+            answer = self._container.call("HEAD", key)
             for number, start in enumerate(range(0, found.size, COPY_BLOCK)):
                 ids.append(upload.block(number, 0))
                 headers = {
                     "x-ms-copy-source": self._container.source(key),
                     "x-ms-source-range": f"bytes={start}-{min(found.size, start + COPY_BLOCK) - 1}",
-                    "x-ms-source-if-match": _quoted(found.tag),
+                    "x-ms-source-if-match": quoted(found.tag),
                 }
                 self._container.call("PUT", new_key, query={"comp": "block", "blockid": ids[-1]}, headers=headers)
-        told = {word: looked.headers[word] for word in _KEPT if looked.headers.get(word)}
+        told = {word: answer.headers[word] for word in _KEPT if answer.headers.get(word)}
         kept = {f"x-ms-blob-{word.lower()}": value for word, value in told.items()}
         md5 = b64decode(found.md5) if found.md5 else None
         self._join(new_key, path, ids, Facts(), found.size, when, md5=md5, described=metadata, kept=kept)
-
-
-class _Upload(NamedTuple):
-    """Blocks that belong together: all ids that ever wait at one name must have one length."""
-
-    pieces: int  # blocks in a part
-    word: str  # sixteen letters
-
-    @property
-    def handle(self) -> str:
-        return f"{self.pieces}:{self.word}"
-
-    def block(self, part: int, piece: int) -> str:
-        return b64encode(f"{self.word}-{part * self.pieces + piece:06}".encode()).decode()
-
-    def owns(self, block: str) -> bool:
-        return b64decode(block).startswith(self.word.encode())
-
-
-def _upload_of(handle: str) -> _Upload:
-    pieces, _, word = handle.partition(":")
-    return _Upload(int(pieces), word)
-
-
-def _folder(name: str) -> Entry:
-    return Entry(name, Kind.CONTAINER)
-
-
-def _entry(name: str, found: Blob) -> Entry:
-    told = time_in(found.metadata.get(MTIME))
-    modified = found.modified if told is None else told
-    return Entry(name, Kind.FILE, found.size, modified, found.tag, hash=hash_in(found.metadata.get(HASH)))
-
-
-def _found(one: Blob | str) -> Found:
-    return Found(one) if isinstance(one, str) else Found(one.name, _entry("", one), one.is_folder)
-
-
-def _looked(key: str, answer: Answer) -> Blob:
-    """Read what the headers of an answer tell of a blob."""
-    headers = answer.headers
-    metadata = {word[10:].lower(): value for word, value in headers.items() if word.lower().startswith("x-ms-meta-")}
-    return Blob(
-        name=key,
-        size=int(headers.get("Content-Length", "0")),
-        modified=xml.moment(headers.get("Last-Modified")),
-        tag=_tag(answer),
-        metadata=metadata,
-        is_folder=metadata.get(FOLDER, "").lower() == "true",
-        type=headers.get("x-ms-blob-type", ""),
-        is_leased=headers.get("x-ms-lease-status") == "locked",
-        md5=headers.get("Content-MD5", ""),
-    )
-
-
-def _is_now(found: Blob) -> bool:
-    return not found.snapshot and found.is_current
-
-
-def _version_id(found: Blob) -> str:
-    if found.snapshot:
-        return f"snapshot={found.snapshot}"
-    return f"versionid={found.version}" if found.version else f"etag={found.tag.decode()}"
-
-
-def _metadata(facts: Facts, content: bytes | None) -> dict[str, str]:
-    metadata = {}
-    if facts.modified is not None:
-        metadata[MTIME] = time_out(facts.modified)
-    if content is not None:
-        metadata[HASH] = content.hex()
-    return metadata
-
-
-def _described(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {f"x-ms-meta-{name}": value for name, value in metadata.items()}
-
-
-def _is_plain(name: str, value: bytes) -> bool:
-    is_word = name.isascii() and name.isalnum() and name[0].isalpha() and name == name.lower() and name not in OURS
-    text = value.decode("ascii", "replace")
-    return is_word and text.isascii() and text.isprintable() and bool(value) and value.strip() == value
-
-
-def _tag(answer: Answer) -> bytes:
-    return answer.headers.get("ETag", "").strip('"').encode()
-
-
-def _quoted(tag: bytes) -> str:
-    return f'"{tag.decode()}"'
-
-
-def _md5_of(data: bytes) -> str:
-    return b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-
-
-def _md5(found: Blob) -> bytes | None:
-    try:
-        return b64decode(found.md5, validate=True) or None
-    except ValueError:
-        return None
 
 
 def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ https://cloud.google.com/storage/docs/json_api/v1/objects
 import hashlib
 import json
 import secrets
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -26,12 +26,27 @@ from typing import Any, NamedTuple, cast
 import google_crc32c
 
 from tallyport.connectors import object_metadata
+from tallyport.connectors.gcs_entries import (
+    HASH,
+    OURS,
+    PROPERTIES,
+    SECONDS,
+    checked,
+    compare,
+    crc_in,
+    crc_of,
+    entry_of,
+    folder,
+    is_plain,
+    tag_of,
+    times,
+)
 from tallyport.connectors.gcs_http import Bucket, Settings, document
 from tallyport.connectors.hashing import digest
 from tallyport.connectors.object_http import Answer, Refused, check_part, chunks_of, let_go
 from tallyport.connectors.object_keys import is_twin, key_of
 from tallyport.connectors.object_listing import Found, Line
-from tallyport.connectors.object_metadata import MTIME, hash_in, time_in, time_out, type_of
+from tallyport.connectors.object_metadata import MTIME, type_of
 from tallyport.connectors.protocol import ANYTHING, Facts, Page, Precondition
 from tallyport.connectors.remote_content import Announced, blocks
 from tallyport.connectors.remote_errors import refusal
@@ -52,10 +67,6 @@ PARTS_MAX = 10_000
 COMPOSED = 32  # objects that are joined in one request
 LOOKS = 16  # calls at once where many are needed
 METADATA_MAX = 8_000
-SECONDS = "goog-reserved-file-mtime"  # as gsutil and gcloud keep a time
-HASH = "tallyport-xxh3"
-PROPERTIES = "tallyport-properties"
-OURS = frozenset({MTIME, SECONDS, HASH, PROPERTIES})
 _FIELDS = "name,size,timeCreated,generation,metageneration,md5Hash,crc32c,contentType,metadata"
 _CHANGED = {ErrorKind.ALREADY_EXISTS: ErrorKind.CHANGED_DURING_COPY}
 
@@ -113,13 +124,13 @@ class Gcs:
     def stat(self, path: str) -> Entry | None:
         key = self._key(path, "look at")
         if path == ROOT:
-            return _folder("")
+            return folder("")
         name = split(path)[1]
         if not is_twin(name):
             found = self._look(key, path)
             if found is not None:
-                return _entry(name, found)
-        return _folder(name) if self._holds(f"{key}/", path) else None
+                return entry_of(name, found)
+        return folder(name) if self._holds(f"{key}/", path) else None
 
     def children(self, path: str) -> Iterator[Entry]:
         cursor: str | None = None
@@ -142,7 +153,7 @@ class Gcs:
             with self._bucket.translated("list", path, instead):
                 listed = self._lines(prefix, token=token, delimiter="/")
             items = [one for one in listed.get("items", ()) if not is_temporary(one["name"].rpartition("/")[2])]
-            lines = [Found(one["name"], _entry("", one)) for one in items]
+            lines = [Found(one["name"], entry_of("", one)) for one in items]
             lines += [Found(one) for one in listed.get("prefixes", ())]
             is_there = is_there or bool(lines)
             lines.sort(key=lambda one: one.key.encode())
@@ -185,7 +196,7 @@ class Gcs:
 
     def make_container(self, path: str, facts: Facts) -> Entry:
         if path == ROOT:
-            return _folder("")
+            return folder("")
         key = self._new_key(path, "make")
         name = split(path)[1]
         if not self._holds(f"{key}/", path):
@@ -193,7 +204,7 @@ class Gcs:
                 raise refusal(ErrorKind.ALREADY_EXISTS, "make", path, "a file has that name")
             with self._bucket.translated("make", path):
                 self._send(f"{key}/", b"", {}, {})
-        return _folder(name)
+        return folder(name)
 
     def delete(self, path: str, *, expect: Entry | None = None) -> None:
         key = self._key(path, "delete")
@@ -225,8 +236,8 @@ class Gcs:
     def stamp(self, path: str, facts: Facts) -> Entry:
         found = self._existing(self._key(path, "stamp"), path, "stamp")
         if facts.modified is None:
-            return _entry(split(path)[1], found)
-        return self._describe(path, found, _times(facts.modified))
+            return entry_of(split(path)[1], found)
+        return self._describe(path, found, times(facts.modified))
 
     def copy(self, path: str, to: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         key, new_key = self._key(path, "copy"), self._new_key(to, "copy")
@@ -234,7 +245,7 @@ class Gcs:
         self._check(new_key, to, when)
         metadata = dict(found.get("metadata", {}))
         if facts.modified is not None:
-            metadata |= _times(facts.modified)
+            metadata |= times(facts.modified)
         described = {"metadata": metadata, "contentType": found.get("contentType"), **self._class()}
         body = json.dumps(described).encode()
         query = {"ifSourceGenerationMatch": found["generation"], **self._condition(when)}
@@ -309,7 +320,7 @@ class Gcs:
             Version(
                 one["generation"],
                 int(one.get("size", 0)),
-                _entry("", one).modified,
+                entry_of("", one).modified,
                 one["generation"] == current["generation"],
             )
             for one in found
@@ -330,7 +341,7 @@ class Gcs:
         metadata = found.get("metadata", {})
         wanted = {**object_metadata.properties_in(metadata, OURS, PROPERTIES), **values}
         given = {name: value for name, value in wanted.items() if value is not None}
-        told = object_metadata.properties_out(given, path, PROPERTIES, _is_plain, METADATA_MAX)
+        told = object_metadata.properties_out(given, path, PROPERTIES, is_plain, METADATA_MAX)
         gone = {name: None for name in metadata if name not in told and name not in (MTIME, SECONDS, HASH)}
         self._describe(path, found, {**gone, **told})
         return self.properties(path)
@@ -384,7 +395,7 @@ class Gcs:
         found = self._look(key, path)
         if found is None:
             raise refusal(ErrorKind.NOT_FOUND, "write", path, "it vanished at once")
-        return _entry(split(path)[1], found)
+        return entry_of(split(path)[1], found)
 
     def _holds(self, prefix: str, path: str, *, beside: str | None = None) -> bool:
         """Tell whether anything lies below a prefix, other than the empty marker ``beside`` and what is unfinished."""
@@ -449,7 +460,7 @@ class Gcs:
             if is_pinned and answer.headers.get("x-goog-generation", generation) != generation:
                 raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed since it was seen")
             chunks = chunks_of(answer, path)
-            yield _checked(chunks, path, _crc_in(answer)) if is_whole else chunks
+            yield checked(chunks, path, crc_in(answer)) if is_whole else chunks
         finally:
             let_go(answer)
 
@@ -469,7 +480,7 @@ class Gcs:
         found = self._look(key, path)
         if when.absent and found is not None:
             raise refusal(ErrorKind.ALREADY_EXISTS, "write", path, "the name is taken")
-        if when.entry is not None and (found is None or _tag(found) != when.entry.tag):
+        if when.entry is not None and (found is None or tag_of(found) != when.entry.tag):
             raise refusal(ErrorKind.ALREADY_EXISTS, "write", path, "it changed since it was looked at")
 
     def _condition(self, when: Precondition) -> dict[str, str | int]:
@@ -507,7 +518,7 @@ class Gcs:
 
     def _put(self, key: str, path: str, data: bytes, facts: Facts, when: Precondition) -> Entry:
         content = digest(data)
-        metadata = {**_times(facts.modified), HASH: content.hex()}
+        metadata = {**times(facts.modified), HASH: content.hex()}
         with self._bucket.translated("write", path), _refused_when_gone(when, path):
             try:
                 stored = self._send(key, data, metadata, self._condition(when))
@@ -515,8 +526,8 @@ class Gcs:
                 if error.status == 400 and (b"md5" in error.answer.content.lower()):
                     raise refusal(ErrorKind.CORRUPT, "write", path, "the content was damaged on its way") from error
                 raise
-        _compare(stored, path, len(data), _crc(data))
-        return _entry(split(path)[1], stored)._replace(hash=content)
+        compare(stored, path, len(data), crc_of(data))
+        return entry_of(split(path)[1], stored)._replace(hash=content)
 
     def _store(self, name: str, path: str, pieces: Iterable[bytes]) -> "_Stored":
         """Store a temporary object by a session of the platform; what the platform says of it is compared."""
@@ -543,7 +554,7 @@ class Gcs:
                 pass  # the first error says what is wrong; a session ends by itself after a week
             raise
         stored = document(answer)
-        _compare(stored, path, size, running.digest())
+        compare(stored, path, size, running.digest())
         return _Stored(name, str(stored["generation"]), size)
 
     def _send_on(self, session: str, path: str, data: bytes, start: int, whole: int | None) -> Answer:
@@ -565,7 +576,7 @@ class Gcs:
 
     def _compose(self, key: str, path: str, parts: Sequence["_Stored"], facts: Facts, when: Precondition) -> Entry:
         """Put what temporary objects hold where it belongs, in one step."""
-        metadata = _times(facts.modified)
+        metadata = times(facts.modified)
         if facts.hash is not None:
             metadata[HASH] = facts.hash.hex()
         size = sum(one.size for one in parts)
@@ -669,79 +680,6 @@ def _keeps_versions(bucket: Bucket) -> bool | None:
 def _without_versions(cls: type[Any]) -> type[Any]:
     """Give the subclass that lacks versions: None in a class means "not here" to isinstance."""
     return type(cls.__name__, (cls,), {"versions": None, "read_version": None})
-
-
-def _folder(name: str) -> Entry:
-    return Entry(name, Kind.CONTAINER)
-
-
-def _entry(name: str, found: Mapping[str, Any]) -> Entry:
-    metadata = found.get("metadata", {})
-    told = time_in(metadata.get(MTIME))
-    if told is None:
-        told = time_in(metadata.get(SECONDS))
-    if told is None:
-        told = time_in(found.get("timeCreated")) or 0
-    size = int(found.get("size", 0))
-    return Entry(name, Kind.FILE, size, told, _tag(found), hash=hash_in(metadata.get(HASH)))
-
-
-def _tag(found: Mapping[str, Any]) -> bytes:
-    return str(found.get("generation", "")).encode()
-
-
-def _times(modified: int | None) -> dict[str, str]:
-    if modified is None:
-        return {}
-    return {MTIME: time_out(modified), SECONDS: str(modified // 1_000_000_000)}
-
-
-def _is_plain(name: str, value: bytes) -> bool:
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return False
-    return name.isprintable() and text.isprintable() and text.strip() == text != "" and name not in OURS
-
-
-def _crc(data: bytes) -> bytes:
-    return int(google_crc32c.value(data)).to_bytes(4, "big")
-
-
-def _crc_in(answer: Answer) -> bytes | None:
-    """Find the CRC32C of the whole object in the headers of its content."""
-    for one in answer.headers.get("x-goog-hash", "").split(","):
-        word, _, value = one.strip().partition("=")
-        if word == "crc32c":
-            try:
-                return b64decode(value, validate=True)
-            except ValueError:
-                return None
-    return None
-
-
-def _checked(chunks: Iterable[bytes], path: str, crc: bytes | None) -> Iterator[bytes]:
-    """Compare whole content with its CRC32C, before its last piece is given."""
-    running: Any = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
-    held: bytes | None = None
-    for chunk in chunks:
-        if held is not None:
-            yield held
-        running.update(chunk)
-        held = chunk
-    if crc is not None and running.digest() != crc:
-        why = "the content is not what was stored: damaged on its way, or there"
-        raise refusal(ErrorKind.CORRUPT, "read", path, why)
-    if held is not None:
-        yield held
-
-
-def _compare(stored: Mapping[str, Any], path: str, size: int, crc: bytes) -> None:
-    """Compare what the platform says of content with what was sent."""
-    told = stored.get("crc32c")
-    is_other = told is not None and b64decode(told) != crc
-    if is_other or int(stored.get("size", size)) != size:
-        raise refusal(ErrorKind.CORRUPT, "write", path, "the platform reports another content than was sent")
 
 
 def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -234,6 +234,7 @@ def _now() -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits for a word from who asked
     fake: FakeGcs
 
     def log_message(self, format: str, *args: object) -> None:
