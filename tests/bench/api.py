@@ -223,6 +223,7 @@ def streamed(port: int, server: Server, ledger: Ledger, form: str, pid: int) -> 
             before = resident(pid)
         highest = max(highest, resident(pid))
     seconds = time.perf_counter() - begun
+    server.line.close()  # it was idle for too long
     if abs(seen - ledger.items) > ledger.items // 1_000 + 1:  # a mark may lie across two blocks
         raise RuntimeError(f"{seen} rows of {ledger.items} came")
     return Stream(ledger.items / seconds, highest - before)

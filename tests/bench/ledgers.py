@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import sqlite3
 import sys
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from typing import Any
 
 from tallyport.domain.connections import Connection
@@ -39,6 +41,7 @@ class Ledger:
     first_item: int
     last_item: int
     beside: int  # files of the source connection
+    schema: str  # SHA-256 of the tables it was made with
 
 
 def make(folder: str, count: int) -> Ledger:
@@ -46,9 +49,9 @@ def make(folder: str, count: int) -> Ledger:
     noted = os.path.join(folder, "ledger.json")
     if os.path.exists(noted):
         with open(noted, encoding="utf-8") as stream:
-            found = Ledger(**json.load(stream))
-        if found.items == count:
-            return found
+            known = json.load(stream)
+        if (known.get("items"), known.get("schema")) == (count, _schema()):
+            return Ledger(**known)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(os.path.join(folder, "data"))
     source = os.path.join(folder, "source")
@@ -117,7 +120,12 @@ def _begin(database: Database, folder: str, count: int, beside: int) -> Ledger:
         executions.change(tx, run.id, failed=count, files=count, folders=-(-count // FOLDER))
         executions.move(tx, run.id, ("executing",), "complete", result="errors", phase="complete")
     first = Ids(1).take()
-    return Ledger(folder, count, job.id, run.id, ends[0], ends[1], first, first + _places(count) - 1, beside)
+    return Ledger(folder, count, job.id, run.id, ends[0], ends[1], first, first + _places(count) - 1, beside, _schema())
+
+
+def _schema() -> str:
+    """Name the tables as they are: a ledger of others is made anew."""
+    return hashlib.sha256(files("tallyport.store").joinpath("schema.sql").read_bytes()).hexdigest()
 
 
 def _places(count: int) -> int:

@@ -89,7 +89,7 @@ def page(
     if not chosen:
         return []
     wanted_reasons = tuple(reasons)
-    values: dict[str, Any] = {"job": job, "after": after, "first": offset + limit, "limit": limit, "offset": offset}
+    values: dict[str, Any] = {"job": job, "after": after, "limit": limit, "offset": offset}
     given = {"until": until, "parent": parent, "execution": execution_id, "text": text or None}
     values |= {name: value for name, value in given.items() if value is not None}
     values |= {f"reason_{place}": reason for place, reason in enumerate(wanted_reasons)}
@@ -146,20 +146,17 @@ def _statement(shape: _Shape) -> sa.Select[Any]:
         if name in shape.given:
             narrow.append(condition)
     keys = [
-        sa.select(items.c.id)
-        .where(
+        sa.select(items.c.id).where(
             items.c.job == bound("job"),
             items.c.status == sa.literal_column(str(int(status))),
             items.c.id > bound("after"),
             *narrow,
         )
-        .order_by(items.c.id)
-        .limit(bound("first"))
-        .subquery()
         for status in shape.statuses
     ]
-    union = sa.union_all(*[sa.select(key.c.id) for key in keys]).subquery()
-    wanted = sa.select(union.c.id).order_by(union.c.id).limit(bound("limit")).offset(bound("offset"))
+    # Each status is read in the order of its index, and all are merged: as far as the page reaches, and no further.
+    merged = sa.union_all(*keys).order_by(sa.literal_column("id")).limit(bound("limit")).offset(bound("offset"))
+    wanted = sa.select(merged.subquery().c.id)
     columns = _PAGE if shape.on_postgresql else _AS_TEXT
     return columns.where(items.c.id.in_(wanted)).order_by(items.c.id)
 
