@@ -7,6 +7,7 @@ import time
 import zipfile
 from typing import Any
 
+import openpyxl
 import pytest
 
 from tallyport.domain.items import Status
@@ -101,6 +102,20 @@ def test_a_workbook_holds_text_and_numbers_and_no_formula(world: World, ran: str
     assert not any("<f>" in sheet or "hyperlink" in sheet for sheet in sheets)
     if "items" in path:
         assert any("=cmd.txt" in sheet for sheet in sheets)
+
+
+def test_a_workbook_opens_in_a_library_that_did_not_write_it(world: World, ran: str) -> None:
+    answer = world.get(f"/v1/jobs/{ran}/report.xlsx?items=1")
+    book = openpyxl.load_workbook(io.BytesIO(answer.content))
+    assert book.sheetnames[0] == "Job"
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
+    assert not any(cell.data_type == "f" or cell.hyperlink for cell in cells)
+    named = [cell for cell in cells if isinstance(cell.value, str) and cell.value.endswith("=cmd.txt")]
+    assert named
+    assert all(cell.data_type == "s" for cell in named)
+    for sheet in book:
+        widths = {len(row) for row in sheet.iter_rows()}
+        assert len(widths) <= 1
 
 
 def test_the_overview_tells_what_runs_and_what_comes_next(world: World, ran: str) -> None:

@@ -5,10 +5,11 @@ medians, ratios and the goals; at full scale the reference page is brought up to
 
 W5, W6, W7, `sftp` and `smb` go to and from other platforms, beside rclone alone (`remote.py`).
 
-Beside the workloads there are five measures of ours alone: `memory` (of all processes, at 100 000 and at
+Beside the workloads there are seven measures of ours alone: `memory` (of all processes, at 100 000 and at
 1 000 000 items), `start` (processor time from the call to the first byte at the destination) and `decide`
 (decisions a second), `api` (the API over 1 000 000 items while a job writes; `--ledger FOLDER` keeps the ledger, which
-`python -m tests.bench.ledgers FOLDER` makes), and `watchers` (what 200 open streams of events cost a transfer).
+`python -m tests.bench.ledgers FOLDER` makes), `watchers` (what 200 open streams of events cost a transfer), `console`
+(every page over 1 000 000 items) and `dashboards` (what 50 open ones cost a transfer).
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, ROOT)
 
 from tallyport.testing import trees  # noqa: E402
-from tests.bench import api, decide, measure, programs, remote, report, watchers  # noqa: E402
+from tests.bench import api, console, decide, measure, programs, remote, report, watchers  # noqa: E402
 from tests.bench.measure import Cost  # noqa: E402
 from tests.bench.programs import Program  # noqa: E402
 from tests.bench.workloads import WORKLOADS, Workload, scaled  # noqa: E402
 
 PAGE = os.path.join(ROOT, "docs", "reference", "benchmarks.md")
-ALONE = ("memory", "start", "decide", "api", "watchers")
+ALONE = ("memory", "start", "decide", "api", "watchers", "console", "dashboards")
 ROOM = 300 * 10**6  # bytes of memory that all our processes may hold at 1 000 000 items
 GROWTH = 1.15  # from 100 000 to 1 000 000 items
 START = 1.0  # seconds of processor time to the first byte
@@ -280,6 +281,19 @@ class Bench:
         count = scaled(100_000, self.options.scale)
         found = watchers.measured(os.path.join(self.folder, "watchers"), count, self.options.rounds, say)
         self.publish("watchers", f"{watchers.WATCHERS} open streams of events beside a transfer", found.lines(count))
+
+    def console(self) -> None:
+        """Measure every page of the console over a large ledger."""
+        count = scaled(1_000_000, self.options.scale)
+        found = console.pages(os.path.join(self.folder, "console"), count, say)
+        self.publish("console", "the console over a large ledger", console.page_lines(found, count))
+
+    def dashboards(self) -> None:
+        """Measure what open dashboards cost a transfer."""
+        count = scaled(100_000, self.options.scale)
+        found = console.dashboards(os.path.join(self.folder, "dashboards"), count, self.options.rounds, say)
+        title = f"{console.DASHBOARDS} open dashboards beside a transfer"
+        self.publish("dashboards", title, console.dashboard_lines(found, count))
 
     def publish(self, name: str, title: str, lines: list[list[str]]) -> None:
         """Print a table, and write it to the page when that is wished."""

@@ -11,6 +11,7 @@ from tallyport.domain.actions import EQUAL, Reason
 from tallyport.domain.entries import Kind
 from tallyport.domain.items import DONE, Status
 from tallyport.engine import tally
+from tallyport.store import losses
 from tallyport.web.pages.items import OUTCOMES
 from tests.web.conftest import Console
 
@@ -67,6 +68,19 @@ def test_a_list_and_its_csv_hold_the_same(console: Console) -> None:
     lines = list(csv.DictReader(io.StringIO(console.client.get(address.replace("&amp;", "&")).text)))
     assert {line["reason"] for line in lines} == EQUAL
     assert {one["source_path"] for one in lines} == rows_of(console, f"/jobs/{job}/items?outcome=equal")
+
+
+def test_what_an_item_lost_on_the_way_is_told(console: Console) -> None:
+    world = console.world
+    job = world.job()
+    run = world.run(job, "executing")
+    item = world.item(job, "shared.txt")
+    with world.database.begin() as tx:
+        losses.write(tx, world.database, world.ids, run, [(item, "owner", "<ann> is nobody there")])
+    console.sign_in()
+    text = console.page(f"/items/{item}")
+    assert "What did not travel" in text
+    assert "&lt;ann&gt; is nobody there" in text
 
 
 def test_what_was_deleted_is_not_called_carried(console: Console) -> None:

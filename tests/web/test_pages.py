@@ -203,6 +203,14 @@ def test_who_may_use_a_connection_is_said_to_everybody_and_changed_by_administra
     assert "/access" not in text
 
 
+@pytest.mark.parametrize(("platform", "field"), [("sftp", "private_key"), ("gcs", "credentials")])
+def test_a_secret_of_several_lines_is_given_with_its_lines(console: Console, platform: str, field: str) -> None:
+    console.sign_in()
+    text = console.page(f"/connections/new?platform={platform}")
+    assert re.search(rf'<textarea class="form-control path hidden-text" id="f-{field}"', text)
+    assert re.search(r'<input class="form-control" type="password"', text)
+
+
 def test_categories_are_listed_with_their_jobs(console: Console) -> None:
     console.world.job(category={"name": "Wave <1>"})
     console.world.job()

@@ -85,6 +85,7 @@ class Settings:
         metadata={
             "help": "key file of a service account, its JSON as text; empty: where Google's tools look",
             "secret": True,
+            "lines": True,
             "check": _wrong_credentials,
         },
     )

@@ -35,6 +35,7 @@ class SettingsField(NamedTuple):
     default: object = None
     allowed: tuple[object, ...] | None = None  # the only values, when they can be told
     secret: bool = False  # never shown again once stored
+    lines: bool = False  # a text of several lines, whose ends matter
 
 
 class Problem(NamedTuple):
@@ -206,7 +207,8 @@ def _field(field: "dataclasses.Field[Any]", hint: object) -> SettingsField:
     required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     default = None if field.default is dataclasses.MISSING else field.default
     secret = bool(field.metadata.get("secret", False))
-    return SettingsField(field.name, word, required, field.metadata["help"], default, allowed, secret)
+    lines = bool(field.metadata.get("lines", False))
+    return SettingsField(field.name, word, required, field.metadata["help"], default, allowed, secret, lines)
 
 
 def _wrong(field: SettingsField, value: object) -> str | None:

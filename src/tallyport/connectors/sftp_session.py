@@ -47,7 +47,8 @@ class Settings:
     username: str = field(metadata={"help": "account on the server"})
     password: str | None = field(default=None, metadata={"help": "of the account", "secret": True})
     private_key: str | None = field(
-        default=None, metadata={"help": "private key, the text of the file (OpenSSH or PEM)", "secret": True}
+        default=None,
+        metadata={"help": "private key, the text of the file (OpenSSH or PEM)", "secret": True, "lines": True},
     )
     private_key_password: str | None = field(
         default=None, metadata={"help": "what the private key is locked with", "secret": True}
@@ -59,7 +60,7 @@ class Settings:
         default=None, metadata={"help": "fingerprint of the server's key, as ssh-keygen -l shows it: SHA256:..."}
     )
     known_hosts: str | None = field(
-        default=None, metadata={"help": "lines of a known_hosts file with the server's key"}
+        default=None, metadata={"help": "lines of a known_hosts file with the server's key", "lines": True}
     )
     path: str = field(
         default="", metadata={"help": "folder on the server; empty: where the account lands", "check": _wrong_root}

@@ -12,6 +12,21 @@ from tests.acceptance.product import Server
 pytestmark = pytest.mark.needs("chromium")
 
 
+def test_a_form_that_is_older_than_what_it_changes_is_refused(desk: Page, server: Server, tmp_path) -> None:
+    (tmp_path / "one").mkdir()
+    connection = server.connect("as it was", str(tmp_path / "one"))
+    desk.goto(f"/console/connections/{connection}/edit")
+    server.call("PATCH", f"/v1/connections/{connection}", {"name": "changed meanwhile"})
+    desk.get_by_label("Name", exact=True).fill("mine")
+    desk.get_by_role("button", name="Test and save").click()
+    expect(desk.get_by_role("alert")).to_contain_text("Somebody changed this meanwhile")
+    assert server.call("GET", f"/v1/connections/{connection}")["connection"]["name"] == "changed meanwhile"
+    desk.reload()
+    desk.get_by_label("Name", exact=True).fill("mine")
+    desk.get_by_role("button", name="Test and save").click()
+    expect(desk.get_by_role("heading", level=1)).to_contain_text("mine")
+
+
 @pytest.fixture
 def failed_job(server: Server, tmp_path) -> str:
     """Give a job that ran and has one failed item among three."""

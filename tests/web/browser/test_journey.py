@@ -95,6 +95,11 @@ def test_from_two_folders_to_a_report(desk: Page, server: Server, tmp_path) -> N
     with desk.expect_download() as download:
         desk.get_by_role("link", name="XLSX", exact=True).click()
     assert download.value.suggested_filename == "job-report.xlsx"
+    desk.emulate_media(media="print")
+    expect(desk.get_by_role("navigation", name="Parts of the job")).to_be_hidden()
+    expect(desk.get_by_role("button", name="Print")).to_be_hidden()
+    expect(desk.get_by_role("heading", name="Items by status and reason")).to_be_visible()
+    desk.emulate_media(media="screen")
     desk.get_by_role("navigation", name="Parts of the job").get_by_role("link", name="Validation").click()
     expect(desk.get_by_role("heading", name="Reconciliation")).to_be_visible(timeout=20_000)
 

@@ -9,6 +9,7 @@ from tallyport.control.desk import Right
 from tallyport.control.failed import location
 from tallyport.control.refusals import Conflict
 from tallyport.domain.block_schema import APART, FILTER_SCHEMA, block_fields
+from tallyport.domain.jobs import Job
 from tallyport.domain.policies import TransferType
 from tallyport.web.doorway import PREFIX
 from tallyport.web.page import Page, pages
@@ -70,7 +71,7 @@ def new(page: Page) -> Response:
             document["name"] = picture.job.name
         else:
             document["name"] = f"{picture.job.name} (copy)"
-    return _draw(page, document, job_id=None)
+    return _draw(page, document, changed=None)
 
 
 def edit(page: Page) -> Response:
@@ -78,10 +79,10 @@ def edit(page: Page) -> Response:
     picture = reading.job(page.desk, page.part("job"))
     if not picture.job.managed:
         raise Conflict("a job that an outside agent works is changed by that agent")
-    return _draw(page, documents.write(picture.job, picture.category), job_id=picture.job.id)
+    return _draw(page, documents.write(picture.job, picture.category), changed=picture.job)
 
 
-def _draw(page: Page, document: dict[str, Any], *, job_id: str | None) -> Response:
+def _draw(page: Page, document: dict[str, Any], *, changed: Job | None) -> Response:
     found, _ = connections.page(page.desk, platform=None, text=None, offset=0, limit=1_000)
     fields = [field for field in block_fields() if field.key not in APART]
     defaults = {
@@ -91,7 +92,8 @@ def _draw(page: Page, document: dict[str, Any], *, job_id: str | None) -> Respon
     return page.render(
         "wizard.html",
         document=document,
-        job_id=job_id,
+        job_id=None if changed is None else changed.id,
+        version=None if changed is None else changed.version,
         connections=[(one, location(one)) for one in found],
         kinds=KINDS,
         steps=STEPS,

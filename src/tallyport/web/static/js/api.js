@@ -2,14 +2,17 @@
 
 export class Problem extends Error {
   constructor(document, status) {
-    super(document?.errors?.[0]?.description ?? document?.detail ?? `the server answered ${status}`);
-    this.errors = document?.errors ?? [];
+    const is_stale = status === 412;
+    super(is_stale ? "Somebody changed this meanwhile. Load the page anew to see how it is now, then change it again." : document?.errors?.[0]?.description ?? document?.detail ?? `the server answered ${status}`);
+    this.errors = is_stale ? [] : document?.errors ?? [];
     this.status = status;
   }
 }
 
-export async function call(method, path, body) {
+// version: of what the page shows; the server refuses to change a newer one.
+export async function call(method, path, body, version) {
   const options = { method, headers: { Accept: "application/json" }, credentials: "same-origin" };
+  if (version) options.headers["If-Match"] = `"${version}"`;
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);

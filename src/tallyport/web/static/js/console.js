@@ -85,7 +85,7 @@ document.addEventListener("submit", async (event) => {
   if (shownAt) shownAt.replaceChildren();
   for (const field of form.querySelectorAll(".is-invalid")) field.classList.remove("is-invalid");
   try {
-    const answer = await call(method, path, document_of(form));
+    const answer = await call(method, path, document_of(form), form.dataset.version);
     form.dispatchEvent(new CustomEvent("answered", { detail: answer, bubbles: true }));
     if (form.dataset.then !== "none") then(form, answer, 1);
   } catch (problem) {

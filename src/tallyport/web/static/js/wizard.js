@@ -223,7 +223,7 @@ async function save(button) {
   else if (how === "keep" && document.getElementById("held").checked && read("schedule.mode") === "auto") body.status = "paused";
   button.disabled = true;
   try {
-    const answer = how === "change" ? await call("PATCH", `/v1/jobs/${jobId}`, body_of_change(body)) : await call("POST", `/v1/jobs${how === "plan" ? "?plan=true" : ""}`, body);
+    const answer = how === "change" ? await call("PATCH", `/v1/jobs/${jobId}`, body_of_change(body), place.dataset.version) : await call("POST", `/v1/jobs${how === "plan" ? "?plan=true" : ""}`, body);
     sessionStorage.setItem("told", { change: "Saved.", keep: "Saved.", simulate: "Simulating: nothing is written.", start: "Started.", plan: "Making a plan: nothing is carried before somebody approves it." }[how]);
     location.assign(`${prefix}/jobs/${answer.job.id}/overview`);
   } catch (problem) {
