@@ -10,6 +10,7 @@ import pytest
 
 from tallyport.control import dashboard
 from tallyport.control.desk import ROLES, Right
+from tallyport.control.reasons import Reasons
 from tallyport.domain.items import Status
 from tallyport.store import executions
 from tallyport.web.doorway import PREFIX
@@ -209,6 +210,29 @@ def test_a_secret_of_several_lines_is_given_with_its_lines(console: Console, pla
     text = console.page(f"/connections/new?platform={platform}")
     assert re.search(rf'<textarea class="form-control path hidden-text" id="f-{field}"', text)
     assert re.search(r'<input class="form-control" type="password"', text)
+
+
+def test_what_is_failed_in_a_large_job_is_counted_aside(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = console.world
+    job = world.job()
+    world.run(job, "executing", files=3)
+    for number in range(3):
+        world.item(job, f"{number}.txt", Status.FLAGGED, reason="permission_denied", message="no")
+    world.run(job, "complete", result="errors")
+    counted = Reasons(at_once=2)
+    monkeypatch.setitem(world.client.app.state._state, "reasons", counted)
+    console.sign_in()
+    with monkeypatch.context() as patch:
+        patch.setattr(counted, "of_job", lambda desk, job_id: None)
+        for tab, place in (("overview", "#reasons"), ("failed", "#groups"), ("report", "#why")):
+            text = console.page(f"/jobs/{job}/{tab}")
+            assert f'hx-get="/console/jobs/{job}/{tab}" hx-select="{place}"' in text
+            assert f'id="{place[1:]}"' in text
+    found = None
+    while found is None:
+        found = counted.of_job(world.client.app.state.desk, job)
+    assert [(one.reason, one.number) for one in found] == [("permission_denied", 3)]
+    assert "permission denied" in console.page(f"/jobs/{job}/failed")
 
 
 def test_categories_are_listed_with_their_jobs(console: Console) -> None:

@@ -65,7 +65,7 @@ def show_summary(request: Request, desk: Desked) -> Response:
         "jobs": [dict(zip((name for name, _ in COLUMNS), _cells(one), strict=True)) for one in found.pictures],
         "is_cut": found.is_cut,
         "unresolved": found.unresolved,
-        "failed_by_reason": dict(found.failed_by_reason),
+        "failed_by_reason": None if found.failed_by_reason is None else dict(found.failed_by_reason),
         "days": [{**day._asdict(), "date": iso(day.day * 86_400_000_000)} for day in found.days],
     }
     return json_response({"status": 200, "type": "report", "report": document, "data": document})
@@ -85,7 +85,7 @@ def summary_xlsx(request: Request, desk: Desked) -> Response:
     sheets = (
         xlsx.Sheet("Jobs", COLUMNS, map(_cells, found.pictures)),
         xlsx.Sheet("Days", (("day", 26), ("carried", 12), ("carried bytes", 16), ("failed", 12)), days),
-        xlsx.Sheet("Failed now", (("reason", 26), ("items", 12)), found.failed_by_reason),
+        xlsx.Sheet("Failed now", (("reason", 26), ("items", 12)), found.failed_by_reason or ()),
     )
     return xlsx.answer(sheets, "report.xlsx")
 

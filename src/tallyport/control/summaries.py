@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import Picture, find_job, look_many
 from tallyport.control.refusals import invalid
@@ -10,6 +12,7 @@ from tallyport.domain.jobs import Job
 from tallyport.store import executions, failures, jobs, rows
 from tallyport.store.executions import Day
 
+MOST_COUNTED = 100_000  # failed items that are read to be told apart by reason
 MOST_JOBS = 1_000
 _DAY = 86_400 * 1_000_000  # microseconds
 
@@ -31,7 +34,7 @@ class Summary:
     pictures: Sequence[Picture]
     is_cut: bool  # there are more jobs than one report holds
     days: Sequence[Day]
-    failed_by_reason: Sequence[tuple[str, int]]
+    failed_by_reason: Sequence[tuple[str, int]] | None  # absent when there are too many to read
 
     def total(self, name: str) -> int:
         """Add up one total over the newest executions."""
@@ -58,13 +61,18 @@ def summary(desk: Desk, wanted: Wanted) -> Summary:
         is_cut = len(chosen) > MOST_JOBS
         chosen = chosen[:MOST_JOBS]
         days = executions.carried_per_day(tx, rows.now() - wanted.days * _DAY, [one.id for one in chosen])
-        reasons: dict[str, int] = {}
-        for job in chosen:
-            for found in failures.count_by_reason(tx, job.number):
-                reasons[found.reason] = reasons.get(found.reason, 0) + found.number
         pictures = look_many(tx, chosen)
-    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
-    return Summary(pictures=pictures, is_cut=is_cut, days=days, failed_by_reason=ordered)
+        found = _reasons(tx, pictures) if sum(one.unresolved for one in pictures) <= MOST_COUNTED else None
+    return Summary(pictures=pictures, is_cut=is_cut, days=days, failed_by_reason=found)
+
+
+def _reasons(tx: sa.Connection, pictures: Sequence[Picture]) -> list[tuple[str, int]]:
+    """Count what is failed now by reason, most first."""
+    reasons: dict[str, int] = {}
+    for one in pictures:
+        for found in failures.count_by_reason(tx, one.job.number) if one.unresolved else ():
+            reasons[found.reason] = reasons.get(found.reason, 0) + found.number
+    return sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def is_simulation(job: Job) -> bool:

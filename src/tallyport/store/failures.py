@@ -146,6 +146,15 @@ def count_unresolved(tx: sa.Connection, job: int) -> int:
     return int(tx.execute(query).scalar_one())
 
 
+def has_more_unresolved(tx: sa.Connection, job: int, most: int) -> bool:
+    """Tell whether more than so many items of a job are failed now, without counting them all."""
+    for status in sorted(FAILED):
+        query = sa.select(item_rows.c.id).where(item_rows.c.job == job, item_rows.c.status == int(status))
+        if tx.execute(query.offset(most).limit(1)).first() is not None:
+            return True
+    return False
+
+
 def groups(found_rows: Iterator[FailedItem], *, sample: int = 20) -> list[Group]:
     """Group failures by reason and normalised message, largest group first. Memory grows with the groups."""
     found: dict[tuple[str, str], list[Any]] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
-from tallyport.control import failed, items, reading, reports
+from tallyport.control import items, reading, reports
 from tallyport.control.items import Wanted
 from tallyport.control.refusals import NotFound
 from tallyport.domain import schedules, transfer_block
@@ -50,7 +50,7 @@ def overview(page: Page) -> Response:
     """How far it is."""
     seen = _job(page)
     runs, total = reading.history(page.desk, job_id=seen.picture.job.id, ended=None, offset=0, limit=10)
-    reasons = failed.by_reason(page.desk, seen.picture.job.id) if seen.picture.unresolved else []
+    reasons = page.request.app.state.reasons.of_job(page.desk, seen.picture.job.id)
     return _tab(page, "overview", seen, runs=runs, run_count=total, reasons=reasons, REASONS=REASONS, topics=TOPICS)
 
 
@@ -83,7 +83,7 @@ def _run(page: Page, seen: Look, execution_id: int) -> Execution | None:
 def job_failed(page: Page) -> Response:
     """What is failed now, by reason."""
     seen = _job(page)
-    groups = failed.by_reason(page.desk, seen.picture.job.id)
+    groups = page.request.app.state.reasons.of_job(page.desk, seen.picture.job.id)
     return _tab(page, "failed", seen, groups=groups, REASONS=REASONS, ADVICE=ADVICE)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from tallyport.control import failed, reading, schedules, summaries
+from tallyport.control import reading, schedules, summaries
 from tallyport.control.breakdowns import Breakdowns
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.entries import Kind
@@ -53,7 +53,7 @@ def over_jobs(page: Page) -> Response:
             "sets": [{"data": [*_totals(found), found.unresolved]}],
             "colours": ["#2a9d5c", "#1aa39a", "#8695a8", "#b08900", "#d63939"],
         },
-        "reasons": _bars([(reason.replace("_", " "), count) for reason, count in found.failed_by_reason[:12]]),
+        "reasons": _bars([(reason.replace("_", " "), count) for reason, count in (found.failed_by_reason or ())[:12]]),
     }
     return page.render(
         "reports.html",
@@ -89,7 +89,7 @@ def job_report(page: Page) -> Response:
         **_about(page, seen),
         tab="report",
         runs=runs,
-        reasons=failed.by_reason(page.desk, seen.picture.job.id),
+        reasons=page.request.app.state.reasons.of_job(page.desk, seen.picture.job.id),
         REASONS=REASONS,
         ADVICE=ADVICE,
     )
