@@ -169,3 +169,22 @@ def containers_left_out(port: Port) -> set[str]:
     with port.database.read() as tx:
         found = items.iterate(tx, port.job.number, statuses=(5,), reasons=(), kinds=(2,))
         return {row.path for row in found if row.reason == "ignored_empty_container_policy"}
+
+
+def test_a_simulation_of_a_sync_goes_through_folders_that_only_the_destination_has(port: Port) -> None:
+    chosen = dataclasses.replace(
+        defaults_for(TransferType.SYNC), delete_propagation=DeletePropagation.IGNORE_BOTH, max_delete_percent=100.0
+    )
+    lay(port.source, {"d/x": b"one"})
+    lay(port.destination, {"e/f/z": b"two"})
+    port.start()
+    for _ in range(2):
+        before = seen(port)
+        simulated = port.run(dataclasses.replace(chosen, simulation=True), simulation=True)
+        assert seen(port) == before
+        real = port.run(chosen)
+        for total in ("transferred", "skipped", "failed", "unchanged"):
+            assert getattr(simulated, total) == getattr(real, total), total
+        assert real.failed == 0
+        for path in ("e/f/z", "e/f", "e"):  # deleted there, and made again by a sync that repeats no deletes
+            port.source.delete(path)

@@ -13,6 +13,7 @@ from tallyport.domain.entries import Kind
 from tallyport.domain.items import DONE, FAILED, Status
 from tallyport.domain.settle import settled_by
 from tallyport.engine import slices
+from tallyport.engine.notes import MADE_BACK
 from tallyport.engine.tally import (
     ATTEMPTS,
     D_NAME,
@@ -321,6 +322,9 @@ class Commit:
         deleted = {str(raw[1]): str(raw[0]) for raw in report.deferred if raw[2] == Kind.CONTAINER}
         if self.scene.simulation:  # nothing is deferred there: the rows say what would go
             deleted |= {str(r[NAME]): WOULD_GO[r[REASON]] for r in report.items if would_go(r)}
+            made_back = [r for r in report.items if r[KIND] == Kind.CONTAINER and r[STATUS] == Status.PENDING]
+            # A container that would be made at the source is not there: what is below is looked at without it.
+            deleted |= {str(r[NAME]): "delete_destination" for r in made_back if r[REASON] in MADE_BACK}
         for name, d_name, fresh, given in report.children:
             item_id = given or opened.folders.get(name, 0)
             if not item_id:

@@ -24,6 +24,7 @@ _PENDING, _SUCCESS, _PROCESSED, _RETRY, _FLAGGED, _SKIPPED, _IGNORED = (int(stat
 _DONE = frozenset(int(status) for status in DONE)
 _NONE = (None, None, None)  # facts of a side that has nothing
 _NOTHING_KNOWN = (None,) * 7
+MADE_BACK = (Reason.NEW_AT_DESTINATION, Reason.DELETED_AT_SOURCE)  # why a container would be made at the source
 
 
 class Notes:
@@ -289,7 +290,7 @@ class Notes:
         if d_name != name:
             visit.is_clean = False
         if self.is_dry:
-            if row is None:
+            if row is None or reason in MADE_BACK:
                 self.simulated(visit, name, d_name, entry, row, reason)
         elif row is None or row.status not in _DONE or wrote:
             processing = self.processing(visit, name, d_name, _CONTAINER)
