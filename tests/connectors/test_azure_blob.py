@@ -13,6 +13,7 @@ from azure.storage.blob import BlobServiceClient, generate_container_sas
 
 from tallyport.connectors.azure_blob import LIMITS, MIB, UPLOAD_PART, AzureBlob, Settings, open_azure_blob
 from tallyport.connectors.azure_http import way_of
+from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.protocol import Connector, Facts, Precondition
 from tallyport.connectors.registry import platform
 from tallyport.domain.entries import Entry, Kind
@@ -146,8 +147,10 @@ def test_an_upload_goes_on_in_another_process_by_its_handle(azurite: AzureServer
         receipts = [first.put_part("big", handle, 0, 0, [data[:UPLOAD_PART]], UPLOAD_PART)]
     with closing(opened(azurite, place)) as second:
         receipts.append(second.put_part("big", handle, 1, UPLOAD_PART, [data[UPLOAD_PART:]], 5))
-        entry = second.finish_upload("big", handle, receipts, facts)
-        assert (entry.size, entry.modified) == (len(data), facts.modified)
+        whole = ContentHash()
+        whole.update(data)
+        entry = second.finish_upload("big", handle, receipts, facts._replace(hash=whole.digest()))
+        assert (entry.size, entry.modified, entry.hash) == (len(data), facts.modified, whole.digest())
         assert digest_of(second, "big") == hashlib.sha256(data).digest()
 
 

