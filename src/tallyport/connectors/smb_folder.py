@@ -10,6 +10,7 @@ from tallyport.connectors.smb_session import (
     Session,
     Settings,
     SmbError,
+    status_of,
 )
 from tallyport.connectors.temporaries import Temporaries
 from tallyport.domain.capabilities import Durability
@@ -116,8 +117,13 @@ class Folder:
             return smb.created(self._session.exchange(operation, path, message)[0])
         except SmbError as error:
             if error.status == IS_DIRECTORY:
-                raise refusal(ErrorKind.UNSUPPORTED, operation, path, "it is a container, not a file") from error
+                raise self._refused_open(error, operation, path) from error
             raise
+
+    def _refused_open(self, error: TallyportError, operation: str, path: str) -> TallyportError:
+        if status_of(error) == IS_DIRECTORY:
+            return refusal(ErrorKind.UNSUPPORTED, operation, path, "it is a container, not a file")
+        return error
 
     def _close(self, handle: bytes) -> None:
         try:

@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tallyport.connectors import smb_messages as smb
+from tallyport.connectors.remote_content import chained
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_path
 from tallyport.connectors.smb_entries import listed_entry
 from tallyport.connectors.smb_folder import Folder, changed
 from tallyport.connectors.smb_session import (
+    END_OF_FILE,
     NO_MORE_FILES,
     NO_SUCH_FILE,
     SmbError,
+    status_of,
 )
 from tallyport.connectors.temporaries import is_temporary
 from tallyport.domain.entries import Entry, Kind
@@ -22,6 +25,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, join
 from tallyport.domain.versions import Version
 
+BEGINNING = 128 * 1024  # bytes of a file that are read as it is opened
 AHEAD = 4  # chunks under way at once
 LISTED = 256 * 1024  # bytes of a listing asked for at once
 
@@ -124,11 +128,53 @@ class Reading(Folder):
 
     @contextmanager
     def _reading(self, path: str, offset: int, length: int | None, snapshot: int | None) -> Iterator[Iterator[bytes]]:
+        first, seen = b"", None
+        if offset == 0 and length is None and snapshot is None:
+            opened, first = self._beginning(path)
+            if len(first) == opened.standing.size:
+                yield iter((first,) if first else ())
+                return
+            seen = opened
         opened = self._open(path, smb.READ_DATA | _LOOK, operation="read", options=smb.NO_FOLDER, snapshot=snapshot)
         try:
-            yield self._chunks(path, opened, offset, length, is_past=snapshot is not None)
+            if seen is not None and (opened.standing, opened.number) != (seen.standing, seen.number):
+                raise changed(path)
+            chunks = self._chunks(path, opened, offset + len(first), length, is_past=snapshot is not None)
+            yield chained(first, chunks) if first else chunks
         finally:
             self._close(opened.handle)
+
+    def _beginning(self, path: str) -> tuple[smb.Opened, bytes]:
+        """Open a file, read what it begins with and close it, all in one go: a small file is whole then."""
+        create = smb.create(self._name(path), smb.READ_DATA | _LOOK, options=smb.NO_FOLDER)
+        most = min(BEGINNING, self._session.chunk)
+        opening, *others = self._session.send(
+            "read", path, create, smb.read(smb.THE_SAME, 0, most), smb.close(tell=True)
+        )
+        bodies: list[bytes | TallyportError] = []
+        for request in (opening, *others):  # all of them, so that none is left behind
+            try:
+                bodies += self._session.answers("read", path, [request])
+            except TallyportError as error:
+                bodies.append(error)
+        begun, data, ended = bodies
+        if isinstance(begun, TallyportError):
+            raise self._refused_open(begun, "read", path)
+        opened = smb.created(begun)
+        if isinstance(ended, TallyportError):
+            self._close(opened.handle)
+            raise ended
+        if isinstance(data, TallyportError):
+            if status_of(data) != END_OF_FILE:
+                raise data
+            data = b""
+        else:
+            data = smb.data_of(data)
+        now = smb.closed(ended)
+        is_short = len(data) != min(most, opened.standing.size)
+        if is_short or (now.size, now.modified) != (opened.standing.size, opened.standing.modified):
+            raise changed(path)
+        return opened, data
 
     def _chunks(
         self, path: str, opened: smb.Opened, offset: int, length: int | None, *, is_past: bool
@@ -147,7 +193,7 @@ class Reading(Folder):
             try:
                 chunk = smb.data_of(self._session.answers("read", path, requests)[0])
             except SmbError as error:
-                if error.status == 0xC0000011:  # the end came early
+                if error.status == END_OF_FILE:  # the end came early
                     raise changed(path) from error
                 raise
             offset += len(chunk)

@@ -8,4 +8,5 @@ try:
 except ModuleNotFoundError:  # trees drawn as text are of use without it
     pass
 else:
-    pytest.register_assert_rewrite("tallyport.testing.connector_contract")
+    for name in ("ability", "changing", "connector", "naming", "reading"):
+        pytest.register_assert_rewrite(f"tallyport.testing.{name}_contract")
