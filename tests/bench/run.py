@@ -27,6 +27,7 @@ from collections.abc import Iterator, Sequence
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 
+from tallyport.connectors import reach  # noqa: E402
 from tallyport.testing import trees  # noqa: E402
 from tests.bench import api, console, decide, measure, programs, remote, report, watchers  # noqa: E402
 from tests.bench.measure import Cost  # noqa: E402
@@ -48,6 +49,7 @@ def main() -> int:
         print(problem, file=sys.stderr)
         return 1
     measure.adopt_orphans()
+    reach.by_hand()  # servers to measure against stand on this machine
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
         for name in options.what:
             print(f"\n{name}", flush=True)
@@ -94,6 +96,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--against", default="rclone,rsync,cp", help=f"of {','.join(programs.PEERS)}")
     parser.add_argument("--scale", type=float, default=1.0, help="smaller trees, for a first look")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--width", type=int, default=remote.WIDTH, help="files at once, to and from other platforms")
     parser.add_argument("--folder", help="where to work: its file system is the one that is measured")
     parser.add_argument("--ledger", metavar="FOLDER", help="where the large ledger of api is kept between runs")
     parser.add_argument("--disk", type=int, default=0, metavar="GIB", help="on a fresh ext4 of this size (root)")
@@ -194,7 +197,7 @@ class Bench:
 
     def remote(self, name: str) -> None:
         """Measure the way to and from another platform beside rclone."""
-        lines = remote.measured(name, self.folder, self.options.scale, self.options.rounds, say)
+        lines = remote.measured(name, self.folder, self.options.scale, self.options.rounds, self.options.width, say)
         self.publish(name, remote.REMOTES[name].title, lines)
 
     # Ours alone
@@ -308,7 +311,7 @@ class Bench:
         if name in WORKLOADS:
             command += f" --against {','.join(self.options.against)} --rounds {self.options.rounds}"
         if name in remote.REMOTES:
-            command += f" --rounds {self.options.rounds}"
+            command += f" --rounds {self.options.rounds} --width {self.options.width}"
         command += "" if self.options.scale == 1.0 else f" --scale {self.options.scale:g}"
         command += f" --disk {self.options.disk}" if self.options.disk else ""
         content = report.section(name, title, command, self.facts, self.versions, lines)
