@@ -209,6 +209,17 @@ def test_every_key_is_shown_and_reached(moto: S3Server) -> None:
         assert shown == {path: f"of {key}".encode() for key, path in ODD_KEYS.items()}
 
 
+def test_a_container_whose_marker_has_content_is_not_empty(moto: S3Server) -> None:
+    with bucket_of(moto) as other:
+        bucket = other.connector.location[5:]
+        other.client.put_object(Bucket=bucket, Key="end/", Body=b"kept")
+
+        with pytest.raises(TallyportError, match="not empty"):
+            other.connector.delete("end")
+
+        assert other.client.get_object(Bucket=bucket, Key="end/")["Body"].read() == b"kept"
+
+
 @pytest.mark.parametrize("segment", ["", ".", "..", "a", "a b", "a\0b", "␛", "␛%", "␛=", "␛%2E", "caf\u00e9", "100%"])
 def test_the_name_of_a_segment_is_a_name_and_is_read_back(segment: str) -> None:
     assert check_segment(object_keys.name_of(segment)) is None

@@ -91,10 +91,10 @@ class Bucket:
             )
 
     def holds(self, prefix: str, path: str, *, beside: str | None = None) -> bool:
-        """Tell whether any object lies below a prefix, other than ``beside``."""
+        """Tell whether any object lies below a prefix, other than the empty marker ``beside``."""
         with translate("look at", path):
             answer = self.call("list_objects_v2", Prefix=prefix, MaxKeys=2)
-        return any(found["Key"] != beside for found in answer.get("Contents", ()))
+        return any(found["Key"] != beside or found["Size"] for found in answer.get("Contents", ()))
 
     def conditionally(self, operation: str, path: str, **arguments: Any) -> dict[str, Any]:
         """Make a call that makes an object under a condition; while others write the same one, again."""
