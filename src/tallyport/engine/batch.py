@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-import sqlalchemy as sa
-
 from tallyport.domain import paths
 from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, Scope
 from tallyport.domain.executions import Execution
@@ -43,6 +41,7 @@ from tallyport.store import executions, frontier, items
 from tallyport.store.database import Database
 from tallyport.store.frontier import LEFT_OUT, PURGE, TaskRow, VisitRow
 from tallyport.store.ids import Ids
+from tallyport.store.phrases import sa
 
 T = TypeVar("T")
 

@@ -4,8 +4,6 @@ import marshal
 from collections import Counter
 from operator import itemgetter
 
-import sqlalchemy as sa
-
 from tallyport.domain import paths
 from tallyport.domain.actions import Reason
 from tallyport.domain.categories import CategoryAction, Failure
@@ -43,6 +41,7 @@ from tallyport.store import audit, executions, failures, frontier, items, losses
 from tallyport.store.database import Database
 from tallyport.store.frontier import TaskRow, VisitRow
 from tallyport.store.ids import Ids
+from tallyport.store.phrases import sa
 
 PART_ATTEMPTS = 3
 _S_SIZE, _S_MODIFIED = itemgetter(1), itemgetter(2)  # of an engine.work.Filled

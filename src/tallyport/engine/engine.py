@@ -11,8 +11,6 @@ import traceback
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.connectors import probing, registry
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.width import AUTOMATIC
@@ -48,6 +46,7 @@ from tallyport.engine.work import Terms
 from tallyport.store import audit, beginnings, connections, error_categories, executions, frontier, jobs
 from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import BatchRow
+from tallyport.store.phrases import sa
 from tallyport.store.vault import Vault
 
 log = logging.getLogger("tallyport.engine")
@@ -416,8 +415,10 @@ class Engine:
                     life.fail(tx, self._database, self._ids, execution, "failed", info)
         if not self._stopping.is_set():
             self._wake.set()
-            with contextlib.suppress(sa.exc.DBAPIError):  # an outage passes; the overseer looks again
+            try:
                 self._step(execution_id)
+            except sa.exc.DBAPIError:  # an outage passes; the overseer looks again
+                log.info("step.deferred: %d", execution_id)
 
     def _undo(self, execution_id: int, task: TaskRef) -> Ending | None:
         """Work a quarantine, where that is what the execution is for."""

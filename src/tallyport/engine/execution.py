@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.domain import paths, schedules, stops
 from tallyport.domain import seats as dealing
 from tallyport.domain.actions import Reason
@@ -27,6 +25,7 @@ from tallyport.store import audit, empties, executions, frontier, items, jobs, r
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
 from tallyport.store.ids import Ids
+from tallyport.store.phrases import sa
 
 PHASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     # phase, queue, tasks worked in it

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import sqlalchemy as sa
-
 from tallyport.domain.documents import Reader
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.jobs import Job
 from tallyport.domain.map_documents import KINDS, map_document, read_map_document
 from tallyport.store import maps
+from tallyport.store.phrases import sa
 
 
 def maps_of(tx: sa.Connection, job: Job) -> str:

@@ -2,11 +2,10 @@
 
 import logging
 
-import sqlalchemy as sa
-
 from tallyport.domain.executions import Execution
 from tallyport.store import beginnings, executions, identity, jobs
 from tallyport.store.database import Database
+from tallyport.store.phrases import sa
 
 log = logging.getLogger("tallyport.engine")
 

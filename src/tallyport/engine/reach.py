@@ -4,8 +4,6 @@ Only with labels: a worker looks after the executions whose connections it reach
 last sweep. The others it leaves alone, unless nobody is left to look after them.
 """
 
-import sqlalchemy as sa
-
 from tallyport.domain import labels
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import Wait
@@ -14,6 +12,7 @@ from tallyport.engine.roster import Roster
 from tallyport.store import connections, executions, frontier
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
+from tallyport.store.phrases import sa
 
 
 class Reach:

@@ -7,8 +7,6 @@ ledger holds by construction. A commit of a holder that was fenced changes nothi
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-import sqlalchemy as sa
-
 from tallyport.engine.commit import Commit, OpenVisit
 from tallyport.engine.tally import Scene
 from tallyport.engine.work import TaskReport, VisitReport
@@ -16,6 +14,7 @@ from tallyport.store import frontier
 from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import TaskRow, VisitRow
 from tallyport.store.ids import Ids
+from tallyport.store.phrases import sa
 
 T = TypeVar("T")
 

@@ -12,14 +12,13 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Iterable
 
-import sqlalchemy as sa
-
 import tallyport
 from tallyport.domain import labels
 from tallyport.engine.lease import clock
 from tallyport.store import frontier, workers
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
+from tallyport.store.phrases import sa
 from tallyport.store.workers import WorkerRow
 
 log = logging.getLogger("tallyport.roster")

@@ -6,13 +6,12 @@ on the thread of the tick alone.
 
 import logging
 
-import sqlalchemy as sa
-
 from tallyport.domain import agent_runs, schedules
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import FINAL, State
 from tallyport.store import beginnings, endings, executions, jobs, rows
 from tallyport.store.database import Database
+from tallyport.store.phrases import sa
 
 log = logging.getLogger("tallyport.schedule")
 

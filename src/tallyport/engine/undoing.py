@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector, Facts, Moves, Precondition, Stamps
 from tallyport.connectors.quarantine import facts_of, kept
@@ -27,6 +25,7 @@ from tallyport.engine.work import Terms
 from tallyport.store import audit, executions, failures, items, rows
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
+from tallyport.store.phrases import sa
 
 _COMMIT = 200  # items between two looks at the execution
 _ABSENT = Precondition(absent=True)

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.domain import paths
 from tallyport.store import rows
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids, before
-from tallyport.store.tables import audit
+from tallyport.store.names import audit
+from tallyport.store.phrases import sa
 
 _AHEAD = 3_600_000_000  # microseconds
 

@@ -6,8 +6,6 @@ Asked by the API for a person and by the engine for a schedule; both get the sam
 import json
 from typing import Any
 
-import sqlalchemy as sa
-
 from tallyport.domain import agent_runs, transfer_block
 from tallyport.domain.executions import SPLIT, Execution
 from tallyport.domain.jobs import Job
@@ -15,6 +13,7 @@ from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.predecessors import Go
 from tallyport.domain.states import FINAL, Result, State, Wait
 from tallyport.store import endings, executions, jobs, predecessors
+from tallyport.store.phrases import sa
 
 UNRESOLVED = json.dumps({"unresolved": True})
 

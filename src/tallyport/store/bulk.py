@@ -8,7 +8,8 @@ import json
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
+
+from tallyport.store.phrases import sa
 
 _decode = msgspec.json.Decoder(list[Any]).decode
 

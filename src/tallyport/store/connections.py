@@ -5,11 +5,10 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-import sqlalchemy as sa
-
 from tallyport.domain.connections import Connection
 from tallyport.store import rows
-from tallyport.store.tables import connection_users, connections, users
+from tallyport.store.names import connection_users, connections, users
+from tallyport.store.phrases import sa
 
 
 def new_id() -> str:

@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
-
-import sqlalchemy as sa
-from sqlalchemy.pool import QueuePool, StaticPool
+from typing import Any, TypeVar, cast
 
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.store.ids import Ids
+from tallyport.store.phrases import sa
+from tallyport.store.plain import Line, Transaction, told
 
 T = TypeVar("T")
 
@@ -43,25 +42,16 @@ class Database:
         self._lock = threading.RLock()
         self._is_closed = False
         if self.is_sqlite:
-            path = url.removeprefix("sqlite:///")
-            self._writer = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-            self._readers = sa.create_engine(
-                url,
-                poolclass=QueuePool,
-                pool_size=8,
-                max_overflow=24,
-                connect_args={"check_same_thread": False},
-            )
-            sa.event.listen(self._writer, "connect", _prepare_writer)
-            sa.event.listen(self._writer, "begin", _begin_immediate)
-            sa.event.listen(self._readers, "connect", _prepare_reader)
-            sa.event.listen(self._readers, "begin", _begin_deferred)
-            self.path: str | None = path
+            self.path: str | None = url.removeprefix("sqlite:///") if url != "sqlite://" else ":memory:"
+            self._line: Line | None = None  # that writes
+            self._idle: list[Line] = []  # that read, and are not in use
             self._own = threading.local()  # each thread's plain reader
             self._raw: list[sqlite3.Connection] = []
         else:
+            import sqlalchemy
+
             url = _with_driver(url)
-            self._writer = sa.create_engine(
+            self._writer = sqlalchemy.create_engine(
                 url,
                 pool_size=8,
                 max_overflow=24,
@@ -69,11 +59,11 @@ class Database:
                 connect_args={"options": _WRITER_OPTIONS, **_noticing(url)},
             )
             # differs because a PostgreSQL reader sees one picture and cannot write only when it is told so
-            readers = sa.create_engine(
+            readers = sqlalchemy.create_engine(
                 url, pool_size=8, max_overflow=24, pool_pre_ping=True, connect_args=_noticing(url)
             )
             for engine in (self._writer, readers):
-                sa.event.listen(engine, "checkin", self._given_back)
+                sqlalchemy.event.listen(engine, "checkin", self._given_back)
             self._readers = readers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             self.path = None
 
@@ -83,7 +73,7 @@ class Database:
             raw.close()
 
     @contextlib.contextmanager
-    def begin(self, *, durable: bool = False) -> Iterator[sa.Connection]:
+    def begin(self, *, durable: bool = False) -> Iterator["sa.Connection"]:
         """Open a writing transaction: commits at the end, rolls back on an error.
 
         ``durable`` asks that the commit be on the disk when this returns (SQLite; PostgreSQL always does).
@@ -93,30 +83,47 @@ class Database:
             with self._writer.begin() as tx:
                 yield tx
             return
-        with self._lock, self._open_writer() as tx:
+        with self._lock:
+            line = self._open_writer()
             if durable:
-                _driver(tx).execute("PRAGMA synchronous=FULL")
+                line.raw.execute("PRAGMA synchronous=FULL")
             try:
-                with tx.begin():
-                    yield tx
+                with _between(line, "BEGIN IMMEDIATE", "COMMIT"):
+                    yield cast("sa.Connection", Transaction(line))
             finally:
                 if durable:
-                    _driver(tx).execute("PRAGMA synchronous=NORMAL")
+                    line.raw.execute("PRAGMA synchronous=NORMAL")
 
-    def _open_writer(self) -> sa.Connection:
+    def _open_writer(self) -> Line:
         self._check_open()
-        return self._writer.connect()
+        if self._line is None:
+            self._line = _open(self.path or "", reads=False)
+        return self._line
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise RuntimeError("the store is closed")
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self) -> Iterator["sa.Connection"]:
         """Open a reading transaction: one consistent picture, never waits for the writer."""
         self._check_open()
-        with self._readers.connect() as connection, connection.begin():
-            yield connection
+        if not self.is_sqlite:
+            with self._readers.connect() as connection, connection.begin():
+                yield connection
+            return
+        try:
+            line = self._idle.pop()
+        except IndexError:
+            line = _open(self.path or "", reads=True)
+        try:
+            with _between(line, "BEGIN", "ROLLBACK"):
+                yield cast("sa.Connection", Transaction(line))
+        finally:
+            if self._is_closed or len(self._idle) >= _MOST_IDLE:
+                line.close()
+            else:
+                self._idle.append(line)
 
     def rows(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """Give the rows of one SELECT written with ``?``, in a picture of its own: asked once a container.
@@ -128,9 +135,7 @@ class Database:
                 return [tuple(row) for row in tx.exec_driver_sql(self.sql(statement), values)]
         raw = getattr(self._own, "reader", None)
         if raw is None:
-            raw = sqlite3.connect(self.path or "", check_same_thread=False)
-            _prepare_reader(raw, None)
-            self._own.reader = raw
+            raw = self._own.reader = _open(self.path or "", reads=True).raw
             with self._lock:
                 self._raw.append(raw)
         return raw.execute(statement, values).fetchall()
@@ -182,11 +187,11 @@ class Database:
         Raises ``CONFIG`` when the database is newer than this program.
         """
         with self.begin() as tx:
-            if self.is_sqlite:  # differs because reflection costs a tenth of a second of a one-shot's start
+            if self.is_sqlite:  # differs because reflection is SQLAlchemy's, which a one-shot does without
                 found = "SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'"
                 has = bool(tx.exec_driver_sql(found).scalar())
             else:
-                has = sa.inspect(tx).has_table("schema_version")
+                has = _has_tables(tx)
             revision = tx.exec_driver_sql("SELECT version_num FROM schema_version").scalar() if has else None
         if revision is None:
             self._create()
@@ -203,14 +208,14 @@ class Database:
     def _create(self) -> None:
         if self.is_sqlite:
             script = files("tallyport.store").joinpath("schema.sql").read_text("utf-8")
-            with self._lock, self._writer.connect() as tx:
-                _driver(tx).executescript(script)
+            with self._lock:
+                self._open_writer().raw.executescript(script)
         else:
-            from tallyport.store.tables import metadata
+            from tallyport.store.names import metadata
 
             with self.begin() as tx:
                 self.alone(tx, _MAKING)  # several processes may start at once on an empty database
-                if sa.inspect(tx).has_table("schema_version"):
+                if _has_tables(tx):
                     return
                 metadata.create_all(tx)
                 tx.exec_driver_sql("CREATE TABLE schema_version (version_num VARCHAR(32) NOT NULL)")
@@ -218,15 +223,24 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; the last writer leaves the file without a WAL. Whoever comes later is refused."""
-        if self.is_sqlite:
-            with contextlib.suppress(sqlite3.Error), self._lock, self._writer.connect() as tx:
-                _driver(tx).execute("PRAGMA optimize")
+        if not self.is_sqlite:
+            self._is_closed = True  # what is in use is closed when it is given back
+            self._readers.dispose()
+            with self._lock:
+                self._writer.dispose()
+            return
+        with self._lock:  # whoever writes now ends first; a connection closed under its user takes the process with it
+            self._is_closed = True
+            with contextlib.suppress(sqlite3.Error):
                 for raw in self._raw:
                     raw.close()
-        self._is_closed = True  # what is in use is closed when it is given back
-        self._readers.dispose()
-        with self._lock:  # whoever writes now ends first; a connection closed under its user takes the process with it
-            self._writer.dispose()
+            while self._idle:
+                self._idle.pop().close()
+            if self._line is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self._line.raw.execute("PRAGMA optimize")
+                self._line.close()
+                self._line = None
 
 
 def open_database(url: str) -> Database:
@@ -262,6 +276,12 @@ def is_outage(error: BaseException) -> bool:
     return is_cut or (state or "").startswith(("57P0", "53", "40", "08"))
 
 
+def _has_tables(tx: "sa.Connection") -> bool:
+    import sqlalchemy
+
+    return sqlalchemy.inspect(tx).has_table("schema_version")
+
+
 # How a connection finds out that nobody is at its other end any more, in seconds; the last in milliseconds. A URL that
 # says otherwise wins.
 NOTICING = {
@@ -274,13 +294,17 @@ NOTICING = {
 
 
 def _noticing(url: str) -> dict[str, Any]:
-    given = sa.make_url(url).query
+    from sqlalchemy import make_url
+
+    given = make_url(url).query
     return {name: value for name, value in NOTICING.items() if name not in given}
 
 
 def noticing(url: str) -> str:
     """Give a PostgreSQL URL whose connections notice a network that is gone, for others that open it."""
-    parsed = sa.make_url(url)
+    from sqlalchemy import make_url
+
+    parsed = make_url(url)
     added = {name: str(value) for name, value in _noticing(url).items()}
     return parsed.update_query_dict(added).render_as_string(hide_password=False)
 
@@ -296,26 +320,33 @@ _WRITER_OPTIONS = "-c idle_in_transaction_session_timeout=15000 -c lock_timeout=
 _MAKING = 0x7A11  # of the advisory lock around making the tables
 
 
-def _driver(connection: sa.Connection) -> sqlite3.Connection:
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)
-    return raw
+_MOST_IDLE = 8  # readers that are kept
 
 
-def _prepare_writer(raw: sqlite3.Connection, _record: object) -> None:
-    raw.isolation_level = None
-    for pragma in _PRAGMAS:
-        raw.execute(pragma)
+def _open(path: str, *, reads: bool) -> Line:
+    raw: sqlite3.Connection | None = None
+    with told():
+        try:
+            raw = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            for pragma in (*_PRAGMAS, "PRAGMA query_only=ON") if reads else _PRAGMAS:
+                raw.execute(pragma)
+        except sqlite3.Error:
+            if raw is not None:
+                raw.close()
+            raise
+    return Line(raw)
 
 
-def _prepare_reader(raw: sqlite3.Connection, record: object) -> None:
-    _prepare_writer(raw, record)
-    raw.execute("PRAGMA query_only=ON")
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _begin_deferred(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+@contextlib.contextmanager
+def _between(line: Line, begin: str, end: str) -> Iterator[None]:
+    raw = line.raw
+    with told(begin):
+        raw.execute(begin)
+    try:
+        yield
+        with told(end):
+            raw.execute(end)
+    except BaseException:
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
+        raise

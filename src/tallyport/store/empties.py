@@ -3,9 +3,8 @@
 A container is visited before what is in it, so its own visit cannot say whether it will be empty at the end.
 """
 
-import sqlalchemy as sa
-
 from tallyport.store.database import Database
+from tallyport.store.phrases import sa
 
 _REASON = "ignored_empty_container_policy"
 

@@ -5,8 +5,6 @@ Called in the transaction of the end, by whoever ended it.
 
 from collections import deque
 
-import sqlalchemy as sa
-
 from tallyport.domain import agent_runs, parts, schedules, stops
 from tallyport.domain.events import Topic
 from tallyport.domain.executions import Execution
@@ -16,6 +14,7 @@ from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.predecessors import Go
 from tallyport.domain.states import FINAL, Result, State, Wait
 from tallyport.store import events, executions, jobs, predecessors, rows
+from tallyport.store.phrases import sa
 
 TOTALS: tuple[str, ...] = (
     "files",

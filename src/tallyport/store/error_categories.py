@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-import sqlalchemy as sa
-
 from tallyport.domain.categories import Category, CategoryAction
 from tallyport.store import rows
-from tallyport.store.tables import error_categories as table
+from tallyport.store.names import error_categories as table
+from tallyport.store.phrases import sa
 
 
 def add(tx: sa.Connection, category: Category) -> int:

@@ -8,14 +8,13 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.domain.events import Labels, Topic, facts, labels
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.store import rows
 from tallyport.store.acting import actor
-from tallyport.store.tables import events
+from tallyport.store.names import events
+from tallyport.store.phrases import sa
 
 _ORDER_LOCK = 7_401_001  # PostgreSQL: writers of events take turns, so that no smaller id commits later
 

@@ -4,13 +4,13 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.domain.events import Topic, of_move
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.store import events, rows
-from tallyport.store.tables import ENDED, executions, jobs
+from tallyport.store.names import executions, jobs
+from tallyport.store.phrases import sa
+from tallyport.store.words import ENDED
 
 
 def add(tx: sa.Connection, **values: Any) -> Execution:

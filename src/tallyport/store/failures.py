@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.domain import paths
 from tallyport.domain.items import FAILED, Status
 from tallyport.store import bulk, rows
 from tallyport.store.database import Database
-from tallyport.store.tables import executions, failures
-from tallyport.store.tables import items as item_rows
+from tallyport.store.names import executions, failures
+from tallyport.store.names import items as item_rows
+from tallyport.store.phrases import sa
 
 
 class FailedItem(NamedTuple):

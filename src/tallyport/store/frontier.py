@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.domain import paths
 from tallyport.store import rows
 from tallyport.store.database import Database
-from tallyport.store.tables import batches, containers, executions, items, tasks, visits
+from tallyport.store.names import batches, containers, executions, items, tasks, visits
+from tallyport.store.phrases import sa
 
 Blob = bytes  # a row of visits has a column of that name
 

@@ -7,10 +7,9 @@ that lost nothing: there a person says so (:func:`distrust`).
 
 import os
 
-import sqlalchemy as sa
-
 from tallyport.store.database import Database
-from tallyport.store.tables import identity
+from tallyport.store.names import identity
+from tallyport.store.phrases import sa
 
 BACKUP = "backup"  # in place of an identity
 

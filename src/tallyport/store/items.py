@@ -5,13 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.domain import paths
 from tallyport.domain.entries import Fingerprint
 from tallyport.store import bulk, rows
 from tallyport.store.database import Database
-from tallyport.store.tables import containers, items
+from tallyport.store.names import containers, items
+from tallyport.store.phrases import sa
 
 
 class ItemRow(NamedTuple):
@@ -327,7 +326,7 @@ _UPSERT = (
     " execution_id = excluded.execution_id, settled_at = excluded.settled_at"
 )
 
-_VALUES = "(" + ", ".join("?" * len(items.columns)) + ")"
+_VALUES = _UPSERT[_UPSERT.index("(?") : _UPSERT.index(" ON CONFLICT")]
 _FILLED = (
     "INSERT INTO items (id, parent_id, name, s_size, s_modified, s_tag, d_size, d_modified, d_tag, hash,"
     " kind, status, reason, attempts, job, level, execution_id, settled_at)"

@@ -5,13 +5,12 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-import sqlalchemy as sa
-
 from tallyport.domain.events import Topic, of_change
 from tallyport.domain.jobs import Job, Standing
 from tallyport.domain.states import Result
 from tallyport.store import events, rows
-from tallyport.store.tables import categories, executions, jobs
+from tallyport.store.names import categories, executions, jobs
+from tallyport.store.phrases import sa
 
 
 def new_id() -> str:

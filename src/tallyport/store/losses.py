@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
-from tallyport.store.tables import losses
+from tallyport.store.names import losses
+from tallyport.store.phrases import sa
 
 _BLOCK = 1_000
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.domain.access import Principal, PrincipalKind
 from tallyport.domain.maps import Pair, key_of
 from tallyport.store import rows
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
-from tallyport.store.tables import PRINCIPAL_TEXTS, map_exceptions, map_exclusions, maps
+from tallyport.store.names import map_exceptions, map_exclusions, maps
+from tallyport.store.phrases import sa
+from tallyport.store.words import PRINCIPAL_TEXTS
 
 _BLOCK = 1_000
 _KINDS = {"account_map": PrincipalKind.ACCOUNT, "group_map": PrincipalKind.GROUP}

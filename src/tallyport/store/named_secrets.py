@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
-from tallyport.store.tables import named_secrets
+from tallyport.store.names import named_secrets
+from tallyport.store.phrases import sa
 
 
 class NamedSecret(NamedTuple):

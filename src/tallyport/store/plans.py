@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.store import rows
-from tallyport.store.tables import plans
+from tallyport.store.names import plans
+from tallyport.store.phrases import sa
 
 
 class Plan(NamedTuple):

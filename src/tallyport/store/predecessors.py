@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
-
 from tallyport.domain.jobs import Job
 from tallyport.domain.predecessors import OnFailure, Predecessor, Verdict, verdict
 from tallyport.domain.states import State
-from tallyport.store.tables import jobs, predecessors
+from tallyport.store.names import jobs, predecessors
+from tallyport.store.phrases import sa
 
 
 def replace(tx: sa.Connection, job_id: str, ids: Sequence[str]) -> None:

@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.store.database import Database
-from tallyport.store.tables import replies
+from tallyport.store.names import replies
+from tallyport.store.phrases import sa
 
 
 class Reply(NamedTuple):

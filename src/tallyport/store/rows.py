@@ -6,9 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
-
 from tallyport.domain import paths
+from tallyport.store.phrases import sa
 
 T = TypeVar("T")
 

@@ -1,9 +1,8 @@
 """Seats at connections with a cap: who holds how many, counted under a lock on the connections."""
 
-import sqlalchemy as sa
-
 from tallyport.domain.seats import Capped, Claimant
-from tallyport.store.tables import batches, connections, executions, jobs
+from tallyport.store.names import batches, connections, executions, jobs
+from tallyport.store.phrases import sa
 
 
 def capped(tx: sa.Connection, job_id: str) -> list[Capped]:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.store.database import Database
-from tallyport.store.tables import security_map
+from tallyport.store.names import security_map
+from tallyport.store.phrases import sa
 
 
 class SecurityRow(NamedTuple):

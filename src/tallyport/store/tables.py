@@ -23,6 +23,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from tallyport.store.words import JOB_STATES, PRINCIPAL_TEXTS
+
 metadata = MetaData()
 
 # SQLite gives rowid semantics only to INTEGER; PostgreSQL needs 64 bits.
@@ -46,24 +48,6 @@ def _tell_postgresql(_target: MetaData, connection: sa.Connection, **_: object) 
         for index in (index for table in metadata.tables.values() for index in table.indexes):
             index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
 
-
-JOB_STATES = (
-    "created",
-    "planning",
-    "scheduled",
-    "ready",
-    "waiting",
-    "executing",
-    "pausing",
-    "paused",
-    "canceling",
-    "canceled",
-    "complete",
-    "failed",
-    "failed_to_start",
-)
-PRINCIPAL_TEXTS = ("id", "username", "name", "caption", "email")  # of an account or group
-ENDED = ("canceled", "complete", "failed", "failed_to_start")
 
 users = Table(
     "users",

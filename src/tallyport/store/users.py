@@ -6,10 +6,9 @@ import uuid
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.store import rows
-from tallyport.store.tables import tokens, users
+from tallyport.store.names import tokens, users
+from tallyport.store.phrases import sa
 
 
 class User(NamedTuple):

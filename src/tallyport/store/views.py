@@ -3,10 +3,9 @@
 import uuid
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.store import rows
-from tallyport.store.tables import views
+from tallyport.store.names import views
+from tallyport.store.phrases import sa
 
 
 class View(NamedTuple):

@@ -5,13 +5,12 @@ Times are the database's own, so that the clocks of the machines need not agree.
 
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-
 from tallyport.domain import labels
 from tallyport.store import rows
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
-from tallyport.store.tables import batches, workers
+from tallyport.store.names import batches, workers
+from tallyport.store.phrases import sa
 
 
 class WorkerRow(NamedTuple):

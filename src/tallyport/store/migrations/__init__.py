@@ -35,5 +35,5 @@ def upgrade(database: "Database") -> None:
 
     config = _config()
     with database.begin() as tx:
-        config.attributes["connection"] = tx
+        config.attributes["connection"] = getattr(tx, "real", tx)  # of our own transaction SQLAlchemy's view
         command.upgrade(config, "head")
