@@ -6,6 +6,7 @@ the import of SQLAlchemy; so a statement that was changed needs this to be run a
 """
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -116,7 +117,7 @@ def _runs(command: str, folder: Path) -> None:
         (source / name).mkdir(parents=True)
         (source / name / "file").write_bytes(name.encode())
     (source / "large").write_bytes(b"x")
-    (source / "large").open("r+b").truncate(200 << 20)
+    os.truncate(source / "large", 200 << 20)
     (source / "link").symlink_to("large")
     (source / "second").hardlink_to(source / "d/file")
     (source / "closed").write_bytes(b"closed")

@@ -10,7 +10,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -207,6 +206,8 @@ class Database:
 
     def _create(self) -> None:
         if self.is_sqlite:
+            from importlib.resources import files  # once in the life of a store
+
             script = files("tallyport.store").joinpath("schema.sql").read_text("utf-8")
             with self._lock:
                 self._open_writer().raw.executescript(script)

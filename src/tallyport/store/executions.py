@@ -1,6 +1,6 @@
 """Executions: one run of a job each, with its totals."""
 
-import secrets
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ def add(tx: sa.Connection, **values: Any) -> Execution:
     before = sa.select(executions.c.attempt, executions.c.token).where(executions.c.job_id == job_id)
     last = tx.execute(before.order_by(executions.c.id.desc()).limit(1)).first()
     # Executions of a job share its token, so that a later one sweeps what an earlier one left.
-    attempt, token = (1, secrets.token_hex(6)) if last is None else (last.attempt + 1, last.token)
+    attempt, token = (1, os.urandom(6).hex()) if last is None else (last.attempt + 1, last.token)
     values |= {"attempt": attempt, "token": token, "created_at": rows.now()}
     values.setdefault("state", "ready")
     row = tx.execute(sa.insert(executions).values(**values).returning(executions)).mappings().one()

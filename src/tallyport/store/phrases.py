@@ -8,7 +8,7 @@ PostgreSQL, is said again to SQLAlchemy itself (:meth:`Phrase.real`), so that a 
 
 import functools
 import json
-from importlib.resources import files
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -211,7 +211,9 @@ def _describe(one: Any, varies: tuple[bool, bool], text: list[str], values: list
 @functools.cache
 def packaged() -> dict[str, Spelled]:
     """Give the phrases that were spelled beforehand, by shape."""
-    found = json.loads(files("tallyport.store").joinpath("phrases.json").read_bytes())
+    # differs from other package data because importlib.resources is slower to load than all of this to read
+    with open(os.path.join(os.path.dirname(__file__), "phrases.json"), "rb") as stream:
+        found = json.loads(stream.read())
     return {key: Spelled(text, tuple(order), tuple(names), tuple(truths)) for key, text, order, names, truths in found}
 
 

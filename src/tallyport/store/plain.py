@@ -91,6 +91,10 @@ class Transaction:
             return _run(self._raw.executemany, statement, parameters)
         return _run(self._raw.execute, statement, parameters or ())
 
+    def _run_ddl_visitor(self, *given: Any, **options: Any) -> None:
+        """Make or drop tables: what ``MetaData`` asks of a connection."""
+        self.real._run_ddl_visitor(*given, **options)
+
     @property
     def real(self) -> Any:
         """The same transaction for SQLAlchemy."""
