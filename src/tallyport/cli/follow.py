@@ -1,7 +1,6 @@
 """Waits for a run that works in this process: shows progress, and turns Ctrl-C into a pause."""
 
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -49,6 +48,8 @@ class Screen:
 
     def draw(self, text: str) -> None:
         """Write over the line of progress."""
+        import shutil  # a run without a terminal does without
+
         width = shutil.get_terminal_size().columns - 1
         sys.stderr.write("\r\x1b[K" + text[:width])
         sys.stderr.flush()

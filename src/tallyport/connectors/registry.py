@@ -10,7 +10,6 @@ same shape: ``module:factory``. An id of our own cannot be taken over.
 
 import dataclasses
 import importlib
-import importlib.metadata
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -181,7 +180,9 @@ def below(path: str) -> str:
 
 @cache
 def _third_parties() -> dict[str, Platform]:
-    found = importlib.metadata.entry_points(group=GROUP)
+    from importlib.metadata import entry_points  # slow to load, and no one-shot between folders asks
+
+    found = entry_points(group=GROUP)
     return {point.name: Platform(point.name, point.name, point.value) for point in found}
 
 

@@ -9,7 +9,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tallyport.connectors import probing, registry
 from tallyport.connectors.opening import open_connection
@@ -35,7 +35,6 @@ from tallyport.engine.job_maps import maps_of
 from tallyport.engine.lease import clock
 from tallyport.engine.mover_pool import Crew
 from tallyport.engine.observing import observe_again
-from tallyport.engine.planning import Planner
 from tallyport.engine.reach import Reach
 from tallyport.engine.recorder import Fenced
 from tallyport.engine.roster import Roster, task_id
@@ -48,6 +47,9 @@ from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import BatchRow
 from tallyport.store.phrases import sa
 from tallyport.store.vault import Vault
+
+if TYPE_CHECKING:
+    from tallyport.engine.planning import Planner
 
 log = logging.getLogger("tallyport.engine")
 
@@ -93,7 +95,7 @@ class Engine:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._slots: dict[int, tuple[int, Crew]] = {}  # slot: (execution, crew) of a batch under way
-        self._planner = Planner(database, self._vault, self._wake.set)
+        self._planner: Planner | None = None  # made where something is planned
         self._overseer = threading.Thread(target=self._oversee, name="overseer", daemon=True)
 
     def start(self) -> None:
@@ -117,7 +119,8 @@ class Engine:
             self._roster.drain()
         self._stop_all()
         self._dispatcher.stop(grace)
-        self._planner.stop()
+        if self._planner is not None:
+            self._planner.stop()
         self._crews.local.close()
         self._crews.other.close()
         if self._overseer.is_alive():
@@ -247,7 +250,7 @@ class Engine:
             self._wake.set()
             return
         if execution.state == "planning":
-            self._planner.look(execution_id)
+            self._plan().look(execution_id)
             return
         if execution.state in ("created", "ready"):
             with self._database.begin() as tx:
@@ -269,6 +272,13 @@ class Engine:
             with self._database.begin(durable=True) as tx:  # the end survives a power cut, and all before it
                 executions.change(tx, execution_id, deadline=None)
         self._hand_over(step.batches)
+
+    def _plan(self) -> "Planner":
+        from tallyport.engine.planning import Planner  # most runs plan nothing
+
+        if self._planner is None:
+            self._planner = Planner(self._database, self._vault, self._wake.set)
+        return self._planner
 
     def _hand_over(self, batches: Iterable[BatchRow]) -> None:
         """Submit batches; one that is out already stays as it is, since its task has the same id."""

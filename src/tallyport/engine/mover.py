@@ -31,6 +31,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from tallyport.connectors.hashing import digest
@@ -61,6 +62,8 @@ CODES: tuple[type[Any], ...] = (VisitWork, PartWork, FinishWork, LinkWork, Delet
 SLOTS = 4096  # stop flags: executions that run at once
 SHARED = SLOTS + SIZE + LEASE_SIZE  # bytes shared with the movers: flags, accounts, lease
 _GROUPS_BETWEEN_COLLECTIONS = 64
+_TOLD_TOGETHER = 512  # weight of reports that go over the pipe in one
+_TOLD_LATE = 0.1  # seconds that a report waits for others at most, about
 _MARSHAL = 2  # the version without references: a third faster here
 
 
@@ -283,28 +286,55 @@ class Mover:
     def _work(self, message: tuple[Any, ...]) -> None:
         _, group, execution, slot, packed = message
         flags, parent, getppid, write = self._flags, self._parent, os.getppid, self._write
+        told: list[tuple[Any, ...]] = []  # reports that wait to be written together: each write wakes the engine
+        weight, since = 0, 0.0
+
+        def tell() -> None:
+            nonlocal weight
+            if told:
+                write(("reports", group, told))
+                told.clear()
+                weight = 0
+
+        def report(one: VisitReport) -> None:
+            nonlocal weight, since
+            if not told:
+                since = monotonic()
+            told.append(tuple(one))
+            weight += 8 + len(one.items) + len(one.filled)
+            if weight >= _TOLD_TOGETHER or monotonic() - since > _TOLD_LATE:
+                tell()
 
         def stopped() -> bool:
+            if told and monotonic() - since > _TOLD_LATE:
+                tell()
             return flags[slot] != 0 or self._ending or getppid() != parent
 
         def known(visit: VisitWork, after: str, limit: int, names: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+            tell()
             write(("known", group, visit.visit_id, after, limit, tuple(names)))
             return self._rows()
+
+        def task(one: TaskReport) -> None:
+            tell()
+            write(("task", group, tuple(one)))
 
         try:
             self._benches[execution].work(
                 unpack(packed),
                 known=known,
-                report=lambda report: write(("report", group, tuple(report))),
-                task=lambda report: write(("task", group, tuple(report))),
+                report=report,
+                task=task,
                 stopped=stopped,
             )
+            tell()
         except BrokenPipeError:
             raise
         except Exception as error:
             import traceback
 
             traceback.print_exc()
+            tell()
             write(("fault", group, f"{type(error).__name__}: {error}"))
             return
         write(("done", group))
@@ -333,8 +363,7 @@ def main(arguments: Sequence[str]) -> None:
     mover = Mover(inlet, outlet, flags, Accounts(memoryview(flags)[SLOTS:-LEASE_SIZE], flags_fd), guard=guard)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which stops us in good order
     signal.signal(signal.SIGTERM, mover.end)
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # nothing is collected first: that would touch, and so copy, what is shared with the engine
     gc.disable()
     try:
         mover.run()

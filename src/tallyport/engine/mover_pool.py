@@ -159,8 +159,9 @@ class _Mover:
                 group = groups.get(number)
                 if group is None:
                     continue
-                if what == "report":
-                    group.reports.put(("report", VisitReport._make(message[2])))
+                if what == "reports":
+                    for report in message[2]:
+                        group.reports.put(("report", VisitReport._make(report)))
                 elif what == "task":
                     group.reports.put(("task", TaskReport._make(message[2])))
                 elif what == "known":

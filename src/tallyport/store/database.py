@@ -212,7 +212,7 @@ class Database:
             with self._lock:
                 self._open_writer().raw.executescript(script)
         else:
-            from tallyport.store.names import metadata
+            from tallyport.store.tables import metadata
 
             with self.begin() as tx:
                 self.alone(tx, _MAKING)  # several processes may start at once on an empty database
