@@ -4,14 +4,11 @@ SQLite's driver lets other threads run before each row, and has to wait for its 
 compute, a hundred rows cost a hundred turns of milliseconds. So the database writes all rows as one JSON text.
 """
 
+import functools
 import json
 from typing import Any
 
-import msgspec
-
 from tallyport.store.phrases import sa
-
-_decode = msgspec.json.Decoder(list[Any]).decode
 
 
 def gathered(query: sa.Select[Any]) -> sa.Select[Any]:
@@ -22,8 +19,17 @@ def gathered(query: sa.Select[Any]) -> sa.Select[Any]:
 
 def read(content: bytes) -> list[Any]:
     """Read the rows that the database wrote; bytes that are no UTF-8 become what ``domain.paths`` makes of them."""
+    import msgspec  # a one-shot does without
+
     try:
-        return _decode(content)
+        return _decoder().decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError):
         found: list[Any] = json.loads(content.decode("utf-8", "surrogateescape"))
         return found
+
+
+@functools.cache
+def _decoder() -> Any:
+    import msgspec
+
+    return msgspec.json.Decoder(list[Any])
