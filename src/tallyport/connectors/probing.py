@@ -8,7 +8,7 @@ and they are removed.
 import contextlib
 import dataclasses
 import json
-import secrets
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, cast
@@ -50,7 +50,7 @@ def probe(platform_id: str, settings_document: Mapping[str, object], path: str =
 
 def measure(connector: Connector, *, name: str | None = None) -> dict[str, object]:
     """Measure an open connector, without layers; what it declares is taken as kept until it is seen not to be."""
-    place = name or f"tallyport-probe-{secrets.token_hex(4)}"
+    place = name or f"tallyport-probe-{os.urandom(4).hex()}"
     _believe(connector)
     _make(connector, place)
     try:

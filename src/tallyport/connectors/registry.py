@@ -149,18 +149,22 @@ def platforms() -> dict[str, Platform]:
 
 def platform(platform_id: str) -> Platform:
     """Give the platform that an id or an alias means, or raise CONFIG."""
-    known = platforms()
-    if platform_id in known:
-        return known[platform_id]
-    for one in known.values():
-        if platform_id in one.aliases:
-            return one
+    # Looking for those of others reads what every package says of itself: ours are looked at first, and alone.
+    found = _among(PLATFORMS, platform_id) or _among(platforms(), platform_id)
+    if found is not None:
+        return found
     if platform_id in LATER:
         message = f"platform {platform_id!r} is not in this version"
     else:
+        known = platforms()
         ids = sorted({*known, *(alias for one in known.values() for alias in one.aliases)})
         message = f"there is no platform {platform_id!r}; known are {', '.join(ids)}"
     raise TallyportError(ErrorKind.CONFIG, message, operation="open")
+
+
+def _among(known: Mapping[str, Platform], platform_id: str) -> Platform | None:
+    aliased = (one for one in known.values() if platform_id in one.aliases)
+    return known.get(platform_id) or next(aliased, None)
 
 
 def below(path: str) -> str:

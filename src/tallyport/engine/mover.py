@@ -7,10 +7,10 @@ and a ``marshal`` of a tuple whose first member says what it is:
 to the mover
 ``terms``           (Terms): before the first group of an execution, and again after a change
 ``group``           (group id, execution id, slot, [(code, work)]): see :data:`CODES`
-``rows``            (rows or None, message): the answer to ``known``
+``rows``            (rows of each container or None, message): the answer to ``known``
 from the mover
-``known``           (group id, visit id, after name, limit, names): asks for rows, waits for ``rows``
-``report``          (group id, VisitReport)
+``known``           (group id, [(visit id, after name, limit, names)]): asks for rows, waits for ``rows``
+``reports``         (group id, [VisitReport]): several, since each message wakes the engine
 ``task``            (group id, TaskReport)
 ``done``            (group id,)
 ``fault``           (group id, message): the group was given up, something of ours is wrong
@@ -42,7 +42,7 @@ from tallyport.domain.rules import rules_for
 from tallyport.engine.lease import LEASE_SIZE, Guard, Lease, free
 from tallyport.engine.orders import Orders
 from tallyport.engine.passage import Passage, open_passage, task_error
-from tallyport.engine.seen import KnownRows
+from tallyport.engine.seen import KnownOfSeveral, KnownRows
 from tallyport.engine.throttle import SIZE, Accounts, Meter
 from tallyport.engine.visit import work_round
 from tallyport.engine.work import (
@@ -129,6 +129,7 @@ class Bench:
         task: Callable[[TaskReport], None],
         stopped: Callable[[], bool],
         seats: int = 0,
+        several: KnownOfSeveral | None = None,
     ) -> None:
         """Work a group: its visits share their settlements, its tasks come after them."""
         try:
@@ -141,7 +142,7 @@ class Bench:
         visits = [work for work in works if type(work) is VisitWork]
         try:
             if visits:
-                work_round(visits, passage, orders, known, report, stopped)
+                work_round(visits, passage, orders, known, report, stopped, several)
             parts = [work for work in works if type(work) is PartWork]
             acts = [partial(self._task, passage, orders, work, stopped) for work in parts]
             for reports in passage.together(acts, [work.length for work in parts]):
@@ -312,7 +313,12 @@ class Mover:
 
         def known(visit: VisitWork, after: str, limit: int, names: Sequence[str] = ()) -> list[tuple[Any, ...]]:
             tell()
-            write(("known", group, visit.visit_id, after, limit, tuple(names)))
+            write(("known", group, [(visit.visit_id, after, limit, tuple(names))]))
+            return self._rows()[0]
+
+        def several(asked: Sequence[tuple[VisitWork, Sequence[str]]]) -> list[list[tuple[Any, ...]]]:
+            tell()
+            write(("known", group, [(visit.visit_id, "", 0, tuple(names)) for visit, names in asked]))
             return self._rows()
 
         def task(one: TaskReport) -> None:
@@ -326,6 +332,7 @@ class Mover:
                 report=report,
                 task=task,
                 stopped=stopped,
+                several=several,
             )
             tell()
         except BrokenPipeError:
@@ -339,7 +346,8 @@ class Mover:
             return
         write(("done", group))
 
-    def _rows(self) -> list[tuple[Any, ...]]:
+    def _rows(self) -> list[list[tuple[Any, ...]]]:
+        """Wait for the rows that were asked for, of each container."""
         while True:
             message = self._read()
             if message is None:
@@ -347,7 +355,7 @@ class Mover:
             if message[0] == "rows":
                 if message[1] is None:
                     raise RuntimeError(f"the engine could not give known rows: {message[2]}")
-                rows: list[tuple[Any, ...]] = message[1]
+                rows: list[list[tuple[Any, ...]]] = message[1]
                 return rows
             self._waiting.append(message)
 

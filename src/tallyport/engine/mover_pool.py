@@ -165,7 +165,7 @@ class _Mover:
                 elif what == "task":
                     group.reports.put(("task", TaskReport._make(message[2])))
                 elif what == "known":
-                    self._answer(group, *message[2:])
+                    self._answer(group, message[2])
                 elif what == "done":
                     self.pool._ended(self, group, ("done", number))
                 elif what == "fault":
@@ -173,9 +173,9 @@ class _Mover:
         self.outbox.put(None)
         self.pool._gone(self)
 
-    def _answer(self, group: _Group, visit_id: int, after: str, limit: int, names: Sequence[str]) -> None:
+    def _answer(self, group: _Group, questions: Sequence[tuple[int, str, int, Sequence[str]]]) -> None:
         try:
-            rows = [tuple(row) for row in group.known(visit_id, after, limit, names)]
+            rows = [[tuple(row) for row in group.known(*question)] for question in questions]
             self.outbox.put(frame(("rows", rows, "")))
         except Exception as error:  # whatever the store raises ends this group, not the reader
             self.outbox.put(frame(("rows", None, f"{type(error).__name__}: {error}")))

@@ -38,6 +38,7 @@ class Opened:
     """A visit that has begun and not ended."""
 
     __slots__ = (
+        "changed",
         "children",
         "container",
         "crossing",
@@ -52,6 +53,7 @@ class Opened:
         "left_out",
         "listing",
         "losses",
+        "names",
         "s_bytes",
         "s_files",
         "scanned",
@@ -82,6 +84,8 @@ class Opened:
         self.unchanged_bytes = 0
         self.s_files = 0
         self.s_bytes = 0
+        self.changed: list[Entry] = []  # all that is looked at, where the rest is known to be as it was
+        self.names: tuple[str, ...] = ()  # whose rows are asked for, together with those of other visits
         self.waiting = 0  # items carried and not settled
         self.scanned = False
         self.halted: str | None = None

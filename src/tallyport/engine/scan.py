@@ -54,8 +54,11 @@ class Scan:
         limits = orders.rules.destination
         self._key = None if fits_all(orders.rules) else lambda name: key(name, limits)
 
-    def scan(self, visit: Opened) -> None:
-        """Go through everything that stands in the container, on either side or in the ledger."""
+    def scan(self, visit: Opened) -> bool:
+        """Go through everything that stands in the container, on either side or in the ledger.
+
+        False when the rows of ``visit.names`` are needed first, for :meth:`scan_changes`.
+        """
         work, crossing = visit.work, visit.crossing
         visit.container = None if work.gone == "source" else crossing.container(_SOURCE)
         # Others may work slices of the same container: what one of them left behind is swept when all have ended.
@@ -63,28 +66,31 @@ class Scan:
             crossing.sweep()
         if work.slice:
             self._scan_slice(visit)
-            return
+            return True
         if work.only is not None:
             self._scan_only(visit, work.only)
-            return
+            return True
         visit.hidden = self._policies.quarantine or "" if not work.path else ""
         listing = visit.listing = crossing.listing(_SOURCE)
         most = self._policies.max_items_per_container
         if most is not None and listing.count > most:
             visit.too_many = f"{listing.count} items, and a container may have {most} (max_items_per_container)"
-            return
+            return True
         is_trusted = self._rules.trusts_baseline and not (work.full or work.resumed or work.gone or visit.hidden)
         if is_trusted and work.signature is not None and is_as_signed(visit, listing, work.signature, self._salt):
-            return
-        if is_trusted and work.signature is not None and self._scan_changes(visit, listing, work.signature):
-            return
+            return True
+        if is_trusted and work.signature is not None and self._find_changes(visit, listing, work.signature):
+            if visit.names:
+                return False
+            self.scan_changes(visit, ())
+            return True
         rows = Rows(_no_rows if work.blank else self._known, work)
         if self._is_worth_slicing(visit, listing) and (work.sliced is not None or rows.is_empty()):
             self._slice(visit, listing)
-            return
+            return True
         is_new = work.d_fresh and self._plain >= 0 and not self._hand.must_pace and rows.is_empty()
         if is_new and self._fill(visit, listing):
-            return
+            return True
         destination: Nothing
         if work.d_fresh and not work.resumed:
             destination = Nothing()
@@ -106,6 +112,7 @@ class Scan:
         for entry in destination.rest():
             if entry.name != visit.hidden:
                 self._look_at_extra(visit, entry)
+        return True
 
     def _is_quarantine(self, entry: Entry) -> bool:
         """Tell whether an item of the quarantine's name at the source is the quarantine, and nothing of somebody's."""
@@ -150,8 +157,8 @@ class Scan:
         for entry in destination.rest():
             self._look_at_extra(visit, entry)
 
-    def _scan_changes(self, visit: Opened, listing: Listing, signature: bytes) -> bool:
-        """Look at what changed since the last clean visit alone, where that is known and less than most."""
+    def _find_changes(self, visit: Opened, listing: Listing, signature: bytes) -> bool:
+        """Find what changed since the last clean visit, where that is known and less than most."""
         if not self._rests or self._key is not None:
             return False
         changes = changes_since(listing, signature, self._salt)
@@ -159,16 +166,18 @@ class Scan:
             return False
         entries = listing.some(changes.positions)
         changed = {entry.name for entry in entries}
-        names = (*changed, *changes.gone)
-        found = self._known(visit.work, "", 0, names) if names else ()
-        rows = {row.name: row for row in map(Known._make, found)}
+        visit.changed, visit.names = entries, (*changed, *changes.gone)
         visit.children = [(name, name, False, 0) for name in listing.containers() if name not in changed]
         others, files, size = listing.totals()
         visit.s_files = files - sum(entry.kind == _FILE for entry in entries)
         visit.s_bytes = visit.unchanged_bytes = size - sum(entry.size for entry in entries if entry.kind == _FILE)
         visit.unchanged = others - sum(entry.kind != _CONTAINER for entry in entries)
-        self._scan_page(visit, entries, rows, Unseen())
         return True
+
+    def scan_changes(self, visit: Opened, found: Sequence[Row]) -> None:
+        """Look at what changed alone, with the rows of ``visit.names``."""
+        entries, visit.changed, visit.names = visit.changed, [], ()
+        self._scan_page(visit, entries, {row.name: row for row in map(Known._make, found)}, Unseen())
 
     def _fill(self, visit: Opened, listing: Listing) -> bool:
         """Carry a new container at once, where the passage has a way; False where it has none."""

@@ -24,6 +24,10 @@ class KnownRows(Protocol):
         """
 
 
+KnownOfSeveral = Callable[[Sequence[tuple[VisitWork, Sequence[str]]]], Sequence[Sequence[tuple[Any, ...]]]]
+"""Asks for the rows of some names in each of several containers at once: each question makes both sides wait."""
+
+
 class Rows:
     """The rows of one container, fetched in pages and given out up to a name."""
 

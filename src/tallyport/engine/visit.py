@@ -9,6 +9,7 @@ item, ``notes`` writes down what came of it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from time import monotonic
 
 from tallyport.domain.entries import Entry, Side
@@ -20,13 +21,15 @@ from tallyport.engine.opened import Halt, Opened
 from tallyport.engine.orders import Orders
 from tallyport.engine.passage import Passage
 from tallyport.engine.scan import Scan
-from tallyport.engine.seen import KnownRows
+from tallyport.engine.seen import KnownOfSeveral, KnownRows
 from tallyport.engine.signature import sign
 from tallyport.engine.work import AS_IT_WAS, Row, VisitReport, VisitWork
 
 REPORT = 1_000  # items of one report, about
 SLICES = 8  # of a huge container, of one report
 OPEN = 64  # visits that wait for one settlement, each with its descriptors
+TOGETHER = 32  # visits whose rows are asked for at once
+TOGETHER_ITEMS = 4_000  # of their listings, which are held meanwhile
 WAITING = 256  # items of one visit that wait for their settlement
 PATIENCE = 1.0  # seconds that something carried may wait for its settlement
 
@@ -52,12 +55,14 @@ def work_round(
     known: KnownRows,
     emit: Emit,
     stopped: Callable[[], bool],
+    several: KnownOfSeveral | None = None,
 ) -> None:
     """Work visits one after the other; each ends with exactly one report with ``last``."""
-    one = Round(passage, orders, known, emit, stopped)
+    one = Round(passage, orders, known, emit, stopped, several)
     try:
         for visit in visits:
             one.visit(visit)
+        one.look_at_changes()
         one.settle()
     finally:
         one.close()
@@ -67,8 +72,17 @@ class Round:
     """Visits that share a passage and its settlements, so that one sync serves many small containers."""
 
     def __init__(
-        self, passage: Passage, orders: Orders, known: KnownRows, emit: Emit, stopped: Callable[[], bool]
+        self,
+        passage: Passage,
+        orders: Orders,
+        known: KnownRows,
+        emit: Emit,
+        stopped: Callable[[], bool],
+        several: KnownOfSeveral | None = None,
     ) -> None:
+        """``several`` gives rows of several containers at once, where that is cheaper than one by one."""
+        self._several = several or (lambda asked: [known(work, "", 0, names) for work, names in asked])
+        self._asking: list[Opened] = []  # visits that wait for the rows of what changed
         self._passage = passage
         self._orders = orders
         self._emit = emit
@@ -106,8 +120,31 @@ class Round:
             return
         visit = Opened(work, crossing)
         self._open.append(visit)
+        self._go_through(visit, self._scan.scan)
+        if len(self._asking) >= TOGETHER or sum(map(_held, self._asking)) >= TOGETHER_ITEMS:
+            self.look_at_changes()
+
+    def look_at_changes(self) -> None:
+        """Ask for the rows of what changed in the containers of several visits, and look at that."""
+        asking, self._asking = self._asking, []
+        if not asking:
+            return
+        found = self._several([(visit.work, visit.names) for visit in asking])
+        for visit, rows in zip(asking, found, strict=True):
+            self._go_through(visit, partial(self._look_at_changes, rows))
+
+    def _look_at_changes(self, rows: Sequence[Row], visit: Opened) -> bool:
+        if self._halted is not None:
+            raise Halt(self._halted)
+        self._scan.scan_changes(visit, rows)
+        return True
+
+    def _go_through(self, visit: Opened, scan: Callable[[Opened], bool]) -> None:
+        """Scan a container, or what of it is scanned now; end its visit where nothing is waited for."""
         try:
-            self._scan.scan(visit)
+            if not scan(visit):
+                self._asking.append(visit)
+                return
         except Halt as halt:
             visit.halted = str(halt)
             self._halted = visit.halted
@@ -277,6 +314,10 @@ class Round:
             and self._orders.rules.trusts_baseline
             and not (self._notes.is_dry or work.s_only or work.gone or work.only is not None)
         )
+
+
+def _held(visit: Opened) -> int:
+    return 0 if visit.listing is None else visit.listing.count
 
 
 def _ended_early(work: VisitWork, *, halted: str | None = None, error: tuple[str, str] | None = None) -> VisitReport:
