@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import queue
 import signal
@@ -10,13 +11,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from tallyport.domain.capabilities import Durability
 from tallyport.domain.policies import Policies, TransferType
-from tallyport.engine.mover_pool import MoverPool, ThreadCrew
+from tallyport.engine import mover_pool
+from tallyport.engine.mover_pool import MoverPool, ThreadCrew, _Mover
 from tallyport.engine.work import VisitWork
 from tallyport.testing import trees
 from tallyport.testing.compare import differences, leftovers, snapshot
@@ -49,6 +52,64 @@ def test_movers_carry_a_tree_and_a_second_run_writes_nothing(tmp_path, pool) -> 
     assert (outcome.wrote, outcome.unchanged) == (0, made.files + made.symlinks)
     assert snapshot(destination) == before
     assert pool.load == 0
+
+
+def test_what_changed_in_many_folders_is_asked_for_at_once(tmp_path, monkeypatch) -> None:
+    source, destination = str(tmp_path / "source"), str(tmp_path / "destination")
+    trees.bench_tree(source, files=400, folders=40)
+    asked: list[int] = []
+    real = _Mover._answer
+
+    def answer(self: _Mover, group: Any, questions: Sequence[Any]) -> None:
+        asked.append(len(questions))
+        real(self, group, questions)
+
+    monkeypatch.setattr(_Mover, "_answer", answer)
+    alone = MoverPool(1)
+    alone.start()
+    try:
+        one = desk(tmp_path)
+        one.group = 100
+        assert one.run(alone).errors == {}
+        asked.clear()
+        changed = sorted(os.path.join(folder, names[0]) for folder, _, names in os.walk(source) if names)
+        for path in changed:
+            with open(path, "ab") as stream:
+                stream.write(b"more")
+        os.unlink(os.path.join(os.path.dirname(changed[0]), sorted(os.listdir(os.path.dirname(changed[0])))[1]))
+        outcome = one.run(alone)
+    finally:
+        alone.close()
+    assert (sum(asked), len(asked)) == (40, 2)  # of 40 folders, at most 32 at once
+    assert (outcome.errors, outcome.moved > 0, outcome.unchanged) == ({}, True, 400 - 41)
+    assert snapshot(source).keys() <= snapshot(destination).keys()
+
+
+def test_reports_of_many_small_folders_come_in_bunches(tmp_path, monkeypatch) -> None:
+    source = str(tmp_path / "source")
+    trees.bench_tree(source, files=90, folders=90)
+    frames: list[int] = []
+    real = marshal.loads
+
+    def loads(body: bytes) -> Any:
+        message = real(body)
+        if message[0] == "reports":
+            frames.append(len(message[2]))
+        return message
+
+    monkeypatch.setattr(mover_pool.marshal, "loads", loads)
+    alone = MoverPool(1)
+    alone.start()
+    try:
+        one = desk(tmp_path)
+        one.group = 100
+        assert one.run(alone).visits == 91
+        frames.clear()
+        assert one.run(alone).visits == 91
+    finally:
+        alone.close()
+    assert sum(frames) == 91
+    assert max(frames) > 1
 
 
 def test_a_stop_ends_within_one_item_and_a_later_run_goes_on(tmp_path, pool) -> None:
