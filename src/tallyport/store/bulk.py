@@ -22,10 +22,10 @@ def read(content: bytes) -> list[Any]:
     import msgspec  # a one-shot does without
 
     try:
-        return _decoder().decode(content)
+        found: list[Any] = _decoder().decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        found: list[Any] = json.loads(content.decode("utf-8", "surrogateescape"))
-        return found
+        found = json.loads(content.decode("utf-8", "surrogateescape"))
+    return found
 
 
 @functools.cache
