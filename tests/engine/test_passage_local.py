@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import gc
 import json
 import os
@@ -253,6 +254,64 @@ def test_a_deleted_file_is_missed_by_a_mirror_though_few_rows_are_asked_for(plac
     assert outcome.asked_of == {"05.txt"}
     assert outcome.deletes == [("destination", "a/05.txt")]
     one.equal()
+
+
+def test_a_folder_whose_listing_breaks_off_is_told_and_loses_nothing_at_the_destination(place, monkeypatch) -> None:
+    one = place(delete_propagation=DeletePropagation.MIRROR)
+    for number in range(12):
+        one.write(f"a/{number:02}.txt")
+        one.write(f"b/{number:02}.txt")
+    one.run()
+    before = snapshot(one.destination)
+    for folder in ("a", "b"):
+        os.unlink(os.path.join(one.source, folder, "05.txt"))
+    broken = {entry.inode() for entry in os.scandir(os.path.join(one.source, "a"))}
+    real = listing_local._stat
+
+    def stats(items: Any) -> Any:
+        kept = list(items)
+        if any(item.inode() in broken for item in kept):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(kept)
+
+    monkeypatch.setattr(listing_local, "_stat", stats)
+    outcome = one.run()
+    assert set(outcome.errors) == {"a"}
+    assert outcome.deletes == [("destination", "b/05.txt")]
+    assert before.keys() - snapshot(one.destination).keys() == {"b/05.txt"}
+    monkeypatch.undo()
+    assert one.run().deletes == [("destination", "a/05.txt")]
+    one.equal()
+
+
+@pytest.mark.parametrize("instead", ["file", "link", "nothing"])
+def test_a_folder_that_is_no_longer_one_when_it_is_visited_loses_nothing_at_the_destination(
+    place, monkeypatch, instead
+) -> None:
+    one = place(delete_propagation=DeletePropagation.MIRROR)
+    for number in range(5):
+        one.write(f"a/{number}.txt")
+    one.write("b/other.txt")
+    one.run()
+    before = snapshot(one.destination)
+    os.utime(os.path.join(one.source, "a"))
+    real = passage_local.LocalPassage.cross
+
+    def cross(self: Any, work: Any) -> Any:
+        folder = os.path.join(one.source, "a")
+        if work.path == "a" and os.path.isdir(folder) and not os.path.islink(folder):
+            os.rename(folder, os.path.join(one.source, "..", "elsewhere"))
+            if instead == "file":
+                one.write("a", b"a file now")
+            elif instead == "link":
+                os.symlink("b", folder)
+        return real(self, work)
+
+    monkeypatch.setattr(passage_local.LocalPassage, "cross", cross)
+    outcome = one.run()
+    assert set(outcome.errors) == {"a"}
+    assert outcome.deletes == []
+    assert snapshot(one.destination).keys() == before.keys()
 
 
 def test_other_policies_look_at_every_row_again(place) -> None:

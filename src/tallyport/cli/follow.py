@@ -17,7 +17,7 @@ from tallyport.domain.states import Call, State, after
 from tallyport.store import executions
 from tallyport.store.database import Database
 
-FIRST_POLL, POLL = 0.004, 0.05  # seconds
+FIRST_POLL, POLL = 0.004, 0.05  # seconds between two looks: a thirtieth of how long the run lasts, within these
 _REDRAW = 0.1  # seconds between two pictures of a terminal
 _SPAN = 3.0  # seconds that a rate is taken over
 _TALK = 5.0  # seconds between two lines of progress where there is no terminal
@@ -124,7 +124,6 @@ class Follower:
 
     def wait(self) -> Execution:
         """Give the run as it ended, or as it was paused."""
-        delay = FIRST_POLL
         while True:
             run = self._read()
             if run.has_ended or run.state == State.PAUSED:
@@ -133,8 +132,7 @@ class Follower:
             self._show(run)
             if self._wants_pause(run):
                 self._pause(run)
-            self._sleep(delay)
-            delay = min(delay * 1.5, POLL)
+            self._sleep(min(max(FIRST_POLL, (self._clock() - self._began) / 30), POLL))
 
     def _read(self) -> Execution:
         with self._embedded.database.read() as tx:
