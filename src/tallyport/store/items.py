@@ -49,17 +49,23 @@ _PAGE = sa.select(items, containers.c.path.label("folder"), containers.c.d_path.
 )
 
 _BYTES = frozenset({"name", "d_name", "folder", "d_folder"})
-_AS_TEXT = sa.select(
-    *(
-        sa.cast(column, sa.Text).label(column.name)
-        if column.name in _BYTES
-        else sa.func.hex(column).label(column.name)
-        if column.name == "hash"
-        else column
-        for column in _PAGE.selected_columns
-        if column.name not in ("job", "s_tag", "d_tag")
-    )
-).select_from(*_PAGE.get_final_froms())
+
+
+@functools.cache
+def _as_text() -> sa.Select[Any]:
+    """Give the statement of a page whose bytes are text; put together where somebody searches."""
+    return sa.select(
+        *(
+            sa.cast(column, sa.Text).label(column.name)
+            if column.name in _BYTES
+            else sa.func.hex(column).label(column.name)
+            if column.name == "hash"
+            else column
+            for column in _PAGE.selected_columns
+            if column.name not in ("job", "s_tag", "d_tag")
+        )
+    ).select_from(*_PAGE.get_final_froms())
+
 
 ALL_STATUSES = (0, 1, 2, 3, 4, 5, 6)
 
@@ -156,7 +162,7 @@ def _statement(shape: _Shape) -> sa.Select[Any]:
     # Each status is read in the order of its index, and all are merged: as far as the page reaches, and no further.
     merged = sa.union_all(*keys).order_by(sa.literal_column("id")).limit(bound("limit")).offset(bound("offset"))
     wanted = sa.select(merged.subquery().c.id)
-    columns = _PAGE if shape.on_postgresql else _AS_TEXT
+    columns = _PAGE if shape.on_postgresql else _as_text()
     return columns.where(items.c.id.in_(wanted)).order_by(items.c.id)
 
 
@@ -532,12 +538,15 @@ def _filters(
     return found
 
 
-_PLACES = {column.name: place for place, column in enumerate(_AS_TEXT.selected_columns)}
+@functools.cache
+def _places() -> dict[str, int]:
+    """Give the place of each column in such a page."""
+    return {column.name: place for place, column in enumerate(_as_text().selected_columns)}
 
 
 def _read(row: list[Any]) -> ItemRow:
     """Give an item whose row came as text."""
-    values: dict[str, Any] = {name: row[place] for name, place in _PLACES.items()}
+    values: dict[str, Any] = {name: row[place] for name, place in _places().items()}
     name, folder, d_folder = values.pop("name"), values.pop("folder") or "", values.pop("d_folder") or ""
     own = values.pop("d_name")
     values["s_modified"] = rows.time_out(values["s_modified"])
