@@ -116,6 +116,12 @@ def test_what_has_no_shape_is_said_to_sqlalchemy(store: Database) -> None:
     store.close()
 
 
+def test_a_phrase_can_be_spelled_at_once_by_whoever_keeps_the_text() -> None:
+    compiled = phrases.sa.select(names.items.c.id).where(names.items.c.id > 3).compile()
+    assert str(compiled).split() == ["SELECT", "items.id", "FROM", "items", "WHERE", "items.id", ">", ":id_1"]
+    assert dict(compiled.params) == {"id_1": 3}
+
+
 def test_a_phrase_is_neither_true_nor_false() -> None:
     with pytest.raises(TypeError, match="neither true nor false"):
         bool(names.items.c.id == 1)

@@ -94,6 +94,10 @@ class Phrase:
                     self._real = act(*arguments, **{name: _really(one) for name, one in self._named.items()})
         return self._real
 
+    def compile(self, *given: Any, **options: Any) -> Any:
+        """Have SQLAlchemy spell it, for whoever keeps the text."""
+        return self.real().compile(*given, **options)
+
     # what SQLAlchemy itself asks of a statement or an expression that is given to it
 
     def _execute_on_connection(self, connection: Any, parameters: Any, options: Any) -> Any:
