@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
+
 from tallyport.store import rows
 from tallyport.store.acting import actor
-from tallyport.store.names import admin_audit
-from tallyport.store.phrases import sa
+from tallyport.store.tables import admin_audit
 
 _ORDER_LOCK = 7_401_002  # PostgreSQL: writers take turns, so that each sees the line before
 

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import sqlalchemy as sa
+
 from tallyport.domain.entries import Kind
 from tallyport.domain.filters import GROUPS
-from tallyport.store.names import containers, items
-from tallyport.store.phrases import sa
+from tallyport.store.tables import containers, items
 
 SIZES = (0, 1 << 10, 1 << 20, 10 << 20, 100 << 20, 1 << 30, 10 << 30)  # lower bounds of classes, bytes
 AGES = (0, 30, 90, 365, 3 * 365, 7 * 365)  # lower bounds of classes, days

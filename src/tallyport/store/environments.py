@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
+
 from tallyport.store import rows
-from tallyport.store.names import environments
-from tallyport.store.phrases import sa
+from tallyport.store.tables import environments
 
 
 class Environment(NamedTuple):

@@ -3,9 +3,10 @@
 import secrets
 import uuid
 
+import sqlalchemy as sa
+
 from tallyport.store import rows
-from tallyport.store.names import invitations
-from tallyport.store.phrases import sa
+from tallyport.store.tables import invitations
 from tallyport.store.users import digest
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tallyport.store.names import named_secrets
-from tallyport.store.phrases import sa
+import sqlalchemy as sa
+
+from tallyport.store.tables import named_secrets
 
 
 class NamedSecret(NamedTuple):

@@ -117,8 +117,9 @@ def _operator(name: str) -> Any:
 
 for _name in (
     *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"),
-    *("__add__", "__sub__", "__mul__", "__truediv__", "__mod__", "__neg__"),
-    *("__and__", "__or__", "__invert__", "__ror__", "__radd__"),
+    *("__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__", "__neg__"),
+    *("__radd__", "__rsub__", "__rmul__", "__rtruediv__", "__rfloordiv__", "__rmod__"),
+    *("__and__", "__or__", "__invert__", "__ror__", "__lshift__", "__rshift__"),
 ):
     setattr(Phrase, _name, _operator(_name))
 

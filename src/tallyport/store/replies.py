@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import sqlalchemy as sa
+
 from tallyport.store.database import Database
-from tallyport.store.names import replies
-from tallyport.store.phrases import sa
+from tallyport.store.tables import replies
 
 
 class Reply(NamedTuple):

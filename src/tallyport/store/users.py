@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
+
 from tallyport.store import rows
-from tallyport.store.names import tokens, users
-from tallyport.store.phrases import sa
+from tallyport.store.tables import tokens, users
 
 
 class User(NamedTuple):

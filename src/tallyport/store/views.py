@@ -3,9 +3,10 @@
 import uuid
 from typing import NamedTuple
 
+import sqlalchemy as sa
+
 from tallyport.store import rows
-from tallyport.store.names import views
-from tallyport.store.phrases import sa
+from tallyport.store.tables import views
 
 
 class View(NamedTuple):

@@ -5,9 +5,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
+
 from tallyport.store import rows
-from tallyport.store.names import deliveries, delivery_attempts, webhooks
-from tallyport.store.phrases import sa
+from tallyport.store.tables import deliveries, delivery_attempts, webhooks
 
 
 class Webhook(NamedTuple):
