@@ -92,18 +92,22 @@ def test_the_doctor_knows_the_versions_of_sqlite(version: tuple[int, int, int], 
     assert doctor.sqlite_version(version).level == level
 
 
+LABELS = ("--label", "site", "--label", "nas")
+
+
 def test_serve_hands_its_options_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def serve(host, port, data, database_url=None, workers=None, no_worker=False):
-        seen.append((host, port, data, database_url, workers, no_worker))
+    def serve(host, port, data, database_url=None, **options):
+        seen.append((host, port, data, database_url, options))
         return 0
 
     monkeypatch.setattr(app, "serve", serve)
     assert world.call("serve", "--port", "1234").exit_code == 0
-    assert world.call("serve", "--host", "::1", "--workers", "3", "--database", "x").exit_code == 0
+    assert world.call("serve", "--host", "::1", "--workers", "3", "--database", "x", *LABELS).exit_code == 0
     assert world.call("serve", "--workers", "3", "--no-worker").exit_code == 2
+    usual = {"no_worker": False, "bundled_postgres": False}
     assert seen == [
-        ("127.0.0.1", 1234, world.data, None, None, False),
-        ("::1", 9090, world.data, "x", 3, False),
+        ("127.0.0.1", 1234, world.data, None, {**usual, "workers": None, "labels": ()}),
+        ("::1", 9090, world.data, "x", {**usual, "workers": 3, "labels": ("site", "nas")}),
     ]
