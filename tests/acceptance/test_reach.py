@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -29,12 +30,13 @@ def fleet(place: str) -> Iterator[Fleet]:
             made.close()
 
 
-def job_between(fleet: Fleet, *connections: dict) -> str:
+def job_between(fleet: Fleet, *connections: dict, below: str = "/") -> str:
     ends = [fleet.server.call("POST", "/v1/connections", body)["connection"]["id"] for body in connections]
     sides = ("source", "destination")
-    transfer: dict[str, object] = {
+    transfer: dict[str, Any] = {
         side: {"connection": {"id": end}, "target": {"path": "/"}} for side, end in zip(sides, ends, strict=True)
     }
+    transfer["source"]["target"]["path"] = below
     transfer |= {"transfer_type": "copy", "performance": {"parallel_writes": {"requested": 8}}}
     body = {"name": "job", "kind": "transfer", "transfer": transfer, "schedule": {"mode": "manual"}}
     return str(fleet.server.call("POST", "/v1/jobs", body)["job"]["id"])
@@ -103,16 +105,16 @@ def test_what_waits_for_a_worker_can_be_canceled_and_given_to_others(fleet: Flee
 def test_a_cap_holds_over_four_workers_and_two_jobs_and_a_dead_worker_frees_its_share(fleet: Fleet, place: str) -> None:
     log = os.path.join(place, "requests")
     slow, other = os.path.join(place, "slow"), os.path.join(place, "other")
-    trees.crash_tree(slow, items=120, budget=trees.MIB)
+    trees.crash_tree(os.path.join(slow, "out"), items=120, budget=trees.MIB)  # the other job writes beside it
     trees.crash_tree(other, items=120, budget=trees.MIB)
     body = slow_storage.connection(slow, delay=0.02, log=log) | {"max_transfers": CAP}
-    reading = job_between(fleet, body, folder(os.path.join(place, "read")))
+    reading = job_between(fleet, body, folder(os.path.join(place, "read")), below="/out")
     shared = fleet.server.call("GET", "/v1/connections?q=slow")["connections"][0]["id"]
     from_other = fleet.server.call("POST", "/v1/connections", folder(other))["connection"]["id"]
     transfer = {
         "transfer_type": "copy",
         "source": {"connection": {"id": from_other}, "target": {"path": "/"}},
-        "destination": {"connection": {"id": shared}, "target": {"path": "/"}},
+        "destination": {"connection": {"id": shared}, "target": {"path": "/in"}},
         "performance": {"parallel_writes": {"requested": 8}},
     }
     document = {"name": "writes", "kind": "transfer", "transfer": transfer, "schedule": {"mode": "manual"}}
@@ -127,9 +129,9 @@ def test_a_cap_holds_over_four_workers_and_two_jobs_and_a_dead_worker_frees_its_
         assert fleet.server.wait(job)["status"] == "complete"
     assert 0 < slow_storage.most_at_once(log) <= CAP
 
-    os.mkdir(os.path.join(slow, "more"))
+    os.mkdir(os.path.join(slow, "out", "more"))
     for number in range(200):
-        with open(os.path.join(slow, "more", str(number)), "w") as stream:
+        with open(os.path.join(slow, "out", "more", str(number)), "w") as stream:
             stream.write(str(number))
     fleet.server.begin(reading)
     holders = "SELECT w.pid FROM batches b JOIN workers w ON w.id = b.owner WHERE b.state = 'running'"
