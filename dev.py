@@ -209,8 +209,8 @@ def check_steps() -> Iterator[tuple[str, list[str]]]:
 def every_test() -> int:
     """Run all tests: those in a browser by themselves, since their driver keeps an event loop running.
 
-    A test that fails is run up to twice more. Where that passes, pytest names it as RERUN, with its first failure: it depends
-    on the pace of the machine, which is a defect of the test or of the product.
+    A test that fails is run up to twice more. Where that passes, pytest names it as RERUN, with its first failure: it
+    depends on the pace of the machine, which is a defect of the test or of the product.
     """
     browser = os.path.join("tests", "web", "browser")
     again = ["--reruns=2", "--reruns-delay=2", "--max-suite-reruns=10", "--rerun-show-tracebacks"]
