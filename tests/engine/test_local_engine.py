@@ -12,12 +12,14 @@ import sqlalchemy as sa
 
 from tallyport.connectors.hashing import digest
 from tallyport.connectors.local import Local
+from tallyport.connectors.local_content import SMALL
 from tallyport.connectors.local_folders import tag_of
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.connections import Connection
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.transfer_block import defaults_for
+from tallyport.engine import staging
 from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.mover_pool import MoverPool, ThreadCrew
@@ -320,3 +322,29 @@ def test_what_a_container_that_failed_left_is_swept_when_it_is_tried_again(
     assert (after.state, after.failed) == ("complete", 0)
     assert differences(str(local.here), str(local.there)) == []
     assert os.listdir(local.there) == ["folder"]
+
+
+@pytest.mark.parametrize("content", ["just written", "large"])
+def test_what_is_in_a_stage_that_could_not_be_shown_is_not_done(
+    local: LocalPort, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    """Files that are carried with more care land in the stage as well, and are as far from being seen."""
+    (local.here / "folder").mkdir(parents=True)
+    (local.here / "folder" / "a.bin").write_bytes(b"a" * (3 * SMALL if content == "large" else 1))
+    (local.here / "folder" / "b.txt").write_text("b")
+    if content == "just written":
+        monkeypatch.setattr(staging, "RACY", 1 << 62)
+    local.engine = Engine(local.database, InlineDispatcher(4, 0.2), Crews(ThreadCrew(1), ThreadCrew(1)))
+    local.engine.start()
+    real = Stage.publish
+
+    def fails(self: Stage) -> None:
+        raise TallyportError(ErrorKind.IO_ERROR, "the disk has a bad day")
+
+    monkeypatch.setattr(Stage, "publish", fails)
+    assert local.run().failed > 0
+    assert not (local.there / "folder" / "a.bin").exists()
+    monkeypatch.setattr(Stage, "publish", real)
+    after = local.run()
+    assert (after.state, after.failed) == ("complete", 0)
+    assert differences(str(local.here), str(local.there)) == []

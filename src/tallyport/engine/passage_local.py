@@ -160,7 +160,7 @@ class LocalPassage:
         self.guard()
         failures, self.failures = self.failures, []
         if self.staged:
-            failures = failures + self._show_staged()
+            failures = failures + [_seen(*one) for one in self._show_staged()]
         settled: list[Settled] = list(self.landing.settle())
         if self._reads_back or self.dresser is not None:
             settled = [(ticket[0], self._proved(outcome, *ticket[1:])) for ticket, outcome in settled]
@@ -184,23 +184,22 @@ class LocalPassage:
         """Sync what is staged, rename it into its place, put the times above right, sync those folders."""
         staged, self.staged = self.staged, []
         self._staged_files = 0
-        settled: list[Settled] = list(self.landing.settle())  # what else is in the stages comes first
+        stages = [crossing.stage for crossing in staged if crossing.stage is not None]
+        landed: list[Settled] = list(self.landing.settle())  # what else is in the stages comes first
         try:
             if self.durability is not Durability.NONE:
-                staging.sync([crossing.stage for crossing in staged if crossing.stage is not None])
-            for crossing in staged:
-                settled.append((crossing.stage_ticket, crossing.show()))
+                staging.sync(stages)
+            shown: list[Settled] = [(crossing.stage_ticket, crossing.show()) for crossing in staged]
             if self.durability is not Durability.NONE:
                 with translate("sync the folder", ""):
                     for fd in self._parents.values():
                         sync_folder(fd)
         except TallyportError as error:
-            shown = {id(ticket) for ticket, _ in settled}
-            settled.extend(
-                (crossing.stage_ticket, error) for crossing in staged if id(crossing.stage_ticket) not in shown
-            )
+            for stage in stages:
+                stage.error = stage.error or error
+            shown = [(crossing.stage_ticket, error) for crossing in staged]
         self._close_parents()
-        return settled
+        return shown + landed
 
     def _close_parents(self) -> None:
         for fd in self._parents.values():
@@ -586,8 +585,10 @@ class LocalCrossing:
             raise AssertionError("only a stage is shown")
         try:
             stage.publish()
+            stage.is_shown = True
             self._stamp_above(stage.parent_fd)
         except TallyportError as error:
+            stage.error = error
             return error
         finally:
             self._d_fd = stage.fd
@@ -674,6 +675,12 @@ class LocalCrossing:
                 lost = lambda: losses  # noqa: E731
         if passage.dresser is not None or passage._reads_back:
             ticket = (ticket, to_fd, name, lost)
+        elif (stage := self.stage) is not None and to is _DESTINATION:
+            if stage.error is not None:
+                passage.failures.append((ticket, stage.error))
+                return
+            if not stage.is_shown:
+                ticket = InStage(ticket, stage)
         if entry.kind is _FILE:
             self._landing.copy(
                 from_fd,
@@ -812,6 +819,20 @@ class LocalCrossing:
 
 
 _TAKEN = (ErrorKind.ALREADY_EXISTS, ErrorKind.CHANGED_DURING_COPY)  # what stands there is not what was expected
+
+
+class InStage(NamedTuple):
+    """The ticket of what lands in a stage: it is not done before the stage is shown."""
+
+    ticket: Any
+    stage: Stage
+
+
+def _seen(ticket: Any, outcome: Any) -> Settled:
+    """Say what came of something carried, now that the stage it may be in is shown or never will be."""
+    if type(ticket) is not InStage:
+        return ticket, outcome
+    return ticket.ticket, ticket.stage.error or outcome
 
 
 class Made(NamedTuple):

@@ -17,6 +17,7 @@ from tallyport.connectors.local_errors import translate
 from tallyport.connectors.local_folders import rename_new, stamp_fd, tag_of, unlink_quietly
 from tallyport.connectors.protocol import Facts
 from tallyport.domain import paths
+from tallyport.domain.errors import TallyportError
 from tallyport.engine.work import Row
 
 MOST_FILES = 900  # fewer than a report holds: a staged visit reports once
@@ -40,6 +41,8 @@ class Stage:
         self._name = name
         self._stage_name = stage_name
         self.rows: list[Row] = []  # engine.work.Filled tuples
+        self.is_shown = False
+        self.error: TallyportError | None = None  # why it could not be shown, or not made to stay
         with translate("make the folder", name):
             os.mkdir(stage_name, 0o700, dir_fd=parent_fd)
             self.fd = os.open(stage_name, _FOLDER, dir_fd=parent_fd)
