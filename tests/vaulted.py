@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tallyport.connectors import memory, registry
+from tallyport.connectors import registry
+from tallyport.connectors.memory import Memory
 from tallyport.connectors.protocol import Connector
 from tallyport.domain.errors import ErrorKind, TallyportError
 
@@ -28,4 +29,4 @@ def open_vaulted(settings: Settings, path: str, *, make: bool = False) -> Connec
     OPENED.append(settings)
     if settings.host == "refuses":
         raise TallyportError(ErrorKind.UNAUTHENTICATED, f"wrong password {settings.password!s} at {settings.host}")
-    return memory.Memory(memory.Settings(), path, make=True)
+    return Memory(path=path, make=True)

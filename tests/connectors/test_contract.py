@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from tallyport.connectors.layers import Bucket, Limited, Measured, Retrying, Throttled
-from tallyport.connectors.memory import PLAIN, Memory, Settings
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import PLAIN, Settings
 from tallyport.connectors.protocol import Connector, Facts, Precondition
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError

@@ -24,7 +24,8 @@ from tallyport.connectors.layers import (
     Retrying,
     Throttled,
 )
-from tallyport.connectors.memory import PLAIN, Memory
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import PLAIN
 from tallyport.connectors.protocol import (
     ANYTHING,
     Connector,

@@ -7,8 +7,9 @@ import threading
 import pytest
 from hypothesis import given
 
-from tallyport.connectors import memory
-from tallyport.connectors.memory import PLAIN, Memory, Settings
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import PLAIN, Settings
+from tallyport.connectors.memory_tree import forget
 from tallyport.connectors.protocol import (
     Connector,
     Facts,
@@ -90,9 +91,9 @@ def test_two_connections_of_one_name_see_one_tree() -> None:
         assert read_all(other, "a") == b"content"
         assert read_all(Memory(Settings(store="shared")), "a") == b"content"
     finally:
-        memory.forget("shared")
+        forget("shared")
     assert list(Memory(Settings(store="shared")).children("")) == []
-    memory.forget("shared")
+    forget("shared")
 
 
 def test_connections_without_a_name_share_nothing() -> None:
@@ -106,7 +107,7 @@ def test_one_store_cannot_fold_case_for_some_only() -> None:
         with refused(ErrorKind.CONFIG):
             Memory(Settings(store="folding"))
     finally:
-        memory.forget("folding")
+        forget("folding")
 
 
 def test_a_root_that_is_missing_is_made_only_when_asked() -> None:
@@ -128,7 +129,7 @@ def test_a_root_is_a_part_of_its_store() -> None:
         with refused(ErrorKind.NOT_FOUND):
             Memory(Settings(store="whole"), "b")
     finally:
-        memory.forget("whole")
+        forget("whole")
 
 
 # -- awkward settings
@@ -186,7 +187,7 @@ def test_a_connection_without_lag_sees_at_once_what_another_sees_late() -> None:
         assert list(late.children("")) == []
         assert [entry.name for entry in prompt.children("")] == ["a"]
     finally:
-        memory.forget("lagging")
+        forget("lagging")
 
 
 @pytest.mark.parametrize("name", ["a:b", "a*", "a.", "a ", "n" * 13, "é" * 7])
@@ -257,7 +258,7 @@ def test_a_read_only_platform_is_only_read() -> None:
         assert read_all(connector, "a") == b"content"
         assert [entry.name for entry in connector.children("")] == ["a"]
     finally:
-        memory.forget("fixed")
+        forget("fixed")
 
 
 def test_hashes_come_freely_where_the_settings_say_so() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tallyport.connectors.memory import Memory, Settings
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.protocol import Facts, Grants, Locks, Principals, Properties
 from tallyport.domain.access import Access, AccessRight, Grant, Link, Principal, PrincipalKind
 from tallyport.domain.errors import ErrorKind, TallyportError

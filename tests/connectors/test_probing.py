@@ -12,7 +12,8 @@ import pytest
 
 from tallyport.connectors import probing
 from tallyport.connectors.local import Local
-from tallyport.connectors.memory import Memory, Settings
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector, Facts, Precondition, Sweeps
 from tallyport.domain.capabilities import Limits

@@ -10,9 +10,10 @@ from typing import Literal
 
 import pytest
 
-from tallyport.connectors import layers, memory, registry
+from tallyport.connectors import layers, registry
 from tallyport.connectors.layers import Bucket, Layer, Limited, Measured, ReadOnly, Retrying, Throttled
 from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_tree import forget
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector, Facts
 from tallyport.connectors.registry import InvalidSettings, Platform, Problem
@@ -245,7 +246,7 @@ def test_a_path_is_below_the_connection() -> None:
         with refused(ErrorKind.NOT_FOUND):
             open_connection("memory", {"store": "opened"}, "/other")
     finally:
-        memory.forget("opened")
+        forget("opened")
 
 
 def test_a_simulation_makes_no_root() -> None:
@@ -254,7 +255,7 @@ def test_a_simulation_makes_no_root() -> None:
             open_connection("memory", {"store": "simulated"}, "/new", make=True, read_only=True)
         assert picture(open_connection("memory", {"store": "simulated"})) == ""
     finally:
-        memory.forget("simulated")
+        forget("simulated")
 
 
 def test_a_folder_is_opened_and_written_below(tmp_path) -> None:

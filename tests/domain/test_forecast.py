@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tallyport.connectors.memory import PLAIN, Memory, Settings
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import PLAIN, Settings
 from tallyport.connectors.surveying import side_of, survey
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind

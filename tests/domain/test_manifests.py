@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tallyport.connectors.memory import Memory, Settings
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.surveying import survey, walk
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind

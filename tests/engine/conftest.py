@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tallyport.connectors.memory import Memory, Settings, forget
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import Settings
+from tallyport.connectors.memory_tree import forget
 from tallyport.domain.connections import Connection
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tallyport.connectors.local import Local
-from tallyport.connectors.memory import Memory, Settings
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.protocol import Connector, Facts
 from tallyport.domain.access import Access, AccessRight, Grant, Link, Principal, PrincipalKind
 from tallyport.domain.locks import Lock

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from tallyport.connectors.memory import Memory, Settings, forget
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import Settings
+from tallyport.connectors.memory_tree import forget
 from tallyport.domain.connections import Connection
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies_json import policies_to_json

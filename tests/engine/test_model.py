@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tallyport.connectors.memory import forget
+from tallyport.connectors.memory_tree import forget
 from tallyport.domain.policies import (
     ConflictResolution,
     DeletePropagation,

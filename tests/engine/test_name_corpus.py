@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tallyport.connectors.memory import Memory, Settings, forget
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import Settings
+from tallyport.connectors.memory_tree import forget
 from tallyport.domain import naming
 from tallyport.domain.entries import Kind
 from tallyport.domain.filters import extension_of

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tallyport.connectors.memory import forget
+from tallyport.connectors.memory_tree import forget
 from tallyport.connectors.protocol import Facts
 from tallyport.domain.policies import (
     ConflictResolution,

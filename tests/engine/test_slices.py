@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyport.connectors.memory import forget
+from tallyport.connectors.memory_tree import forget
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.executions import Execution

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tallyport.connectors.memory import Memory, Settings, forget
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import Settings
+from tallyport.connectors.memory_tree import forget
 from tallyport.control import housekeeping
 from tallyport.control.executions import queue_undo
 from tallyport.control.refusals import Conflict

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tallyport.connectors.local_versions import VersionedFolder
-from tallyport.connectors.memory import Memory, Settings, forget
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import Settings
+from tallyport.connectors.memory_tree import forget
 from tallyport.connectors.protocol import Facts
 from tallyport.domain.policies import VersioningPreserve, VersioningSelect
 from tallyport.engine.passage import open_passage

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tallyport.connectors.layers import Fault, Faulty
-from tallyport.connectors.memory import Memory, Settings
+from tallyport.connectors.memory import Memory
+from tallyport.connectors.memory_settings import Settings
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import ErrorKind
 from tallyport.domain.policies import (
@@ -377,7 +378,7 @@ def test_temporaries_of_a_crash_are_swept_when_the_visit_is_made_again(world) ->
 def test_names_that_the_destination_cannot_take_are_made_to_fit(crew) -> None:
     one = World(crew)
     awkward = json.dumps({"store": one.names[1], "forbidden_characters": "/\0:?", "case_insensitive": True})
-    from tallyport.connectors.memory import forget
+    from tallyport.connectors.memory_tree import forget
 
     forget(one.names[1])
     one.destination = Memory(Settings(store=one.names[1], forbidden_characters="/\0:?", case_insensitive=True))

@@ -10,17 +10,16 @@ Names keep the case they were made with. Symlinks are never followed. The tag of
 over one of several hard links replaces that name alone, as a rename over it would. A listing is a snapshot.
 """
 
-import itertools
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Self, cast
 
 from tallyport.connectors import hashing
-from tallyport.connectors.memory_access import Accounts, Companions, with_token
+from tallyport.connectors.memory_access import with_token
+from tallyport.connectors.memory_settings import DEFAULTS, Settings, abilities_lost
+from tallyport.connectors.memory_tree import Node, Past, tree_of
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
 from tallyport.domain.access import Access, Principal, PrincipalKind
 from tallyport.domain.capabilities import Limits
@@ -33,79 +32,6 @@ from tallyport.domain.versions import Version
 CHUNK = 1024 * 1024
 
 
-def _not_negative(value: int | float) -> str | None:
-    return "cannot be negative" if value < 0 else None
-
-
-def _positive_or_none(value: int | None) -> str | None:
-    return None if value is None else _positive(value)
-
-
-def _positive(value: int) -> str | None:
-    return "must be 1 or more" if value < 1 else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How awkward the platform is. The defaults are as good as a local disk."""
-
-    store: str = field(default="", metadata={"help": "name of a tree shared within this process; empty: its own"})
-    case_insensitive: bool = field(default=False, metadata={"help": "names that differ only in case are one"})
-    time_precision: int = field(
-        default=1, metadata={"help": "nanoseconds that times are rounded down to", "check": _positive}
-    )
-    delay: float = field(default=0.0, metadata={"help": "seconds every call takes", "check": _not_negative})
-    lag: int = field(default=0, metadata={"help": "calls after which a listing shows a change", "check": _not_negative})
-    forbidden_characters: str = field(
-        default="/\0", metadata={"help": "characters no name may hold, besides slash and NUL"}
-    )
-    forbidden_endings: str = field(default="", metadata={"help": "characters no name may end with"})
-    max_name: int = field(default=255, metadata={"help": "bytes of one name", "check": _positive})
-    max_size: int | None = field(default=None, metadata={"help": "bytes of one file", "check": _not_negative})
-    quota: int | None = field(
-        default=None, metadata={"help": "bytes that all files together may have", "check": _not_negative}
-    )
-    read_only: bool = field(default=False, metadata={"help": "refuse every write"})
-    refused_extensions: str = field(
-        default="", metadata={"help": "file types the platform refuses, separated by spaces: `cmd exe`"}
-    )
-    max_path: int | None = field(default=None, metadata={"help": "bytes of one whole path", "check": _not_negative})
-    permissions: bool = field(default=True, metadata={"help": "keep mode, owner and group"})
-    stamps: bool = field(default=True, metadata={"help": "can set times of what exists"})
-    moves: bool = field(default=True, metadata={"help": "can rename"})
-    hashes: bool = field(default=True, metadata={"help": "can give the hash of content when asked"})
-    free_hashes: bool = field(default=False, metadata={"help": "gives the hash of content with every entry"})
-    symlinks: bool = field(default=True, metadata={"help": "knows symlinks"})
-    hard_links: bool = field(default=True, metadata={"help": "knows hard links"})
-    versions: bool = field(default=False, metadata={"help": "keeps earlier contents of a file"})
-    max_versions: int | None = field(
-        default=None, metadata={"help": "contents of one file that are kept", "check": _positive_or_none}
-    )
-    sweeps: bool = field(default=True, metadata={"help": "can remove temporaries that a crash left"})
-    grants: bool = field(default=True, metadata={"help": "knows who may do what, and its own accounts"})
-    locks: bool = field(default=True, metadata={"help": "can lock what stands in it"})
-    properties: bool = field(default=True, metadata={"help": "keeps named values with an item"})
-
-
-PLAIN = Settings(
-    stamps=False,
-    moves=False,
-    hashes=False,
-    symlinks=False,
-    hard_links=False,
-    sweeps=False,
-    grants=False,
-    locks=False,
-    properties=False,
-)
-
-
-def forget(store: str) -> None:
-    """Drop a named tree. Connections that are open keep theirs."""
-    with _stores_lock:
-        _stores.pop(store, None)
-
-
 class Memory:
     """One connection to a tree in memory, rooted at ``path`` below the tree's own root.
 
@@ -114,14 +40,14 @@ class Memory:
 
     tells = frozenset({"created_on", "links"})  # see control/honoured.py
 
-    def __new__(cls, settings: Settings = Settings(), *arguments: object, **named: object) -> Self:
+    def __new__(cls, settings: Settings = DEFAULTS, *arguments: object, **named: object) -> Self:
         """Make an object of the subclass that lacks what the settings take away."""
-        narrowed: type[Self] = _without(cast(Any, cls), _abilities_lost(settings))
+        narrowed: type[Self] = _without(cast(Any, cls), abilities_lost(settings))
         return super().__new__(narrowed)
 
     def __init__(
         self,
-        settings: Settings = Settings(),
+        settings: Settings = DEFAULTS,
         path: str = ROOT,
         *,
         make: bool = False,
@@ -149,7 +75,7 @@ class Memory:
         )
         self._sleep = sleep
         self._clock = clock
-        self._tree = _tree(settings)
+        self._tree = tree_of(settings)
         self._base = path
         self.location = f"memory://{settings.store or self._tree.number}/{display(path)}"
         self._open_root(make=make)
@@ -238,7 +164,7 @@ class Memory:
             other_case = (container, key) == self._place(path, "rename")
             if taken is not None and not other_case:
                 raise _error(ErrorKind.ALREADY_EXISTS, "rename", path, f"the name {display(to)!r} is taken")
-            if node.kind is Kind.CONTAINER and _holds(node, container):
+            if node.kind is Kind.CONTAINER and node.holds(container):
                 raise _error(ErrorKind.UNSUPPORTED, "rename", path, "a container cannot move into itself")
             node.links += 1  # the name it is about to get
             self._take(path)
@@ -473,7 +399,7 @@ class Memory:
     def _key(self, name: str) -> str:
         return name.lower() if self.settings.case_insensitive else name
 
-    def _find(self, path: str) -> "tuple[str, _Node] | None":
+    def _find(self, path: str) -> tuple[str, Node] | None:
         """Give the stored name and the node, or None; a file on the way means there is nothing."""
         name, node = ROOT, self._tree.root
         for segment in (*segments(self._base), *segments(path)):
@@ -483,33 +409,33 @@ class Memory:
             name, node = found
         return (ROOT if path == ROOT else name), node
 
-    def _existing(self, path: str, operation: str) -> "tuple[str, _Node]":
+    def _existing(self, path: str, operation: str) -> tuple[str, Node]:
         found = self._find(path)
         if found is None:
             raise _error(ErrorKind.NOT_FOUND, operation, path, "there is nothing of that name")
         return found
 
-    def _container(self, path: str, operation: str) -> "_Node":
+    def _container(self, path: str, operation: str) -> Node:
         _, node = self._existing(path, operation)
         if node.kind is not Kind.CONTAINER:
             raise _error(ErrorKind.NOT_FOUND, operation, path, "it is not a container")
         return node
 
-    def _file(self, path: str, operation: str) -> "_Node":
+    def _file(self, path: str, operation: str) -> Node:
         _, node = self._existing(path, operation)
         if node.kind is not Kind.FILE:
             why = f"it is a {node.kind.name.lower()}, not a file"
             raise _error(ErrorKind.UNSUPPORTED, operation, path, why)
         return node
 
-    def _place(self, path: str, operation: str) -> "tuple[_Node, str]":
+    def _place(self, path: str, operation: str) -> tuple[Node, str]:
         """Give the container a name is or would be in, and its key there."""
         if path == ROOT:
             raise _error(ErrorKind.ALREADY_EXISTS, operation, path, "it is the root of the connection")
         parent, name = split(path)
         return self._container(parent, operation), self._key(name)
 
-    def _put(self, operation: str, path: str, node: "_Node", when: Precondition) -> Entry:
+    def _put(self, operation: str, path: str, node: Node, when: Precondition) -> Entry:
         """Make the node visible under a name, replacing what may be replaced; ``used`` follows."""
         container, key = self._place(path, operation)
         name = split(path)[1]
@@ -545,7 +471,7 @@ class Memory:
         self._release(node)
         self._touch(container)
 
-    def _remember(self, node: "_Node", old: "_Node") -> None:
+    def _remember(self, node: Node, old: Node) -> None:
         """Have a file that is written over another remember what that held."""
         if not self.settings.versions or node is old or node.kind is not Kind.FILE or old.kind is not Kind.FILE:
             return
@@ -553,19 +479,19 @@ class Memory:
         if self.settings.max_versions is not None:
             node.history = node.history[max(0, len(node.history) - self.settings.max_versions + 1) :]
 
-    def _release(self, node: "_Node") -> None:
+    def _release(self, node: Node) -> None:
         node.links -= 1
         if node.links == 0:
             self._tree.used -= len(node.content)
 
-    def _node(self, kind: Kind, facts: Facts) -> "_Node":
+    def _node(self, kind: Kind, facts: Facts) -> Node:
         now = self._rounded(self._clock())
         mode = 0o755 if kind is Kind.CONTAINER else 0o644
-        node = _Node(number=self._tree.next_number(), kind=kind, modified=now, created=now, mode=mode)
+        node = Node(number=self._tree.next_number(), kind=kind, modified=now, created=now, mode=mode)
         self._apply(node, facts)
         return node
 
-    def _apply(self, node: "_Node", facts: Facts) -> None:
+    def _apply(self, node: Node, facts: Facts) -> None:
         if facts.modified is not None:
             node.modified = self._rounded(facts.modified)
         if facts.mode is not None:
@@ -582,13 +508,13 @@ class Memory:
         like = Principal(kind, str(owner)) if isinstance(owner, int) else Principal(kind, name=owner)
         return self._tree.accounts.known(like) or like
 
-    def _touch(self, container: "_Node") -> None:
+    def _touch(self, container: Node) -> None:
         container.modified = self._rounded(self._clock())
 
     def _rounded(self, moment: int) -> int:
         return moment - moment % self.settings.time_precision
 
-    def _entry(self, name: str, node: "_Node") -> Entry:
+    def _entry(self, name: str, node: Node) -> Entry:
         keeps, is_file = self.settings.permissions, node.kind is Kind.FILE
         target = node.target
         return Entry(
@@ -607,7 +533,7 @@ class Memory:
             created=node.created,
         )
 
-    def _link_id(self, node: "_Node") -> tuple[int, int] | None:
+    def _link_id(self, node: Node) -> tuple[int, int] | None:
         return (self._tree.number, node.number) if node.links > 1 else None
 
     def _before_change(self, path: str) -> None:
@@ -616,9 +542,9 @@ class Memory:
             return
         container, key = self._place(path, "list")
         found = container.children.get(key)
-        container.past.append(_Past(self._tree.calls, key, None if found is None else self._entry(*found)))
+        container.past.append(Past(self._tree.calls, key, None if found is None else self._entry(*found)))
 
-    def _listing(self, container: "_Node") -> list[Entry]:
+    def _listing(self, container: Node) -> list[Entry]:
         """List what was true ``lag`` calls ago."""
         calls = self._tree.calls
         container.past = [past for past in container.past if past.call + self._tree.lag >= calls]
@@ -631,92 +557,6 @@ class Memory:
             else:
                 shown[past.key] = past.entry
         return list(shown.values())
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class _Node:
-    """A file, container or link, whatever its names."""
-
-    number: int
-    kind: Kind
-    modified: int
-    created: int
-    mode: int
-    owner: str | int | None = None
-    group: str | int | None = None
-    content: bytes = b""
-    version: int = 0
-    target: str | None = None
-    history: list[tuple[int, bytes, int]] = field(default_factory=list)  # earlier: version, content, time
-    links: int = 0  # names it has
-    children: "dict[str, tuple[str, _Node]]" = field(default_factory=dict)  # key → name as written, node
-    temporaries: dict[str, bytes] = field(default_factory=dict)
-    past: "list[_Past]" = field(default_factory=list)
-    companions: Companions = field(default_factory=Companions)
-
-
-class _Past(NamedTuple):
-    """How a listing showed one name until a change."""
-
-    call: int  # number of the call that changed it
-    key: str
-    entry: Entry | None
-
-
-class _Tree:
-    """What the connections to one store share."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.number = next(_numbers)
-        self.case_insensitive = settings.case_insensitive
-        self.lag = settings.lag  # the longest that a connection asked for
-        self.lock = threading.RLock()
-        self.calls = 0
-        self.used = 0  # bytes of all files and temporaries
-        self.accounts = Accounts()
-        self._versions = itertools.count(1)
-        self._nodes = itertools.count(1)
-        self.root = _Node(number=0, kind=Kind.CONTAINER, modified=0, created=0, mode=0o755, links=1)
-
-    def next_version(self) -> int:
-        return next(self._versions)
-
-    def next_number(self) -> int:
-        return next(self._nodes)
-
-
-_numbers = itertools.count(1)
-_stores: dict[str, _Tree] = {}
-_stores_lock = threading.Lock()
-
-
-def _tree(settings: Settings) -> _Tree:
-    if not settings.store:
-        return _Tree(settings)
-    with _stores_lock:
-        tree = _stores.setdefault(settings.store, _Tree(settings))
-        if tree.case_insensitive != settings.case_insensitive:
-            message = f"the store {settings.store!r} was made with case_insensitive={tree.case_insensitive}"
-            raise TallyportError(ErrorKind.CONFIG, message, operation="open")
-        tree.lag = max(tree.lag, settings.lag)
-        return tree
-
-
-def _abilities_lost(settings: Settings) -> frozenset[str]:
-    lost: Mapping[str, bool] = {
-        "stamp": not settings.stamps,
-        "rename": not settings.moves,
-        "content_hash": not settings.hashes,
-        "make_symlink": not (settings.symlinks or settings.hard_links),
-        "make_hard_link": not (settings.symlinks or settings.hard_links),
-        "sweep": not settings.sweeps,
-        "versions": not settings.versions,
-        "read_version": not settings.versions,
-        **dict.fromkeys(("access", "set_access", "principals"), not settings.grants),
-        **dict.fromkeys(("lock_of", "lock", "unlock"), not settings.locks),
-        **dict.fromkeys(("properties", "set_properties"), not settings.properties),
-    }
-    return frozenset(method for method, is_lost in lost.items() if is_lost)
 
 
 @cache
@@ -740,13 +580,9 @@ def _owner(principal: Principal) -> str | int:
     return int(principal.id) if principal.id.isdecimal() else principal.name or principal.id or principal.email
 
 
-def _refuse_locked(operation: str, path: str, node: _Node) -> None:
+def _refuse_locked(operation: str, path: str, node: Node) -> None:
     if node.companions.lock is not None:
         raise _error(ErrorKind.LOCKED, operation, path, "somebody holds a lock on it")
-
-
-def _holds(node: _Node, other: _Node) -> bool:
-    return node is other or any(_holds(child, other) for _, child in node.children.values())
 
 
 def _error(kind: ErrorKind, operation: str, path: str, why: str) -> TallyportError:
