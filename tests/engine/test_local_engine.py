@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -301,23 +302,27 @@ def test_what_a_task_could_not_replace_is_carried_by_the_next_run(
     assert differences(str(local.here), str(local.there)) == []
 
 
-def test_what_a_container_that_failed_left_is_swept_when_it_is_tried_again(
-    local: LocalPort, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def nothing_is_shown() -> Iterator[None]:
+    """Have every stage fail to take its place."""
+
+    def fails(self: Stage) -> None:
+        raise TallyportError(ErrorKind.IO_ERROR, "the disk has a bad day")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Stage, "publish", fails)
+        yield
+
+
+def test_what_a_container_that_failed_left_is_swept_when_it_is_tried_again(local: LocalPort) -> None:
     """A run that ended with errors has no frontier any more, and still tells where something may lie about."""
     (local.here / "folder").mkdir(parents=True)
     (local.here / "folder" / "a.txt").write_text("a")
     local.engine = Engine(local.database, InlineDispatcher(4, 0.2), Crews(ThreadCrew(1), ThreadCrew(1)))
     local.engine.start()
-    real = Stage.publish
-
-    def fails(self: Stage) -> None:
-        raise TallyportError(ErrorKind.IO_ERROR, "the disk has a bad day")
-
-    monkeypatch.setattr(Stage, "publish", fails)
-    assert local.run().failed > 0
+    with nothing_is_shown():
+        assert local.run().failed > 0
     assert [name for name in os.listdir(local.there) if "-stage-" in name] != []
-    monkeypatch.setattr(Stage, "publish", real)
     after = local.run()
     assert (after.state, after.failed) == ("complete", 0)
     assert differences(str(local.here), str(local.there)) == []
@@ -336,15 +341,9 @@ def test_what_is_in_a_stage_that_could_not_be_shown_is_not_done(
         monkeypatch.setattr(staging, "RACY", 1 << 62)
     local.engine = Engine(local.database, InlineDispatcher(4, 0.2), Crews(ThreadCrew(1), ThreadCrew(1)))
     local.engine.start()
-    real = Stage.publish
-
-    def fails(self: Stage) -> None:
-        raise TallyportError(ErrorKind.IO_ERROR, "the disk has a bad day")
-
-    monkeypatch.setattr(Stage, "publish", fails)
-    assert local.run().failed > 0
+    with nothing_is_shown():
+        assert local.run().failed > 0
     assert not (local.there / "folder" / "a.bin").exists()
-    monkeypatch.setattr(Stage, "publish", real)
     after = local.run()
     assert (after.state, after.failed) == ("complete", 0)
     assert differences(str(local.here), str(local.there)) == []

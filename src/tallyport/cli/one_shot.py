@@ -11,7 +11,7 @@ import click
 from tallyport.cli.exits import Exit, Stop
 from tallyport.cli.follow import Follower, Interrupts, Screen
 from tallyport.cli.options import data_folder
-from tallyport.cli.outcome import exit_code, facts, next_step, said
+from tallyport.cli.outcome import facts, tell
 from tallyport.cli.places import Place, places
 from tallyport.cli.showing import line
 from tallyport.domain.block_warnings import warnings_of
@@ -80,21 +80,13 @@ def transfer(
                 screen.say(f"warning: {warning}")
             embedded.nudge()
             ended = Follower(embedded, execution.id, screen, interrupts).wait()
-            code = exit_code(ended)
             report = facts(embedded.database, ended, folder, seconds=time.monotonic() - began)
             report["warnings"] = list(warnings)
     except (Stop, TallyportError) as error:
         if as_json:
             click.echo(json.dumps(_nothing(error, time.monotonic() - began)))
         raise
-    if as_json:
-        click.echo(json.dumps(report))
-    elif not quiet:
-        for text in said(job, ended, report, data):
-            click.echo(text)
-    for text in next_step(ended, code, data):
-        screen.say(text)
-    return code
+    return tell(job, ended, report, as_json=as_json, quiet=quiet, screen=screen, data=data)
 
 
 def prepare(

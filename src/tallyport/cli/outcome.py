@@ -1,11 +1,15 @@
 """What came of a run, as an exit code, as facts for a program, and as lines for a person."""
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
+
 from tallyport.cli.exits import Exit
+from tallyport.cli.follow import Screen
 from tallyport.cli.options import again
 from tallyport.cli.showing import duration, items, line, number, size
 from tallyport.domain import paths
@@ -19,6 +23,21 @@ from tallyport.store.database import Database
 
 _SCANNED = 100_000  # failures looked at for the summary; `tallyport failed` looks at all
 _SHOWN = 5
+
+
+def tell(
+    job: Job, run: Execution, report: dict[str, Any], *, as_json: bool, quiet: bool, screen: Screen, data: str | None
+) -> Exit:
+    """Say how a run of this process went, and what to do next; gives its exit code."""
+    code = exit_code(run)
+    if as_json:
+        click.echo(json.dumps(report))
+    elif not quiet:
+        for text in said(job, run, report, data):
+            click.echo(text)
+    for text in next_step(run, code, data):
+        screen.say(text)
+    return code
 
 
 def exit_code(run: Execution) -> Exit:

@@ -336,7 +336,7 @@ def _drive(
     """Let a run begin or go on in this process, wait for it and say how it went."""
     from tallyport import app
     from tallyport.cli.follow import Follower, Interrupts, Screen
-    from tallyport.cli.outcome import exit_code, facts, next_step, said
+    from tallyport.cli.outcome import facts, tell
     from tallyport.store import jobs
 
     began = time.monotonic()
@@ -352,15 +352,7 @@ def _drive(
         embedded.nudge()
         ended = Follower(embedded, wanted.id, screen, interrupts).wait()
         report_ = facts(embedded.database, ended, folder, seconds=time.monotonic() - began)
-    code = exit_code(ended)
-    if as_json:
-        click.echo(json.dumps(report_))
-    elif not quiet:
-        for text in said(job, ended, report_, data):
-            click.echo(text)
-    for text in next_step(ended, code, data):
-        screen.say(text)
-    return code
+    return tell(job, ended, report_, as_json=as_json, quiet=quiet, screen=screen, data=data)
 
 
 def _seconds(run: Execution) -> float:
