@@ -15,6 +15,7 @@ from tallyport.connectors.protocol import Connector, Facts, Locks, Stamps, Uploa
 from tallyport.connectors.registry import platform
 from tallyport.connectors.webdav import Settings, Webdav, open_webdav
 from tallyport.domain.access import Principal, PrincipalKind
+from tallyport.domain.entries import Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.locks import Lock
 from tallyport.testing.connector_contract import ConnectorContract, refused
@@ -240,6 +241,30 @@ def test_a_listing_that_names_something_outside_is_refused() -> None:
 
 
 # -- what it promises besides the contract
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_server_that_stumbles_over_a_folder_somebody_else_makes_is_asked_what_stands(stands: bool) -> None:
+    """Several who make one folder at once make some servers answer 500, with the folder there."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.command == "MKCOL":
+            status(500)(request)
+        elif request.path.startswith("/box") and not stands:
+            status(404)(request)
+        else:
+            body = (
+                f'<d:multistatus xmlns:d="DAV:"><d:response><d:href>{request.path}</d:href><d:propstat><d:prop>'
+                "<d:resourcetype><d:collection/></d:resourcetype></d:prop></d:propstat></d:response></d:multistatus>"
+            )
+            status(207, body.encode())(request)
+
+    with answering(answer) as (url, _), closing(open_webdav(Settings(url=url))) as connector:
+        if stands:
+            assert connector.make_container("box", Facts()).kind is Kind.CONTAINER
+        else:
+            with pytest.raises(TallyportError, match="the server failed"):
+                connector.make_container("box", Facts())
 
 
 def test_what_a_server_cuts_from_names_is_refused(on_wsgidav: DavServer) -> None:
