@@ -51,9 +51,10 @@ class DavContract(ConnectorContract):
 
 
 class TestWsgidav(DavContract):
-    """A server that lets times be set."""
+    """A server that lets times be set, and looks before it moves."""
 
     keeps_container_times = False
+    one_creator = False
 
     @pytest.fixture
     def connector(self, on_wsgidav: DavServer) -> Iterator[Connector]:

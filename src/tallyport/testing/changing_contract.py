@@ -463,6 +463,7 @@ class ChangingContract(ContractGround):
 
     def test_of_eight_writers_that_must_be_new_one_wins(self, connector: Connector, place: str) -> None:
         needs(self.atomic_precondition, "the platform checks before the content")
+        needs(self.one_creator, "this server, not the platform, looks and then moves")
 
         def write(number: int) -> object:
             data = b"%d" % number * 10_000
