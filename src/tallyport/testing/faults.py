@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -196,15 +197,26 @@ class Flipper:
     def __init__(self, pairs: Sequence[tuple[str, str]], *, pause: float = 0.0) -> None:
         self.pairs = list(pairs)
         self.pause = pause
-        self.flips = 0
+        self._counter: IO[bytes] | None = None
+        self._counted = 0
         self._program: subprocess.Popen[bytes] | None = None
 
+    @property
+    def flips(self) -> int:
+        """How often names were swapped so far."""
+        if self._counter is not None:
+            self._counted = int.from_bytes(os.pread(self._counter.fileno(), COUNTER, 0), "little")
+        return self._counted
+
     def __enter__(self) -> Flipper:
-        arguments = [repr(self.pause), *(name for pair in self.pairs for name in pair)]
+        self._counter = tempfile.TemporaryFile()
+        counter = self._counter.fileno()
+        arguments = [repr(self.pause), str(counter), *(name for pair in self.pairs for name in pair)]
         self._program = subprocess.Popen(
             [sys.executable, "-I", __file__, *arguments],  # by its path: nothing else needs to be imported
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            pass_fds=[counter],
         )
         assert self._program.stdout is not None
         if self._program.stdout.readline() != b"flipping\n":
@@ -213,12 +225,20 @@ class Flipper:
 
     def __exit__(self, *_: object) -> None:
         assert self._program is not None
-        out, _nothing = self._program.communicate(b"stop\n", timeout=30)
-        self.flips = int(out)
+        assert self._counter is not None
+        self._program.communicate(b"stop\n", timeout=30)
+        self._counted = self.flips
+        self._counter.close()
+        self._counter = None
+        if self._program.returncode:
+            raise RuntimeError(f"the flipper ended with status {self._program.returncode}")
 
 
-def flip_until_told(pause: float, names: Sequence[str]) -> None:
-    """Flip pairs until standard input has something to say; then put all back and print the count."""
+COUNTER = 8  # bytes of a count of flips
+
+
+def flip_until_told(pause: float, counter: int, names: Sequence[str]) -> None:
+    """Flip pairs until standard input has something to say, counting them in a file; then put all back."""
     pairs = list(zip(names[::2], names[1::2], strict=True))
     at_first = [os.path.islink(a) for a, _ in pairs]
     os.set_blocking(0, False)
@@ -227,6 +247,7 @@ def flip_until_told(pause: float, names: Sequence[str]) -> None:
     while True:
         for a, b in pairs:
             flips += exchanged(a, b)
+        os.pwrite(counter, flips.to_bytes(COUNTER, "little"), 0)
         if pause:
             time.sleep(pause)
         try:
@@ -237,7 +258,6 @@ def flip_until_told(pause: float, names: Sequence[str]) -> None:
     for (a, b), was_link in zip(pairs, at_first, strict=True):
         if os.path.islink(a) != was_link:
             exchanged(a, b)
-    print(flips, flush=True)
 
 
 def exchanged(a: str, b: str) -> bool:
@@ -543,4 +563,4 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 
 
 if __name__ == "__main__":
-    flip_until_told(float(sys.argv[1]), sys.argv[2:])
+    flip_until_told(float(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

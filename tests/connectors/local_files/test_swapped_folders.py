@@ -78,8 +78,11 @@ def test_nothing_outside_is_touched_while_folders_turn_into_symlinks(tmp_path: o
         rename_new(folder_fd, "other", folder_fd, "third")
 
     with faults.Flipper([(f"{place}/root/real", f"{place}/root/swapped")]) as flipper:
-        for turn in range(1000):
+        turn = 0
+        # Until it was tried often enough in each way, however the processor is shared with the flipper.
+        while turn < 1000 or flipper.flips <= 100 or min(done.values()) <= 50:
             path = ("real", "real/sub", "swapped/sub")[turn % 3]
+            turn += 1
             try:
                 fd = open_below(root_fd, path)
             except TallyportError as error:
@@ -98,9 +101,6 @@ def test_nothing_outside_is_touched_while_folders_turn_into_symlinks(tmp_path: o
                 later_kinds.add(error.kind)
     assert kinds == {ErrorKind.NOT_FOUND}
     assert later_kinds <= {ErrorKind.CHANGED_DURING_COPY, ErrorKind.NOT_FOUND}
-    assert flipper.flips > 100
-    assert done["inside"] > 50, done
-    assert done["refused"] > 50, done
     assert canary() == before
     os.close(root_fd)
     os.close(source)
@@ -115,7 +115,9 @@ def test_a_source_file_that_turns_into_a_symlink_is_never_followed(two: Two) -> 
     os.symlink("../secret", f"{two.source}/b")
     seen = {"copied": 0, "refused": 0}
     with faults.Flipper([(f"{two.source}/a", f"{two.source}/b")]), Landing(NONE, "token") as landing:
-        for number in range(1000):
+        number = 0
+        while number < 1000 or not seen["refused"]:
+            number += 1
             current = entry_at(two.s_fd, "a")
             assert current is not None
             landing.copy(
@@ -130,7 +132,6 @@ def test_a_source_file_that_turns_into_a_symlink_is_never_followed(two: Two) -> 
             )
             ((_, outcome),) = landing.settle()
             seen["copied" if isinstance(outcome, Landed) else "refused"] += 1
-    assert seen["refused"] > 0
     for name in two.everything():
         assert two.content(name) == b"public"
     os.unlink(f"{two.place}/secret")
