@@ -356,7 +356,7 @@ def _server_engine(database: "Database", folder: Path, workers: int | None, vaul
 
 
 def _worker_engine(database: "Database", workers: int | None, vault: "Vault", labels: Sequence[str] = ()) -> "Engine":
-    from tallyport.engine.dbos_dispatcher import POLL_SECONDS, DbosDispatcher
+    from tallyport.engine.dbos_dispatcher import DbosDispatcher
     from tallyport.engine.engine import Crews, Engine
     from tallyport.engine.mover_pool import MoverPool, ThreadCrew
     from tallyport.engine.roster import PATIENCE, Roster
@@ -365,11 +365,8 @@ def _worker_engine(database: "Database", workers: int | None, vault: "Vault", la
     movers = movers_wanted(workers)
     patience = float(os.environ.get("TALLYPORT_WORKER_PATIENCE", PATIENCE))
     roster = Roster(database, labels=labels, patience=patience, beat=patience / 6)
-    # As many batches at once as there are movers: what is more is left to the other workers. The more there are, the
-    # less often each looks at the queues: some hundred looks a second, all together.
-    poll = max(POLL_SECONDS, roster.count() / 50)
-    url = noticing(database.url)
-    dispatcher = DbosDispatcher(url, executor=roster.owner, width=movers, poll=poll, labels=roster.labels)
+    # As many batches of each queue at once as there are movers: what is more is left to the other workers.
+    dispatcher = DbosDispatcher(noticing(database.url), executor=roster.owner, width=movers)
     crews = Crews(MoverPool(movers, leased=True), ThreadCrew(8, leased=True))
     return Engine(database, dispatcher, crews, roster=roster, vault=vault)
 

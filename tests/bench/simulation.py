@@ -3,7 +3,7 @@
 ``python -m tests.bench.simulation --workers 1000 --items 1000000000`` prints what the fleet asks of its database and
 how fairly and how soon work gets done. Real are ``engine.execution.advance``, ``engine.roster``, everything of
 ``store`` and its statements, on a SQLite file in memory. Simulated are the clock, the storage (so many seconds an
-item), the dispatcher's queue, and workers that die. Nothing is carried and no item row is written: rows of items cost
+item), and workers that die. Nothing is carried and no item row is written: rows of items cost
 bytes, not statements, and are counted by the model in docs/explanation/scale.md.
 """
 
@@ -31,11 +31,10 @@ from tallyport.engine import roster
 from tallyport.engine.batch import QUOTA_ITEMS, QUOTA_SECONDS, commit_seconds
 from tallyport.engine.engine import look_seconds
 from tallyport.engine.roster import BEAT, Roster
+from tallyport.engine.taking import take_seconds
 from tallyport.store import connections, executions, frontier, jobs
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
-
-POLL = 0.1  # seconds between looks of an idle worker at the queue
 
 
 class Plan(NamedTuple):
@@ -97,7 +96,6 @@ class Fleet:
         self.chance = random.Random(plan.seed)
         self.statements: Counter[str] = Counter()
         self.updates: Counter[str] = Counter()  # of single rows that everybody writes
-        self.queue: list[BatchRow] = []
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.order = itertools.count()
         self.database = Counted(self._count)
@@ -158,7 +156,6 @@ class Fleet:
         self.most[execution_id] = max(self.most[execution_id], out)
         if made.ended:
             self.finished[execution_id] = self.now
-        self.queue.extend(made.batches)
 
     def run(self) -> None:
         """Let time pass until every job has ended."""
@@ -189,7 +186,7 @@ class Worker:
         self.batch: BatchRow | None = None
         self.roster._beat()
         fleet.at(fleet.chance.uniform(0, BEAT), self.beat)
-        fleet.at(fleet.chance.uniform(0, POLL), self.poll)
+        fleet.at(fleet.chance.uniform(0, take_seconds(fleet.plan.workers)), self.poll)
         fleet.at(fleet.chance.uniform(0, look_seconds(fleet.plan.workers)), self.look)
 
     def die(self) -> None:
@@ -220,19 +217,22 @@ class Worker:
         self.fleet.at(look_seconds(self.fleet.plan.workers), self.look)
 
     def poll(self) -> None:
-        """Take the oldest batch; the queries of the dispatcher's own poll are counted by the model, not here."""
+        """Take the oldest batch that is ready, and begin it; look again later where there is none."""
         fleet = self.fleet
         if not self.alive:
             return
-        while fleet.queue:
-            batch = fleet.queue.pop(0)
-            with fleet.database.begin() as tx:
+        with fleet.database.begin() as tx:
+            is_ready = frontier.are_ready(tx)
+            owner = self.roster.owner
+            found = frontier.take_ready(tx, fleet.database, owner, "enumerate", ("",), 1) if is_ready else []
+            for batch in found:
                 execution_id = frontier.take_batch(tx, batch.id, batch.epoch, self.roster.owner)
-            if execution_id is not None:
-                self.batch = batch._replace(execution_id=execution_id)
-                self._claim(0, fleet.now)
-                return
-        fleet.at(max(POLL, fleet.plan.workers / 50), self.poll)
+                if execution_id is not None:
+                    self.batch = batch
+        if self.batch is not None:
+            self._claim(0, fleet.now)
+        else:
+            fleet.at(take_seconds(fleet.plan.workers), self.poll)
 
     def _claim(self, worked: int, begun: float) -> None:
         """Take containers, work them for as long as they take, and commit as often as the real one does."""
@@ -330,7 +330,7 @@ def simulate(plan: Plan) -> dict[str, Any]:
         "hours": round(fleet.now / 3_600, 2),
         "statements_a_second": round(sum(fleet.statements.values()) / fleet.now, 1),
         "statements_a_thousand_items": round(1_000 * sum(fleet.statements.values()) / plan.items, 4),
-        "dispatcher_polls_a_second": round(plan.workers * 2 / max(POLL, plan.workers / 50)),
+        "looks_for_batches_a_second": round(plan.workers / take_seconds(plan.workers)),
         "updates_of_one_execution_a_second": round(fleet.updates["executions"] / fleet.now / plan.jobs, 1),
         "first_to_last_job": round(ends[-1] / ends[0], 3),
         "window_kept": all(count <= plan.window for count in fleet.most.values()),

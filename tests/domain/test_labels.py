@@ -10,9 +10,8 @@ some = st.frozensets(words, max_size=labels.MOST)
 
 
 @given(some, some)
-def test_a_worker_takes_from_the_queue_of_a_job_exactly_when_it_reaches_both_its_ends(worker, need) -> None:
-    takes = {"enumerate", *labels.queues(worker)}
-    assert (labels.queue("enumerate", need) in takes) == labels.serves(worker, need)
+def test_a_worker_takes_the_batches_of_a_job_exactly_when_it_reaches_both_its_ends(worker, need) -> None:
+    assert (labels.write(need) in labels.served(worker)) == labels.serves(worker, need)
 
 
 @given(some, some, some)
@@ -27,14 +26,14 @@ def test_labels_read_as_they_were_written(chosen) -> None:
 
 
 @given(some)
-def test_each_queue_of_a_worker_is_named_once(worker) -> None:
-    named = labels.queues(worker)
-    assert len(set(named)) == len(named) == 2 ** len(worker) - 1
+def test_each_need_that_a_worker_serves_is_named_once(worker) -> None:
+    named = labels.served(worker)
+    assert len(set(named)) == len(named) == 2 ** len(worker)
 
 
 def test_without_labels_everybody_does_everything() -> None:
     assert labels.serves((), ())
-    assert labels.queue("transfer", ()) == "transfer"
+    assert labels.served(()) == ("",)
 
 
 def test_what_is_missing_is_said_with_the_nearest_worker() -> None:

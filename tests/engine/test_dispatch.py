@@ -48,20 +48,49 @@ def test_every_task_is_worked_and_a_repeated_id_once(dispatcher: Dispatcher) -> 
     assert sorted(worked) == [1, 2, 3]
 
 
-def test_running_tasks_are_told_with_their_owner(dispatcher: Dispatcher) -> None:
+def test_a_task_that_was_taken_back_before_it_began_is_not_worked(dispatcher: Dispatcher) -> None:
     begun, go_on = threading.Event(), threading.Event()
+    worked: list[int] = []
 
-    def work(_task: TaskRef) -> None:
+    def work(task: TaskRef) -> None:
+        worked.append(task.batch_id)
         begun.set()
         go_on.wait(10)
 
     dispatcher.start(work, lambda: None)
-    dispatcher.submit([ref(7)])
+    dispatcher.submit([ref(number) for number in range(1, 9)])  # more than there are threads
     assert begun.wait(15)
-    assert dispatcher.running() == [("batch-7-e1", "local")]
+    dispatcher.cancel(["batch-8-e1"])
     go_on.set()
-    assert until(lambda: dispatcher.running() == [])
+    assert until(lambda: sorted(worked) == [1, 2, 3, 4, 5, 6, 7])
     dispatcher.purge()
+
+
+def test_no_more_tasks_of_a_queue_are_worked_at_once_than_its_width(tmp_path: Path) -> None:
+    dispatcher = DbosDispatcher(f"sqlite:///{tmp_path / 'dispatch.db'}", width=2)
+    lock = threading.Lock()
+    busy: dict[str, int] = {"enumerate": 0, "transfer": 0}
+    most = dict(busy)
+    both = threading.Barrier(4)  # the whole width of both queues at once
+    ended: list[int] = []
+
+    def work(task: TaskRef) -> None:
+        with lock:
+            busy[task.queue] += 1
+            most[task.queue] = max(most[task.queue], busy[task.queue])
+        if task.batch_id < 4:
+            both.wait(15)
+        with lock:
+            busy[task.queue] -= 1
+            ended.append(task.batch_id)
+
+    dispatcher.start(work, lambda: None)
+    try:
+        dispatcher.submit(ref(number, ("enumerate", "transfer")[number % 2]) for number in range(12))
+        assert until(lambda: len(ended) == 12)
+        assert most == {"enumerate": 2, "transfer": 2}
+    finally:
+        dispatcher.stop(2.0)
 
 
 def test_ticks_come(dispatcher: Dispatcher) -> None:

@@ -1,6 +1,5 @@
 """Several engines on one PostgreSQL: the window of each job is exact, and a commit without an answer counts once."""
 
-import threading
 import time
 from collections.abc import Iterator
 
@@ -13,7 +12,7 @@ from tallyport.connectors.memory_tree import forget
 from tallyport.domain.connections import Connection
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies_json import policies_to_json
-from tallyport.engine.dispatch import InlineDispatcher, TaskRef
+from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.mover_pool import ThreadCrew
 from tallyport.engine.recorder import Fenced, Recorder
@@ -28,36 +27,6 @@ from tests.engine.conftest import copy
 pytestmark = pytest.mark.needs("pg_ctlcluster")
 
 
-class Shared:
-    """What engines of one process hand tasks to each other by: each task goes to the next of them in turn."""
-
-    def __init__(self) -> None:
-        self.ends: list[InlineDispatcher] = []
-        self._turn = 0
-        self._seen: set[str] = set()
-        self._lock = threading.Lock()
-
-    def hand(self, tasks: list[TaskRef]) -> None:
-        with self._lock:
-            fresh = [task for task in tasks if task.task_id not in self._seen]
-            self._seen.update(task.task_id for task in fresh)
-            for task in fresh:
-                self._turn += 1
-                InlineDispatcher.submit(self.ends[self._turn % len(self.ends)], [task])
-
-
-class End(InlineDispatcher):
-    """One engine's end of :class:`Shared`."""
-
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(2, 0.2)
-        self._shared = shared
-        shared.ends.append(self)
-
-    def submit(self, tasks) -> None:
-        self._shared.hand(list(tasks))
-
-
 @pytest.fixture
 def database(postgres: PostgresServer) -> Iterator[Database]:
     opened = open_database(postgres.create())
@@ -67,11 +36,10 @@ def database(postgres: PostgresServer) -> Iterator[Database]:
 
 @pytest.fixture
 def engines(database: Database) -> Iterator[list[Engine]]:
-    shared = Shared()
     made = [
         Engine(
             database,
-            End(shared),
+            InlineDispatcher(8, 0.2),
             Crews(ThreadCrew(2, leased=True), ThreadCrew(2, leased=True)),
             roster=Roster(database),
         )
@@ -157,7 +125,8 @@ def test_a_batch_whose_thread_fell_over_an_outage_is_given_back_with_the_next_be
         execution = executions.add(tx, job_id=job.id, trigger="cli", policies=policies_to_json(copy()), state="paused")
         batch = frontier.add_batch(tx, execution.id, "enumerate")
         frontier.take_batch(tx, batch.id, batch.epoch, engines[0].owner)
-    engines[0]._give_back()
+    assert engines[0]._taker is not None
+    engines[0]._taker.give_back()
     with database.begin() as tx:
         assert frontier.open_batches(tx) == []
         assert not frontier.holds(tx, database, batch.id, batch.epoch)

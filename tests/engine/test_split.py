@@ -14,9 +14,10 @@ import pytest
 from tallyport.control import agents, executions, jobs, parts, plans
 from tallyport.control.desk import OWNER, Desk
 from tallyport.control.pictures import Picture
+from tallyport.domain import parts as rules
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import Call, State
-from tallyport.engine import schedule
+from tallyport.engine import schedule, splitting
 from tallyport.engine.engine import Engine
 from tallyport.store import endings, events, rows
 from tallyport.store import executions as runs
@@ -133,6 +134,93 @@ def test_a_full_new_run_of_a_job_that_was_split_finds_everything_done(board: Boa
     board.until(job_id, lambda job: job.executions == 2)
     again = board.run_of(job_id)
     assert (again.scope, again.result, again.unchanged, again.files) == (None, "no_changes", 5, 5)
+
+
+AUTO = {"performance": {"split": "auto"}}
+
+
+def test_a_heavy_job_that_asks_for_it_is_split_at_its_start_and_gives_one_report(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "PART_BYTES", 800)
+    tree(WORLD, board.port.source)
+    board.port.start()
+    job_id = board.make(transfer=AUTO)
+    executions.start(board.desk, job_id, OWNER)
+    assert board.end(job_id).result == "clean"
+    assert sorted(paths_of(part) for part in board.parts(job_id)) == [
+        ["/big.bin"],
+        ["/one", "/two", "/three.txt"],
+    ]
+    assert differences(board.port.source, board.port.destination) == []
+    run = board.run_of(job_id)
+    assert (run.files, run.transferred, run.bytes, run.failed) == (5, 5, 1550, 0)
+    assert run.info == "2 parts: 2 complete, 0 failed, 0 canceled"
+    tree("late.txt 7b v1", board.port.source)
+    executions.start(board.desk, job_id, OWNER)
+    board.until(job_id, lambda job: job.executions == 2)
+    again = board.run_of(job_id)
+    assert (again.scope, again.files, again.transferred, again.unchanged) == (None, 6, 1, 5)
+    assert board.port.destination.stat("late.txt") is not None
+
+
+@pytest.mark.parametrize(
+    ("block", "bytes_of_a_part"),
+    [
+        (AUTO, 10_000),  # light
+        ({}, 700),  # not asked for
+        ({**AUTO, "transfer_type": "publish"}, 700),  # looks at both sides
+        ({**AUTO, "simulation_mode": True}, 700),
+    ],
+)
+def test_every_other_job_begins_whole(
+    board: Board, monkeypatch: pytest.MonkeyPatch, block: dict[str, Any], bytes_of_a_part: int
+) -> None:
+    monkeypatch.setattr(rules, "PART_BYTES", bytes_of_a_part)
+    tree(WORLD, board.port.source)
+    board.port.start()
+    job_id = board.make(transfer=block)
+    executions.start(board.desk, job_id, OWNER)
+    board.end(job_id)
+    assert board.parts(job_id) == []
+    assert (board.run_of(job_id).scope, board.run_of(job_id).files) == (None, 5)
+
+
+def test_a_source_that_cannot_be_weighed_is_told_by_the_run_that_begins_whole(board: Board) -> None:
+    board.port.start()
+    job_id = board.make(transfer=AUTO)
+    with board.port.database.begin() as tx:
+        store.change(tx, job_id, source_path="/not there")
+    executions.start(board.desk, job_id, OWNER)
+    assert board.end(job_id).state == "failed_to_start"
+    assert "not there" in board.run_of(job_id).info
+
+
+def test_a_job_that_is_canceled_while_it_is_weighed_makes_no_parts(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighs, go_on = threading.Event(), threading.Event()
+    weigh = splitting.weigh
+
+    def slowly(*given: Any, **how: Any) -> Any:
+        weighs.set()
+        go_on.wait(20)
+        return weigh(*given, **how)
+
+    monkeypatch.setattr(rules, "PART_BYTES", 700)
+    monkeypatch.setattr(splitting, "weigh", slowly)
+    tree(WORLD, board.port.source)
+    board.port.start()
+    job_id = board.make(transfer=AUTO)
+    executions.start(board.desk, job_id, OWNER)
+    assert weighs.wait(20)
+    executions.cancel(board.desk, job_id, OWNER)
+    go_on.set()
+    assert board.end(job_id).state == "canceled"
+    assert board.port.engine is not None
+    board.port.stop()
+    assert board.parts(job_id) == []
+    assert board.port.destination.stat("big.bin") is None
 
 
 def test_parts_named_by_path_and_filter_look_at_nothing_else(board: Board) -> None:

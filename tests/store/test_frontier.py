@@ -57,6 +57,30 @@ def test_a_batch_is_taken_with_its_own_epoch_only(database: Database, execution:
         assert frontier.open_batches(tx) == []
 
 
+def test_of_what_is_ready_a_worker_takes_the_oldest_that_it_serves(database: Database, execution: Execution) -> None:
+    with database.begin() as tx:
+        assert not frontier.are_ready(tx)
+        made = [frontier.add_batch(tx, execution.id, "transfer", labels=need) for need in ("", "nas", "", "", "")]
+        other = frontier.add_batch(tx, execution.id, "enumerate")
+        assert frontier.are_ready(tx)
+    plain = [batch.id for batch in made if not batch.labels]
+
+    def take(queue: str, served: tuple[str, ...], limit: int) -> list[int]:
+        with database.begin() as tx:
+            taken = frontier.take_ready(tx, database, "me", queue, served, limit)
+        assert all((batch.state, batch.owner, batch.epoch) == ("running", "me", 1) for batch in taken)
+        return [batch.id for batch in taken]
+
+    assert take("transfer", ("",), 2) == plain[:2]
+    assert take("transfer", ("",), 9) == plain[2:]
+    assert take("transfer", ("", "nas", "nas tape", "tape"), 9) == [made[1].id]
+    assert take("transfer", ("", "nas"), 9) == []
+    assert take("enumerate", ("",), 9) == [other.id]
+    with database.begin() as tx:
+        assert not frontier.are_ready(tx)
+        assert frontier.take_batch(tx, other.id, 1, "me") == execution.id
+
+
 def test_a_group_of_hard_links_is_claimed_whole(database: Database, execution: Execution) -> None:
     with database.begin() as tx:
         frontier.add_tasks(

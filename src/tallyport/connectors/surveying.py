@@ -11,6 +11,7 @@ from tallyport.domain.errors import REMEDIES, Scope, TallyportError
 from tallyport.domain.filters import Judge, judge_for
 from tallyport.domain.forecast import SAMPLE, Side, Tree
 from tallyport.domain.manifests import Manifest
+from tallyport.domain.parts import Child
 from tallyport.domain.policies import Policies
 
 _ABILITIES: tuple[type, ...] = (Grants, Links, Locks, Properties, Versions)
@@ -98,3 +99,27 @@ def walk(source: Connector, judge: Judge | None, deny: Callable[[str, str], None
                 raise
             deny(container, error.message)
         waiting += reversed(below)
+
+
+def weigh(
+    source: Connector, judge: Judge | None, *, most: int, goes_on: Callable[[], bool]
+) -> tuple[list[Child], bool]:
+    """Weigh what stands directly below a source; False beside it when the look was cut short by ``goes_on``.
+
+    More than ``most`` children are not all given, and not weighed.
+    """
+    sums: dict[str, list[int]] = {}
+    for entry in source.children(paths.ROOT):
+        if judge is None or judge(entry.name, entry, True) is None:
+            sums[entry.name] = [1, 0]
+            if len(sums) > most:
+                return [Child(name, 1, 0) for name in sums], False
+    is_whole = True
+    for path, entry in walk(source, judge, lambda _path, _reason: None):
+        found = sums.setdefault(path.partition("/")[0], [1, 0])
+        found[0] += "/" in path
+        found[1] += entry.size if entry.kind is Kind.FILE else 0
+        if not goes_on():
+            is_whole = False
+            break
+    return [Child(name, items, size) for name, (items, size) in sums.items()], is_whole

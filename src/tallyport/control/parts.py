@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.surveying import walk
+from tallyport.connectors.surveying import weigh
 from tallyport.control import access, agents
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
@@ -15,27 +15,16 @@ from tallyport.control.refusals import Conflict, Invalid, Problem, invalid
 from tallyport.domain import agent_runs, paths, transfer_block
 from tallyport.domain import parts as rules
 from tallyport.domain.documents import BlockErrors, Reader, pointer
-from tallyport.domain.entries import Kind
 from tallyport.domain.executions import SPLIT
 from tallyport.domain.filters import judge_for
 from tallyport.domain.jobs import Job
 from tallyport.domain.manifests import children_of
-from tallyport.domain.parts import Child
-from tallyport.domain.policies import FailurePolicy
+from tallyport.domain.parts import Child, Share
 from tallyport.domain.predecessors import OnFailure
 from tallyport.domain.states import FINAL, Call, State, Verdict, Wait, allowed
-from tallyport.store import beginnings, connections, endings, executions, jobs, plans, predecessors, rows
+from tallyport.store import beginnings, connections, endings, executions, jobs, plans, predecessors, rows, splitting
 
 LOOK_SECONDS = 5.0  # for weighing what stands below the source, when no plan has
-
-
-class Share(NamedTuple):
-    """What one part gets."""
-
-    data: Mapping[str, Any]  # as shown
-    paths: tuple[str, ...] | None = None  # as in domain/paths.py; None is everything
-    filters: tuple[Mapping[str, Any], ...] = ()
-    weight: int = 1
 
 
 def split(
@@ -134,16 +123,7 @@ def _shares(desk: Desk, job: Job, wanted: int | None, manifest: Mapping[str, Any
     if count < rules.LEAST:
         items, size = sum(child.items for child in children), sum(child.bytes for child in children)
         raise Conflict(f"{items} items of {size} bytes below the source are no more than one part: it stays whole")
-    groups = rules.balance(children, count)
-    by_bytes = any(child.bytes for child in children)
-    return [
-        Share(
-            data={"part": number, "total": len(groups), "paths": [f"/{paths.display(c.name)}" for c in group]},
-            paths=tuple(child.name for child in group),
-            weight=max(1, sum(child.bytes if by_bytes else child.items for child in group)),
-        )
-        for number, group in enumerate(groups)
-    ]
+    return rules.dealt(children, count)
 
 
 def _children(desk: Desk, job: Job, *, whole: bool) -> list[Child]:
@@ -156,26 +136,19 @@ def _children(desk: Desk, job: Job, *, whole: bool) -> list[Child]:
     policies = transfer_block.read_transfer_block(dict(job.transfer)).policies
     connector = open_connection(source.platform, desk.vault.settings(source), job.source_path, read_only=True)
     until = time.monotonic() + LOOK_SECONDS
-    sums: dict[str, list[int]] = {}
     judge = judge_for(policies.filter_source, started=time.time_ns())
     try:
-        for entry in connector.children(paths.ROOT):
-            if judge is None or judge(entry.name, entry, True) is None:
-                sums[entry.name] = [1, 0]
-                if len(sums) > rules.MOST_CHILDREN:
-                    break
-        for path, entry in walk(connector, judge, lambda _path, _reason: None):
-            found = sums.setdefault(path.partition("/")[0], [1, 0])
-            found[0] += "/" in path
-            found[1] += entry.size if entry.kind is Kind.FILE else 0
-            if time.monotonic() > until and whole:
-                message = f"the source cannot be weighed within {LOOK_SECONDS:.0f} s: have the job planned first"
-                raise Conflict(message)
-            if time.monotonic() > until:
-                return [Child(name, 1, 0) for name in sums]
+        children, is_whole = weigh(
+            connector, judge, most=rules.MOST_CHILDREN, goes_on=lambda: time.monotonic() <= until
+        )
     finally:
         connector.close()
-    return [Child(name, items, size) for name, (items, size) in sums.items()]
+    if is_whole or len(children) > rules.MOST_CHILDREN:
+        return children
+    if whole:
+        message = f"the source cannot be weighed within {LOOK_SECONDS:.0f} s: have the job planned first"
+        raise Conflict(message)
+    return [Child(child.name, 1, 0) for child in children]
 
 
 def _numbered(wanted: int) -> list[Share]:
@@ -229,66 +202,19 @@ def _filters(reader: Reader, job: Job, value: object, path: str) -> tuple[Mappin
 
 
 def _make(desk: Desk, tx: sa.Connection, job: Job, shares: Sequence[Share], by: Caller, *, parallel: bool) -> None:
+    if job.managed:
+        for number, part in enumerate(splitting.make(tx, job, shares, by=by.name, parallel=parallel)):
+            desk.note(tx, part.id, "job.created", f"part {number + 1} of {len(shares)} of job {job.name!r}")
+        return
     after: str | None = None
+    kept = {key: value for key, value in job.extra.items() if key not in ("run", "metadata", "info")}
     for number, share in enumerate(shares):
-        part = _part(desk, tx, job, number, len(shares), share, by, parallel=parallel)
+        columns = splitting.columns_of(job, number) | {"on_predecessor_failure": OnFailure.RUN.value}
+        extra = kept | splitting.said_of(share, parallel=parallel)
+        part = agents.add(desk, tx, splitting.name_of(job, number, len(shares)), extra, by, **columns)
         if after is not None and not parallel:
             predecessors.replace(tx, part.id, [after])
         after = part.id
-
-
-def _part(
-    desk: Desk,
-    tx: sa.Connection,
-    job: Job,
-    number: int,
-    total: int,
-    share: Share,
-    by: Caller,
-    *,
-    parallel: bool,
-) -> Job:
-    name = f"{job.name} (part {number + 1} of {total})"[:500]
-    extra: dict[str, object] = {
-        "part_data": dict(share.data),
-        "part_execution": "parallel" if parallel else "sequential",
-        "part_weight": share.weight,
-    }
-    columns: dict[str, Any] = {"parent_id": job.id, "part": number, "priority": job.priority}
-    if not job.managed:
-        kept = {key: value for key, value in job.extra.items() if key not in ("run", "metadata", "info")}
-        columns["on_predecessor_failure"] = OnFailure.RUN.value
-        return agents.add(desk, tx, name, kept | extra, by, **columns)
-    if share.paths is not None:
-        extra["part_paths"] = list(share.paths)
-    transfer = dict(job.transfer)
-    if share.filters:
-        given = transfer.get("filter")
-        own = dict(given) if isinstance(given, Mapping) else {}
-        transfer["filter"] = own | {"source": [*own.get("source", ()), *share.filters]}
-    halts = transfer_block.read_transfer_block(transfer).policies.failure_policy is FailurePolicy.HALT
-    at = rows.now()
-    new = Job(
-        id=jobs.new_id(),
-        kind=job.kind,
-        name=name,
-        source_connection=job.source_connection,
-        source_path=job.source_path,
-        destination_connection=job.destination_connection,
-        destination_path=job.destination_path,
-        transfer_type=job.transfer_type,
-        transfer=transfer,
-        category_id=job.category_id,
-        extra=extra,
-        created_at=at,
-        created_by=by.name,
-        modified_at=at,
-        on_predecessor_failure=(OnFailure.FAIL if halts else OnFailure.RUN).value,
-        **columns,
-    )
-    part = jobs.add(tx, new)
-    desk.note(tx, part.id, "job.created", f"part {number + 1} of {total} of job {job.name!r}")
-    return part
 
 
 def _begin(tx: sa.Connection, job: Job, by: Caller, *, note: str | None) -> None:
@@ -318,5 +244,5 @@ def _note(wanted: int | str | Sequence[Mapping[str, Any]], shares: Sequence[Shar
     if isinstance(wanted, int) and len(shares) < wanted:
         return f"{len(shares)} parts instead of {wanted}: no more entries stand below the source"
     if isinstance(wanted, str):
-        return f"{len(shares)} parts, as many as its measured weight asks for"
+        return rules.BY_WEIGHT.format(len(shares))
     return None

@@ -14,6 +14,7 @@ KEY_WORDS: Mapping[str, str] = {
     "max_items_per_container": "A container that holds more is flagged and not entered. 0 is no limit.",
     "performance.parallel_writes.requested": "Writes at one time.",
     "performance.parallel_writes.max": "Writes at one time at most, whatever is requested.",
+    "performance.split": "Whether the first run of a copy, move or migration is dealt into parts by measured weight.",
     "performance.upload": "Bytes a second to the destination: `bytes_per_second`, and `window` for times of day.",
     "performance.download": "Bytes a second from the source, likewise.",
     "permissions.policy": "Whether grants are added, or also removed where the source has none. A bare text is this.",

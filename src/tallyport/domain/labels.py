@@ -39,15 +39,10 @@ def serves(worker: Iterable[str], need: Iterable[str]) -> bool:
     return frozenset(need) <= frozenset(worker)
 
 
-def queue(base: str, need: Iterable[str]) -> str:
-    """Name the queue of work: its own where every worker may take it, else one of those labels."""
-    return f"work@{'+'.join(sorted(set(need)))}" if need else base
-
-
-def queues(worker: Iterable[str]) -> tuple[str, ...]:
-    """Name the queues that a worker takes from because of its labels: one for each choice among them."""
+def served(worker: Iterable[str]) -> tuple[str, ...]:
+    """Give every need that a worker with these labels serves, as it is stored: one for each choice among them."""
     own = sorted(set(worker))
-    return tuple(queue("", chosen) for count in range(1, len(own) + 1) for chosen in combinations(own, count))
+    return tuple(write(chosen) for count in range(len(own) + 1) for chosen in combinations(own, count))
 
 
 def lacking(need: Iterable[str], workers: Iterable[Iterable[str]]) -> str:

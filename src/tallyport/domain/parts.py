@@ -3,15 +3,17 @@
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tallyport.domain import paths
 from tallyport.domain.jobs import Job
+from tallyport.domain.policies import OnInitialize, Policies, Split, TransferType
 from tallyport.domain.states import FINAL, Result, State
 
 LEAST, MOST = 2, 1_000  # parts of one job
 MOST_CHILDREN = 100_000  # entries below the source that are balanced
 AUTO = "auto"  # in place of a number of parts: as many as the measured weight asks for
+BY_WEIGHT = "{} parts, as many as its measured weight asks for"
 PART_ITEMS = 2_000_000  # of one part, about, where nobody says how many parts there are
 PART_BYTES = 4 << 40
 
@@ -22,6 +24,15 @@ class Child(NamedTuple):
     name: str
     items: int
     bytes: int
+
+
+class Share(NamedTuple):
+    """What one part gets."""
+
+    data: Mapping[str, Any]  # as shown
+    paths: tuple[str, ...] | None = None  # as in domain/paths.py; None is everything
+    filters: tuple[Mapping[str, Any], ...] = ()
+    weight: int = 1
 
 
 class Part(NamedTuple):
@@ -56,6 +67,35 @@ def balance(children: Iterable[Child], wanted: int) -> list[list[Child]]:
         groups[place].append(child)
         heapq.heappush(loads, (load + (child.bytes if by_bytes else child.items), count + 1, place))
     return groups
+
+
+def dealt(children: Sequence[Child], count: int) -> list[Share]:
+    """Deal children into at most so many shares of about the same weight."""
+    groups = balance(children, count)
+    by_bytes = any(child.bytes for child in children)
+    return [
+        Share(
+            data={"part": number, "total": len(groups), "paths": [f"/{paths.display(c.name)}" for c in group]},
+            paths=tuple(child.name for child in group),
+            weight=max(1, sum(child.bytes if by_bytes else child.items for child in group)),
+        )
+        for number, group in enumerate(groups)
+    ]
+
+
+def splits_itself(policies: Policies) -> bool:
+    """Say whether a job asks to be split at its first run.
+
+    Parts are dealt from what stands below the source, so only jobs that look at the source alone are: what stands at
+    the destination only would be in no part. Later runs are whole, and find what is new since.
+    """
+    one_way = (TransferType.COPY, TransferType.MOVE, TransferType.MIGRATE)
+    return (
+        policies.split is Split.AUTO
+        and policies.transfer_type in one_way
+        and policies.on_initialize is OnInitialize.NONE
+        and not policies.simulation
+    )
 
 
 def fitting(children: Sequence[Child]) -> int:

@@ -30,6 +30,11 @@ class AuditLevel(StrEnum):
     ERROR = "error"
 
 
+class Split(StrEnum):
+    NONE = "none"
+    AUTO = "auto"  # at its first run, into as many parts as the measured weight of the source asks for
+
+
 class BatchMode(StrEnum):
     NONE = "none"
     INITIAL = "initial"
@@ -153,7 +158,7 @@ class Symlinks(StrEnum):
 LIVE = ("parallel_writes", "parallel_writes_max", "upload", "download", "max_deletes", "max_delete_percent")
 """Policies that a running execution takes up when its job is changed; all others stay as it began with them."""
 
-UNDECIDING = (*LIVE, "quarantine_days", "audit_level", "batch_mode", "failure_policy", "durability")
+UNDECIDING = (*LIVE, "split", "quarantine_days", "audit_level", "batch_mode", "failure_policy", "durability")
 """Policies that no decision on an item depends on: a change of them makes no settled item look new."""
 
 
@@ -214,6 +219,7 @@ class Policies:
     max_items_per_container: int | None = 10_000  # None = no limit
     parallel_writes: int = 2
     parallel_writes_max: int | None = None
+    split: Split = Split.NONE
     upload: Bandwidth = field(default_factory=Bandwidth)
     download: Bandwidth = field(default_factory=Bandwidth)
     permissions_policy: PermissionsPolicy = PermissionsPolicy.NONE

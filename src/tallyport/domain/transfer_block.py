@@ -1,7 +1,7 @@
 """Reading the transfer block of a job: every key checked, every problem told at once, defaults by transfer type.
 
 The keys and their words are public (``docs/reference/policies.md``). ``verify``, ``durability``, ``symlinks``,
-``properties``, ``limits``, ``quarantine`` and ``full_look`` are ours.
+``properties``, ``limits``, ``quarantine``, ``full_look`` and ``performance.split`` are ours.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,6 +36,7 @@ from tallyport.domain.policies import (
     PropertiesPolicy,
     RestrictedContent,
     SpecialBits,
+    Split,
     Symlinks,
     TagsPolicy,
     TransferType,
@@ -269,6 +270,7 @@ KEYS: Mapping[str, Key] = {
     "max_items_per_container": _whole("max_items_per_container", 0),  # 0 = no limit
     "performance.parallel_writes.requested": _whole("parallel_writes", 1, 256),
     "performance.parallel_writes.max": _whole("parallel_writes_max", 1, 256),
+    "performance.split": _word("split", Split),
     "performance.upload": Key("upload", _read_bandwidth),
     "performance.download": Key("download", _read_bandwidth),
     "permissions.policy": _word("permissions_policy", PermissionsPolicy),

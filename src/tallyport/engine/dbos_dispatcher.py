@@ -1,14 +1,14 @@
-"""The dispatcher on DBOS Transact: durable queues in a database file of their own beside the ledger.
+"""The dispatcher on DBOS Transact: durable tasks in a database file of their own beside the ledger.
 
-The only module that imports dbos; documented calls only. A batch is a workflow without steps; there are two fixed
-queues, those of the labels of this worker, and one schedule. Deleting DBOS's file loses nothing: ``Engine.reconcile``
-submits what our tables hold.
+The only module that imports dbos; documented calls only. A batch is a workflow without steps, begun on a thread of ours
+the moment it is submitted: nothing is looked for in a queue, so that a process without work costs nothing. There is one
+schedule. Deleting DBOS's file loses nothing: ``Engine.reconcile`` submits what our tables hold.
 """
 
 import logging
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,32 +16,20 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
-from tallyport.domain import labels as reach
-from tallyport.engine.dispatch import QUEUES, Handler, TaskRef, Tick
+from tallyport.engine.dispatch import Handler, TaskRef, Tick
+from tallyport.engine.lanes import Lanes
 
 APPLICATION_VERSION = "tallyport-1"  # constant on purpose: a task may outlive an upgrade
-POLL_SECONDS = 0.1
 
 
 class DbosDispatcher:
-    """Hands batches over through DBOS. One per process: DBOS itself is one per process."""
+    """Works batches as tasks of DBOS. One per process: DBOS itself is one per process."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        executor: str = "local",
-        width: int = 4,
-        poll: float = POLL_SECONDS,
-        labels: Collection[str] = (),
-    ) -> None:
+    def __init__(self, url: str, *, executor: str = "local", width: int = 4) -> None:
+        """``width`` is how many tasks of each queue are worked at once, whatever other processes do."""
         self._url = url
-        self._labelled = reach.queues(labels)
-        # Seconds between looks at each queue. Many queues of labels are looked at less often each.
-        self._polls = dict.fromkeys(QUEUES, poll)
-        self._polls |= dict.fromkeys(self._labelled, poll * max(1.0, len(self._labelled) / len(QUEUES)))
         self._executor = executor
-        self._width = width
+        self._lanes = Lanes(width, self._call)
         self._run: Any = None
         self._stopped = threading.Event()
 
@@ -71,29 +59,21 @@ class DbosDispatcher:
                 tick()
 
         self._run = batch
-        DBOS.listen_queues(list(self._polls))
+        DBOS.listen_queues([])
         DBOS.launch()
-        for name, poll in self._polls.items():
-            DBOS.register_queue(
-                name,
-                worker_concurrency=self._width,
-                polling_interval_sec=poll,
-                on_conflict="always_update",
-            )
         DBOS.apply_schedules([{"schedule_name": "tick", "workflow_fn": ticking, "schedule": "*/5 * * * * *"}])
 
     def submit(self, tasks: Iterable[TaskRef]) -> None:
-        for task in tasks:
-            with SetWorkflowID(task.task_id):
-                DBOS.enqueue_workflow(task.queue, self._run, task.task_id, task.queue, task.batch_id, task.epoch)
+        self._lanes.add(tasks)
+
+    def _call(self, task: TaskRef) -> None:
+        with SetWorkflowID(task.task_id):
+            self._run(task.task_id, task.queue, task.batch_id, task.epoch)
 
     def cancel(self, task_ids: Iterable[str]) -> None:
         if ids := list(task_ids):
+            self._lanes.drop(ids)
             DBOS.cancel_workflows(ids)
-
-    def running(self) -> list[tuple[str, str]]:
-        found = DBOS.list_workflows(status="PENDING", name="batch")
-        return [(status.workflow_id, status.executor_id or "") for status in found]
 
     def purge(self) -> None:
         ended = DBOS.list_workflows(
@@ -104,6 +84,7 @@ class DbosDispatcher:
 
     def stop(self, grace: float) -> None:
         self._stopped.set()
+        self._lanes.close(grace)
         DBOS.destroy(workflow_completion_timeout_sec=int(grace), destroy_registry=True)
 
 

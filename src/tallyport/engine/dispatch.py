@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-QUEUES = ("enumerate", "transfer")  # each is looked at some times a second, by every worker
+QUEUES = ("enumerate", "transfer")  # each has a width of its own in every worker
 
 
 class TaskRef(NamedTuple):
@@ -36,9 +36,6 @@ class Dispatcher(Protocol):
     def cancel(self, task_ids: Iterable[str]) -> None:
         """Take back what has not begun. What runs goes on until it looks at its execution."""
 
-    def running(self) -> list[tuple[str, str]]:
-        """Give (task id, owner) of what is being worked."""
-
     def purge(self) -> None:
         """Forget tasks that ended."""
 
@@ -49,15 +46,12 @@ class Dispatcher(Protocol):
 class InlineDispatcher:
     """Tasks in the memory of this process, for one-shot commands and tests: recovery is ``reconcile`` alone."""
 
-    OWNER = "local"
-
     def __init__(self, threads: int = 4, tick_seconds: float = 5.0) -> None:
         self._threads = threads
         self._tick_seconds = tick_seconds
         self._waiting: queue.SimpleQueue[TaskRef | None] = queue.SimpleQueue()
         self._seen: set[str] = set()
         self._cancelled: set[str] = set()
-        self._running: set[str] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._workers: list[threading.Thread] = []
@@ -83,10 +77,6 @@ class InlineDispatcher:
         with self._lock:
             self._cancelled.update(task_ids)
 
-    def running(self) -> list[tuple[str, str]]:
-        with self._lock:
-            return [(task_id, self.OWNER) for task_id in sorted(self._running)]
-
     def purge(self) -> None:
         """Nothing to forget: an id is seen once in this process."""
 
@@ -104,12 +94,7 @@ class InlineDispatcher:
             with self._lock:
                 if task.task_id in self._cancelled:
                     continue
-                self._running.add(task.task_id)
-            try:
-                handler(task)
-            finally:
-                with self._lock:
-                    self._running.discard(task.task_id)
+            handler(task)
 
     def _ticking(self, tick: Tick) -> None:
         while not self._stopping.wait(self._tick_seconds):

@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from tallyport.connectors import probing, registry
@@ -37,8 +37,9 @@ from tallyport.engine.mover_pool import Crew
 from tallyport.engine.observing import observe_again
 from tallyport.engine.reach import Reach
 from tallyport.engine.recorder import Fenced
-from tallyport.engine.roster import Roster, task_id
+from tallyport.engine.roster import Roster
 from tallyport.engine.schedule import keep_time
+from tallyport.engine.taking import Taker, tasks
 from tallyport.engine.tally import Scene
 from tallyport.engine.undoing import Undoing, order_of
 from tallyport.engine.work import Terms
@@ -50,6 +51,7 @@ from tallyport.store.vault import Vault
 
 if TYPE_CHECKING:
     from tallyport.engine.planning import Planner
+    from tallyport.engine.splitting import Splitter
 
 log = logging.getLogger("tallyport.engine")
 
@@ -87,8 +89,10 @@ class Engine:
         self._crews = crews
         self._roster = roster
         self._owner = "local" if roster is None else roster.owner
-        self._working: set[int] = set()  # batches that threads of ours have in hand
         self._lease_end = 0  # until when we may work without hearing from the store; with a roster alone
+        self._taker: Taker | None = None  # where others take from the same store
+        if roster is not None:
+            self._taker = Taker(database, roster, crews.local.width, dispatcher.submit, self._has_lease)
         self._ids = database.ids()
         self._reach = Reach(database, self._ids, roster)
         self._wake = threading.Event()
@@ -96,6 +100,7 @@ class Engine:
         self._lock = threading.Lock()
         self._slots: dict[int, tuple[int, Crew]] = {}  # slot: (execution, crew) of a batch under way
         self._planner: Planner | None = None  # made where something is planned
+        self._splitter: Splitter | None = None  # made where a job splits itself
         self._overseer = threading.Thread(target=self._oversee, name="overseer", daemon=True)
 
     def start(self) -> None:
@@ -109,6 +114,8 @@ class Engine:
             self._roster.join(width=self._crews.local.width, renew=self._renew, orphaned=self._dispatcher.cancel)
         self._dispatcher.start(self._work, self._tick)
         self._overseer.start()
+        if self._taker is not None:
+            self._taker.start()
         self._wake.set()
 
     def stop(self, grace: float = 10.0) -> None:
@@ -117,14 +124,20 @@ class Engine:
         self._wake.set()
         if self._roster is not None:
             self._roster.drain()
+        if self._taker is not None:
+            self._taker.stop(grace)
         self._stop_all()
         self._dispatcher.stop(grace)
         if self._planner is not None:
             self._planner.stop()
+        if self._splitter is not None:
+            self._splitter.stop()
         self._crews.local.close()
         self._crews.other.close()
         if self._overseer.is_alive():
             self._overseer.join(grace)
+        if self._taker is not None:
+            self._taker.let_go()
         if self._roster is not None:
             self._roster.leave()
 
@@ -155,22 +168,16 @@ class Engine:
         self._lease_end = end
         self._crews.local.renew(end)
         self._crews.other.renew(end)
-        self._give_back()
-
-    def _give_back(self) -> None:
-        """Let go of batches that are ours in the store and in nobody's hand here: their thread fell over an outage."""
-        with self._database.begin() as tx:
-            for batch in frontier.open_batches(tx, owner=self._owner):
-                with self._lock:
-                    is_in_hand = batch.id in self._working
-                if not is_in_hand:
-                    log.warning("batch.given_back: %d", batch.id)
-                    frontier.fence(tx, batch.id)
+        if self._taker is not None:
+            self._taker.give_back()
         self._wake.set()
+
+    def _has_lease(self) -> bool:
+        return clock() <= self._lease_end
 
     def _may_work(self) -> bool:
         """Wait until the store was heard of, where that matters; False when the engine stops meanwhile."""
-        while self._roster is not None and clock() > self._lease_end:
+        while self._roster is not None and not self._has_lease():
             if self._stopping.wait(0.1):
                 return False
         return not self._stopping.is_set()
@@ -180,29 +187,16 @@ class Engine:
             for slot, (_, crew) in self._slots.items():
                 crew.stop(slot)
 
-    def _taken_by_the_dead(self, tx: sa.Connection, ready: Sequence[BatchRow]) -> list[BatchRow]:
-        """Give the batches that a worker took from the dispatcher, and was gone before it began them."""
-        if self._roster is None or not ready:
-            return []
-        living = self._roster.living(tx)
-        taken = dict(self._dispatcher.running())
-        return [batch for batch in ready if (taken.get(task_id(batch)) or self._owner) not in living]
-
     # -- overseeing --------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         """Every few seconds: start what is due, hand over again what a dispatcher may have lost."""
         try:
             keep_time(self._database)
-            with self._database.read() as tx:
-                ready = [batch for batch in frontier.open_batches(tx) if batch.state == "ready"]
-                lost = self._taken_by_the_dead(tx, ready)
-            if lost:
-                with self._database.begin() as tx:
-                    again = [batch for old in lost if (batch := frontier.hand_over_again(tx, old)) is not None]
-                self._dispatcher.cancel(task_id(batch) for batch in lost)
-                ready = [batch for batch in ready if batch not in lost] + again
-            self._hand_over(ready)
+            if self._roster is None:
+                with self._database.read() as tx:
+                    ready = [batch for batch in frontier.open_batches(tx) if batch.state == "ready"]
+                self._hand_over(ready)
             self._dispatcher.purge()
         except Exception:  # the top of a thread: the next tick looks again
             log.exception("tick.failed")
@@ -255,7 +249,7 @@ class Engine:
         if execution.state in ("created", "ready"):
             with self._database.begin() as tx:
                 goes_elsewhere = beginnings.dispatch(tx, execution, job)
-            if goes_elsewhere or not self._begin(execution_id, job):
+            if goes_elsewhere or self._is_being_split(execution, job) or not self._begin(execution_id, job):
                 return
         hiring = life.Hiring(labels.write(need), AUTOMATIC if self._is_remote(job) else 1)
         with self._database.begin() as tx:
@@ -280,12 +274,24 @@ class Engine:
             self._planner = Planner(self._database, self._vault, self._wake.set)
         return self._planner
 
+    def _is_being_split(self, execution: Execution, job: Job) -> bool:
+        if not parts.splits_itself(policies_from_json(execution.policies)):
+            return False
+        from tallyport.engine.splitting import Splitter  # few jobs ask for it
+
+        if self._splitter is None:
+            self._splitter = Splitter(self._database, self._vault, self._wake.set)
+        return self._splitter.holds(execution, job)
+
     def _hand_over(self, batches: Iterable[BatchRow]) -> None:
-        """Submit batches; one that is out already stays as it is, since its task has the same id."""
-        self._dispatcher.submit(
-            TaskRef(task_id(batch), labels.queue(batch.queue, labels.read(batch.labels)), batch.id, batch.epoch)
-            for batch in batches
-        )
+        """Submit batches; one that is out already stays as it is, since its task has the same id.
+
+        Where others work too, batches lie in the store for whoever has room.
+        """
+        if self._taker is None:
+            self._dispatcher.submit(tasks(batches))
+        else:
+            self._taker.nudge()
 
     def _begin(self, execution_id: int, job: Job) -> bool:
         """Check both sides, then queue the first visits; False when the execution could not start."""
@@ -390,22 +396,17 @@ class Engine:
 
     def _work(self, task: TaskRef) -> None:
         """Handle one task of the dispatcher: at least once, on a thread of its own."""
-        if not self._may_work():
-            return
 
         def take() -> int | None:
             with self._database.begin() as tx:
                 return frontier.take_batch(tx, task.batch_id, task.epoch, self._owner)
 
-        with self._lock:
-            self._working.add(task.batch_id)
-        try:
+        with contextlib.nullcontext() if self._taker is None else self._taker.holding(task):
+            if not self._may_work():
+                return
             execution_id = self._database.outlast(take, stopped=self._stopping.is_set)
             if execution_id is not None:
                 self._work_batch(execution_id, task)
-        finally:
-            with self._lock:
-                self._working.discard(task.batch_id)
 
     def _work_batch(self, execution_id: int, task: TaskRef) -> None:
         try:

@@ -408,6 +408,28 @@ def take_batch(tx: sa.Connection, batch_id: int, epoch: int, owner: str) -> int 
     return None if row is None else int(row.execution_id)
 
 
+def are_ready(tx: sa.Connection) -> bool:
+    """Say whether any batch waits for a worker. The look of a worker without work, so it asks nothing more."""
+    return tx.exec_driver_sql("SELECT 1 FROM batches WHERE state = 'ready' LIMIT 1").first() is not None
+
+
+def take_ready(
+    tx: sa.Connection, database: Database, owner: str, queue: str, served: Sequence[str], limit: int
+) -> list[BatchRow]:
+    """Take up to ``limit`` batches of a queue that wait for a worker like this one, oldest first.
+
+    Nobody else takes them from now on. Who took them begins each by :func:`take_batch`.
+    """
+    waits = "SELECT id FROM batches WHERE state = 'ready' AND queue = ? AND labels IN "
+    waits += f"({', '.join('?' * len(served))}) ORDER BY id LIMIT ?{database.locking(skip=True)}"
+    taken = [row[0] for row in tx.exec_driver_sql(database.sql(waits), (queue, *served, limit))]
+    if not taken:
+        return []
+    mine = sa.update(batches).where(batches.c.id.in_(taken)).values(state="running", owner=owner)
+    columns = [batches.c[name] for name in BatchRow._fields]
+    return sorted(BatchRow(*row) for row in tx.execute(mine.returning(*columns)))
+
+
 def seats(tx: sa.Connection, batch_id: int) -> int:
     """Say how many transfers a batch may have under way; 0 when nothing caps them."""
     return int(tx.execute(sa.select(batches.c.seats).where(batches.c.id == batch_id)).scalar_one())
@@ -442,16 +464,6 @@ def fence(tx: sa.Connection, batch_id: int) -> None:
     """Take a batch away from a holder that is gone: its epoch grows, its work goes back to pending."""
     tx.execute(sa.update(batches).where(batches.c.id == batch_id).values(epoch=batches.c.epoch + 1))
     end_batch(tx, batch_id)
-
-
-def hand_over_again(tx: sa.Connection, batch: BatchRow) -> BatchRow | None:
-    """Give a batch that nobody began to another task: its epoch grows. None when somebody was faster."""
-    changed = tx.execute(
-        sa.update(batches)
-        .where(batches.c.id == batch.id, batches.c.epoch == batch.epoch, batches.c.state == "ready")
-        .values(epoch=batch.epoch + 1)
-    )
-    return batch._replace(epoch=batch.epoch + 1) if changed.rowcount else None
 
 
 def open_batches(tx: sa.Connection, execution_id: int | None = None, *, owner: str | None = None) -> list[BatchRow]:
