@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -9,6 +10,10 @@ import sqlalchemy as sa
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.memory_tree import forget
+from tallyport.control import executions as runs
+from tallyport.control import jobs as control
+from tallyport.control.desk import OWNER, Desk
+from tallyport.domain import parts
 from tallyport.domain.connections import Connection
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies_json import policies_to_json
@@ -114,6 +119,34 @@ def test_three_jobs_on_four_engines_keep_to_their_windows_and_end_equal(
     for number in range(3):
         forget(f"w{number}-source")
         forget(f"w{number}-destination")
+
+
+def test_a_heavy_job_is_split_once_whatever_the_number_of_engines_and_gives_one_report(
+    database: Database, engines: list[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_ITEMS", 30)
+    ends, source, destination = world(database, "heavy")
+    tree("\n".join(f"d{n:02}/f{k}.txt {5 + k}b v1" for n in range(12) for k in range(6)), source)
+    desk = Desk(database=database, nudge=lambda: None)
+    sides = {"source": ends.source_connection, "destination": ends.destination_connection}
+    transfer: dict[str, Any] = {side: {"connection": {"id": number}} for side, number in sides.items()}
+    transfer |= {"transfer_type": "copy", "performance": {"split": "auto", "parallel_writes": {"requested": 8}}}
+    job_id = control.create(desk, {"name": "heavy", "transfer": transfer}, OWNER).picture.job.id
+    runs.start(desk, job_id, OWNER)
+    deadline = time.monotonic() + 90
+    while True:
+        with database.read() as tx:
+            job = jobs.find(tx, job_id)
+            run = executions.find(tx, job.execution_id or 0) if job is not None else None
+            made = jobs.parts(tx, job_id)
+        if run is not None and run.has_ended:
+            break
+        assert time.monotonic() < deadline, run
+        time.sleep(0.01)
+    assert [part.part for part in made] == [0, 1, 2]  # 84 items
+    assert (run.state, run.result, run.files, run.transferred) == ("complete", "clean", 72, 72)
+    assert run.info == "3 parts: 3 complete, 0 failed, 0 canceled"
+    assert differences(source, destination) == []
 
 
 def test_a_batch_whose_thread_fell_over_an_outage_is_given_back_with_the_next_beat(
