@@ -62,6 +62,7 @@ def test_the_job_with_all_features_is_read_key_by_key():
     assert block.account_map.inline is None
     assert [key for key, who in block.set_by.items() if who == "default"] == [
         "performance.parallel_writes.max",
+        "performance.split",
         "performance.upload",
         "performance.download",
         "encode_invalid_characters",

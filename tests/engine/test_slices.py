@@ -19,6 +19,7 @@ from tallyport.domain.paths import to_bytes
 from tallyport.domain.policies_json import policies_to_json
 from tallyport.engine import engine as engine_module
 from tallyport.engine import slices
+from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.mover_pool import ThreadCrew
 from tallyport.engine.roster import Roster
@@ -28,7 +29,7 @@ from tallyport.store.database import Database, open_database
 from tallyport.testing.postgres import PostgresServer
 from tallyport.testing.worlds import differences, tree
 from tests.engine.conftest import copy
-from tests.engine.test_many_engines import End, Shared, world
+from tests.engine.test_many_engines import world
 
 names = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=4), unique=True)
 
@@ -102,9 +103,9 @@ def database(postgres: PostgresServer) -> Iterator[Database]:
 
 @pytest.fixture
 def engines(database: Database) -> Iterator[list[Engine]]:
-    shared, meeting = Shared(), Meeting()
+    meeting = Meeting()
     made = [
-        Engine(database, End(shared), Crews(crew, crew), roster=Roster(database))
+        Engine(database, InlineDispatcher(4, 0.2), Crews(crew, crew), roster=Roster(database))
         for crew in (Watched(meeting) for _ in range(3))
     ]
     for engine in made:
