@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tallyport.connectors.protocol import Connector, Copies, Facts, Grants, Precondition, Properties, Uploads, Versions
 from tallyport.connectors.registry import platform
 from tallyport.connectors.smb import Settings, Smb, open_smb
+from tallyport.connectors.temporaries import is_temporary
 from tallyport.domain import ntfs_acl
 from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind, Reach
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -136,11 +138,55 @@ def test_an_encrypted_session_carries_as_well(server: SmbServer) -> None:
 
 def test_a_connection_that_broke_is_made_again(server: SmbServer) -> None:
     with closing(open_smb(Settings(**server.settings()))) as connector:
-        connector._session._connection.transport.close()
+        wire = connector._session._wire
+        assert wire is not None
+        wire.connection.transport.close()
         with pytest.raises(TallyportError) as caught:
             connector.stat("x")
         assert caught.value.kind in (ErrorKind.UNAVAILABLE, ErrorKind.TIMEOUT)
         assert connector.stat("") is not None
+
+
+@pytest.mark.parametrize("bit", [16 * 8 + 3, 70 * 8])  # that it is signed; something of what it says
+def test_an_answer_without_the_signature_of_the_server_is_not_believed(
+    server: SmbServer, monkeypatch: pytest.MonkeyPatch, bit: int
+) -> None:
+    with closing(open_smb(Settings(**server.settings()))) as connector:
+        wire = connector._session._wire
+        assert wire is not None
+        told = wire._frame
+
+        def changed(seconds: float) -> bytes:
+            frame = bytearray(told(seconds))
+            frame[bit // 8] ^= 1 << bit % 8
+            return bytes(frame)
+
+        monkeypatch.setattr(wire, "_frame", changed)
+        connector.stat("")  # its answer was waited for already
+        with refused(ErrorKind.UNAVAILABLE):
+            connector.stat("")
+        assert connector.stat("") is not None  # over a new connection
+
+
+def test_what_is_sent_at_once_waits_for_the_server_to_let_it(server: SmbServer) -> None:
+    with closing(open_smb(Settings(**server.settings()))) as connector:
+        with ThreadPoolExecutor(32) as pool:
+            list(pool.map(lambda number: connector.write(f"many-{number}", [b"x" * 300_000], Facts()), range(64)))
+            entries = [entry for entry in connector.children("") if entry.name.startswith("many-")]
+            list(pool.map(lambda entry: connector.delete(entry.name, expect=entry), entries))
+        assert len(entries) == 64
+        wire = connector._session._wire
+        assert wire is not None
+        assert not wire._calls
+
+
+def test_a_name_that_is_taken_leaves_nothing_unfinished_behind(on_files: Smb, server: SmbServer) -> None:
+    on_files.write("taken", [b"old"], Facts())
+    with refused(ErrorKind.ALREADY_EXISTS):
+        on_files.write("taken", [b"new"], Facts(), when=Precondition(absent=True))
+    assert read_all(on_files, "taken") == b"old"
+    on_files.delete("taken")
+    assert not [name for name in os.listdir(server.folder) if is_temporary(name)]
 
 
 def test_the_registry_knows_it(server: SmbServer) -> None:

@@ -67,6 +67,12 @@ class Smb(Reading, Writing, Companions):
         check_path("read", path)
         return self._reading(path, offset, length, None)
 
+    def read_entry(
+        self, path: str, entry: Entry, *, offset: int = 0, length: int | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        check_path("read", path)
+        return self._reading(path, offset, length, None, entry)
+
     def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         check_new("write", path, self.limits)
         container, _ = split(path)
@@ -74,11 +80,9 @@ class Smb(Reading, Writing, Companions):
         first = next(pieces, b"")
         temporary = join(container, self._temporaries.name(self.token))
         begin = [self._create_message(temporary)]
-        if first:
-            begin.append(smb.write(first, 0))
         is_small = len(first) < self._session.chunk
         begin += self._last_steps(facts, smb.THE_SAME) if is_small else []
-        made = self._begin(path, begin)
+        made = self._begin(path, temporary, begin, first)
         try:
             if not is_small:
                 self._pour(path, made.handle, pieces, len(first))
@@ -86,7 +90,7 @@ class Smb(Reading, Writing, Companions):
                     self._session.exchange("write", path, message)
             return self._publish(path, made, when)
         except BaseException:
-            self._discard(made.handle)
+            self._discard(made.handle, temporary)
             raise
 
     def delete(self, path: str, *, expect: Entry | None = None) -> None:
@@ -144,13 +148,13 @@ class Smb(Reading, Writing, Companions):
         check_new("copy", to, self.limits)
         source = self._open(path, smb.READ_DATA | _LOOK, operation="copy", options=smb.NO_FOLDER)
         container, _ = split(to)
+        temporary = join(container, self._temporaries.name(self.token))
         made: smb.Opened | None = None
         try:
             key = smb.controlled(
                 self._session.exchange("copy", path, smb.control(_RESUME_KEY, source.handle, most=32))[0]
             )[:24]
-            temporary = join(container, self._temporaries.name(self.token))
-            made = self._begin(to, [self._create_message(temporary, smb.READ_DATA)])
+            made = self._begin(to, temporary, [self._create_message(temporary, smb.READ_DATA)])
             self._copy_chunks(path, key, made.handle, source.standing.size)
             modified = source.standing.modified if facts.modified is None else facts.modified
             for message in self._last_steps(facts._replace(modified=modified), made.handle):
@@ -165,7 +169,7 @@ class Smb(Reading, Writing, Companions):
             return self._publish(to, made, when)
         except BaseException:
             if made is not None:
-                self._discard(made.handle)
+                self._discard(made.handle, temporary)
             raise
         finally:
             self._close(source.handle)
@@ -173,7 +177,8 @@ class Smb(Reading, Writing, Companions):
     def begin_upload(self, path: str, facts: Facts, *, token: str) -> str:
         check_new("write", path, self.limits)
         name = self._temporaries.name(token)
-        made = self._begin(path, [self._create_message(join(split(path)[0], name))])
+        temporary = join(split(path)[0], name)
+        made = self._begin(path, temporary, [self._create_message(temporary)])
         self._close(made.handle)
         return name
 

@@ -38,34 +38,18 @@ LINK_TAG = 0xA000000C
 NAME_SURROGATE = 0x20000000  # a reparse tag with this bit stands for another name
 
 
-class _Number(int):
-    """A number that answers as the library's fields do."""
-
-    def get_value(self) -> int:
-        return int(self)
-
-
 class Message:
-    """A request as bytes, with the little that the library asks of its own classes."""
+    """A request as bytes; ``payload`` is what is sent or asked for with it, which its credits are counted by."""
 
-    __slots__ = ("COMMAND", "_body", "_payload")
+    __slots__ = ("COMMAND", "_body", "payload")
 
     def __init__(self, command: int, body: bytes, payload: int = 0) -> None:
         self.COMMAND = command
         self._body = body
-        self._payload = _Number(payload)
+        self.payload = payload
 
     def pack(self) -> bytes:
         return self._body
-
-    def __len__(self) -> int:
-        return len(self._body)
-
-    def __getitem__(self, name: str) -> object:
-        """Give the lengths by which the library counts credits."""
-        if name in ("length", "output_buffer_length", "max_output_response"):
-            return self._payload
-        return b"" if name == "buffer" else _Number(0)
 
 
 class Standing(NamedTuple):

@@ -127,22 +127,42 @@ class Reading(Folder):
     # -- reading
 
     @contextmanager
-    def _reading(self, path: str, offset: int, length: int | None, snapshot: int | None) -> Iterator[Iterator[bytes]]:
-        first, seen = b"", None
-        if offset == 0 and length is None and snapshot is None:
-            opened, first = self._beginning(path)
-            if len(first) == opened.standing.size:
-                yield iter((first,) if first else ())
-                return
-            seen = opened
-        opened = self._open(path, smb.READ_DATA | _LOOK, operation="read", options=smb.NO_FOLDER, snapshot=snapshot)
+    def _reading(
+        self, path: str, offset: int, length: int | None, snapshot: int | None, entry: Entry | None = None
+    ) -> Iterator[Iterator[bytes]]:
+        """Read a range: of an earlier content, of that very entry, or of what stands there."""
         try:
-            if seen is not None and (opened.standing, opened.number) != (seen.standing, seen.number):
-                raise changed(path)
+            opened, first = self._opened_to_read(path, offset, length, snapshot, entry)
+        except TallyportError as error:
+            if entry is not None and error.kind is ErrorKind.NOT_FOUND:
+                raise changed(path) from error
+            raise
+        if opened is None:
+            yield iter((first,) if first else ())
+            return
+        try:
             chunks = self._chunks(path, opened, offset + len(first), length, is_past=snapshot is not None)
             yield chained(first, chunks) if first else chunks
         finally:
             self._close(opened.handle)
+
+    def _opened_to_read(
+        self, path: str, offset: int, length: int | None, snapshot: int | None, entry: Entry | None
+    ) -> tuple[smb.Opened | None, bytes]:
+        """Open a file and give what it begins with; a small one is read whole and not open any more."""
+        first, seen = b"", None
+        if offset == 0 and length is None and snapshot is None:
+            seen, first = self._beginning(path)
+            if entry is not None and not _is_that(seen, entry):
+                raise changed(path)
+            if len(first) == seen.standing.size:
+                return None, first
+        opened = self._open(path, smb.READ_DATA | _LOOK, operation="read", options=smb.NO_FOLDER, snapshot=snapshot)
+        is_another = seen is not None and (opened.standing, opened.number) != (seen.standing, seen.number)
+        if is_another or (entry is not None and not _is_that(opened, entry)):
+            self._close(opened.handle)
+            raise changed(path)
+        return opened, first
 
     def _beginning(self, path: str) -> tuple[smb.Opened, bytes]:
         """Open a file, read what it begins with and close it, all in one go: a small file is whole then."""
@@ -209,6 +229,12 @@ class Reading(Folder):
         raw = smb.queried(self._session.exchange("read", path, message)[0])
         _, _, written, _, _, size, _ = struct.unpack_from("<qqqqqqI", raw)
         return (size, (written - smb.EPOCH) * 100) != (opened.standing.size, opened.standing.modified)
+
+
+def _is_that(opened: smb.Opened, entry: Entry) -> bool:
+    standing = opened.standing
+    tag = opened.number + standing.changed
+    return (standing.size, standing.modified, tag) == (entry.size, entry.modified, entry.tag)
 
 
 def _moment(token: str) -> int | None:

@@ -6,14 +6,13 @@ that a server wants resolved is an error here: nobody leads us out of the share.
 
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 from smbprotocol.connection import Connection
-from smbprotocol.exceptions import SMBAuthenticationError, SMBException, SMBResponseException
+from smbprotocol.exceptions import SMBAuthenticationError, SMBException
 from smbprotocol.session import Session as SmbSession
 from smbprotocol.tree import TreeConnect
 
@@ -21,6 +20,7 @@ from tallyport.connectors import hosts, reach
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.setting_checks import not_positive, wrong_port
 from tallyport.connectors.smb_messages import Message
+from tallyport.connectors.smb_wire import Broken, Call, Wire
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 CREDITS = 1024  # asked for at the start: a request of 1 MiB costs 16
@@ -55,6 +55,14 @@ class Settings:
     )
 
 
+class Sent(NamedTuple):
+    """One request that was sent."""
+
+    wire: Wire
+    call: Call
+    position: int
+
+
 class Session:
     """The session behind a connector, made when first needed. May be used from several threads."""
 
@@ -62,8 +70,7 @@ class Session:
         self.settings = settings
         self.where = f"{settings.host}:{settings.port}"
         self._lock = threading.Lock()
-        self._connection: Any = None
-        self._ids = (0, 0)
+        self._wire: Wire | None = None
         self._is_closed = False
         self._prefix = ""
         self.chunk = 65_536
@@ -76,60 +83,49 @@ class Session:
         """Send requests at once and give the bodies of their answers, or raise what the first refused one says."""
         return self.answers(operation, path, self.send(operation, path, *messages, related=related))
 
-    def send(self, operation: str, path: str, *messages: Message, related: bool = True) -> list[Any]:
+    def send(self, operation: str, path: str, *messages: Message, related: bool = True) -> list[Sent]:
         """Send requests; the answers are asked for with :meth:`answers`."""
-        connection, (session_id, tree_id) = self._connected()
-        end = time.monotonic() + self.settings.timeout
-        while True:
-            try:
-                if len(messages) == 1:
-                    requests = [connection.send(messages[0], session_id, tree_id)]
-                else:
-                    requests = connection.send_compound(list(messages), session_id, tree_id, related=related)
-                return [(connection, request) for request in requests]
-            except SMBException as error:
-                # The server lets only so much be under way; what others sent frees it again.
-                if "credits are available" not in str(error) or time.monotonic() > end:
-                    raise self._error_of(error, operation, path, connection) from error
-                time.sleep(0.002)
-            except OSError as error:
-                raise self._error_of(error, operation, path, connection) from error
+        wire = self._connected()
+        try:
+            call = wire.send(messages, self.settings.timeout, related=related)
+        except (Broken, OSError) as error:
+            raise self._broken(error, operation, path, wire) from error
+        return [Sent(wire, call, position) for position in range(len(messages))]
 
-    def answers(self, operation: str, path: str, requests: Sequence[Any]) -> list[bytes]:
-        """Wait for all answers, so that none is left behind, and give their bodies."""
+    def answers(self, operation: str, path: str, requests: Sequence[Sent]) -> list[bytes]:
+        """Wait for all answers, and give their bodies."""
         bodies: list[bytes] = []
-        first: Exception | None = None
-        for connection, request in requests:
+        for wire, call, position in requests:
             try:
-                response = connection.receive(request, timeout=self.settings.timeout, resolve_symlinks=False)
-                bodies.append(response["data"].get_value())
-            except (SMBException, OSError) as error:
-                if first is None:
-                    first = error
-        if first is not None:
-            raise self._error_of(first, operation, path, requests[0][0]) from first
+                wire.wait(call, self.settings.timeout)
+            except Broken as error:
+                raise self._broken(error, operation, path, wire) from error
+            status, body = call.answers[position]
+            if status:
+                raise self._error_of(status, operation, path, wire)
+            bodies.append(body)
         return bodies
 
     def close(self) -> None:
         """End the session."""
         with self._lock:
             self._is_closed = True
-            connection, self._connection = self._connection, None
-        if connection is not None:
+            wire, self._wire = self._wire, None
+        if wire is not None:
             try:
-                connection.disconnect(close=True, timeout=5)
+                wire.connection.disconnect(close=True, timeout=5)
             except (SMBException, OSError, ValueError):  # the server is gone: so is the session
                 pass
 
-    def _connected(self) -> tuple[Any, tuple[int, int]]:
+    def _connected(self) -> Wire:
         with self._lock:
-            if self._connection is None:
+            if self._wire is None:
                 if self._is_closed:
                     raise TallyportError(ErrorKind.UNAVAILABLE, f"the connection to {self.where} was closed")
-                self._connect()
-            return self._connection, self._ids
+                self._wire = self._connect()
+            return self._wire
 
-    def _connect(self) -> None:
+    def _connect(self) -> Wire:
         settings = self.settings
         connection = self._reached()
         try:
@@ -143,6 +139,7 @@ class Session:
             session.connect()
             tree = TreeConnect(session, rf"\\{settings.host}\{settings.share}")
             tree.connect(require_secure_negotiate=connection.dialect < 0x0311)
+            wire = Wire(connection, session, tree)  # hears from the answer to the next request on
             connection.echo(sid=session.session_id, timeout=int(max(1, settings.timeout)), credit_request=CREDITS)
         except (SMBException, OSError, ValueError) as error:
             try:
@@ -153,7 +150,7 @@ class Session:
         self.chunk = min(1024 * 1024, connection.max_read_size, connection.max_write_size)
         # Names on a share of a distributed file system begin with server and share (MS-SMB2 3.2.4.3).
         self._prefix = f"{settings.host}\\{settings.share}\\" if tree.is_dfs_share else ""
-        self._connection, self._ids = connection, (session.session_id, tree.tree_connect_id)
+        return wire
 
     def _reached(self) -> Connection:
         """Connect to the first checked address that answers; from then on the name counts, not the address."""
@@ -186,26 +183,27 @@ class Session:
         kind = ErrorKind.CONFIG if "encrypt" in str(error).lower() else ErrorKind.UNAVAILABLE
         return TallyportError(kind, message, operation="open")
 
-    def _error_of(self, error: Exception, operation: str, path: str, connection: Any) -> TallyportError:
-        """Say what went wrong in the words of the domain; raise the result ``from`` its cause."""
-        if isinstance(error, SMBResponseException):
-            status = int(error.status)
-            if status in _GONE:
-                self._forget(connection)
-            kind, what = _ERRORS.get(status, (ErrorKind.UNEXPECTED, f"the server says 0x{status:08X}"))
-            return SmbError(refusal(kind, operation, path, what), status)
-        self._forget(connection)
+    def _error_of(self, status: int, operation: str, path: str, wire: Wire) -> TallyportError:
+        """Say what the server refused in the words of the domain."""
+        if status in _GONE:
+            self._forget(wire)
+        kind, what = _ERRORS.get(status, (ErrorKind.UNEXPECTED, f"the server says 0x{status:08X}"))
+        return SmbError(refusal(kind, operation, path, what), status)
+
+    def _broken(self, error: Exception, operation: str, path: str, wire: Wire) -> TallyportError:
+        """Say how the connection broke, and let go of it; raise the result ``from`` its cause."""
+        self._forget(wire)
         kind = ErrorKind.TIMEOUT if "timeout" in str(error).lower() else ErrorKind.UNAVAILABLE
         return refusal(kind, operation, path, _words(error))
 
-    def _forget(self, connection: Any) -> None:
+    def _forget(self, wire: Wire) -> None:
         """Drop a connection that broke, unless another one took its place already."""
         with self._lock:
-            if self._connection is not connection:
+            if self._wire is not wire:
                 return
-            self._connection = None
+            self._wire = None
         try:
-            connection.disconnect(close=False, timeout=1)
+            wire.connection.disconnect(close=False, timeout=1)
         except (SMBException, OSError, ValueError):
             pass
 

@@ -34,13 +34,16 @@ class Writing(Folder):
             self._name(temporary), access, disposition=smb.CREATE, options=smb.NO_FOLDER, attributes=smb.NORMAL
         )
 
-    def _begin(self, path: str, messages: list[smb.Message]) -> smb.Opened:
-        """Make a temporary, with the first steps along; one that fails halfway is removed."""
-        requests = self._session.send("write", path, *messages)
+    def _begin(self, path: str, temporary: str, messages: list[smb.Message], first: bytes = b"") -> smb.Opened:
+        """Make a temporary, with its first content and more steps along; one that fails halfway is removed."""
+        steps = [*messages[:1], smb.write(first, 0), *messages[1:]] if first else messages
+        requests = self._session.send("write", path, *steps)
         bodies: list[bytes] = []
         try:
             for request in requests:
                 bodies += self._session.answers("write", path, [request])
+            if first and smb.written(bodies[1]) != len(first):
+                raise refusal(ErrorKind.IO_ERROR, "write", path, "the server took less than it was given")
         except BaseException:
             for request in requests[len(bodies) + 1 :]:  # answered all the same
                 try:
@@ -48,7 +51,7 @@ class Writing(Folder):
                 except TallyportError:
                     pass
             if bodies:
-                self._discard(smb.created(bodies[0]).handle)
+                self._discard(smb.created(bodies[0]).handle, temporary)
             raise
         return smb.created(bodies[0])
 
@@ -94,12 +97,13 @@ class Writing(Folder):
                 now is None or now.kind is not wanted.kind or fingerprint(now) != fingerprint(wanted)
             ):
                 raise refusal(ErrorKind.ALREADY_EXISTS, "write", path, "it changed since it was looked at")
-        message = smb.rename(self._name(path), replaces=not when.absent, handle=made.handle)
+        naming = smb.rename(self._name(path), replaces=not when.absent, handle=made.handle)
+        named, ended = self._session.send("write", path, naming, smb.close(tell=True))
         try:
-            self._session.exchange("write", path, message)
+            self._session.answers("write", path, [named])
         except TallyportError as error:
             raise self._refused_rename(path, error, when) from error
-        standing = smb.closed(self._session.exchange("write", path, smb.close(made.handle, tell=True))[0])
+        standing = smb.closed(self._session.answers("write", path, [ended])[0])
         return entry_of(split(path)[1], standing, made.number)
 
     def _look_to_replace(self, path: str) -> Entry | None:
@@ -129,13 +133,19 @@ class Writing(Folder):
                 return refusal(ErrorKind.LOCKED, "write", path, "somebody has it open, or it is read-only")
         return error
 
-    def _discard(self, handle: bytes) -> None:
-        """Remove an unfinished temporary that is open."""
-        for messages in ((smb.dispose(handle),), (smb.close(handle),)):
-            try:
-                self._session.exchange("delete", ROOT, *messages)
-            except TallyportError:  # the session is gone; a sweep finds it
-                pass
+    def _discard(self, handle: bytes, temporary: str) -> None:
+        """Remove an unfinished temporary, which is open still unless it was closed as its name was refused."""
+        try:
+            self._session.exchange("delete", ROOT, smb.dispose(handle), smb.close())
+        except TallyportError:
+            self._remove_quietly(temporary)
+
+    def _remove_quietly(self, temporary: str) -> None:
+        opening = smb.create(self._name(temporary), _LOOK | smb.DELETE, options=smb.AS_LINK)
+        try:
+            self._session.exchange("delete", ROOT, opening, smb.dispose(), smb.close())
+        except TallyportError:  # it is gone, or the session is: a sweep finds it
+            pass
 
     # -- uploads
 

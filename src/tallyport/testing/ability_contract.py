@@ -44,6 +44,7 @@ TAIL = 12_345  # bytes of the last part of an upload
 class AbilityContract:
     """What a connector keeps that can more than it must."""
 
+    locks_open_files: ClassVar[bool] = False  # what somebody reads cannot be replaced meanwhile
     upload_part: ClassVar[int | None] = None  # bytes of a part of an upload; None: the least that is allowed
     keeps_times: ClassVar[bool] = True
     changed_properties: ClassVar[frozenset[str]] = frozenset()  # names of values that this server alone spoils
@@ -147,7 +148,8 @@ class AbilityContract:
                 got += b"".join(chunks)
 
         outcome = quiet(read)
-        assert outcome is None or outcome.kind is ErrorKind.CHANGED_DURING_COPY
+        kinds = {ErrorKind.CHANGED_DURING_COPY} | ({ErrorKind.LOCKED} if self.locks_open_files else set())
+        assert outcome is None or outcome.kind in kinds
         assert set(got) <= {ord("o")}
 
     # -- copies inside

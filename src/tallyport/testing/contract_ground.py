@@ -26,7 +26,6 @@ class ContractGround(AbilityContract):
     keeps_container_times: ClassVar[bool] = True  # a container can be stamped
     atomic_precondition: ClassVar[bool] = True  # holds when the write becomes visible, not only when it begins
     one_creator: ClassVar[bool] = True  # of several at once that must be new, one wins
-    locks_open_files: ClassVar[bool] = False  # what somebody reads cannot be replaced meanwhile
     looks: ClassVar[int] = 1  # listings until a change shows
     longest_name: ClassVar[int | None] = None  # of this server, where it takes less than the platform
     above: ClassVar[str] = ""  # what the platform counts to a path besides: the root of the connection, with its slash
