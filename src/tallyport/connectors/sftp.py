@@ -13,7 +13,6 @@ See draft-ietf-secsh-filexfer-02 and -13, OpenSSH's PROTOCOL file.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import asyncssh
@@ -26,9 +25,8 @@ from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_new, check_path
 from tallyport.connectors.sftp_entries import TAKEN, attributes, entry_of, kind_of
 from tallyport.connectors.sftp_folder import changed, close_quietly, lstat
-from tallyport.connectors.sftp_reading import Reading
 from tallyport.connectors.sftp_session import Settings
-from tallyport.connectors.sftp_writing import Writing
+from tallyport.connectors.sftp_small import Small
 from tallyport.connectors.temporaries import is_of
 from tallyport.domain.entries import Entry, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind
@@ -48,25 +46,18 @@ def open_sftp(settings: Settings, path: str = ROOT, *, make: bool = False) -> "S
     return Sftp(settings, path, make=make)
 
 
-class Sftp(Reading, Writing):
+class Sftp(Small):
     """One folder of one server. ``token`` marks what is unfinished, so that :meth:`sweep` finds it."""
 
     tells = frozenset({"created_on"})  # see control/honoured.py
 
     # -- what every platform can do
 
-    def stat(self, path: str) -> Entry | None:
-        check_path("look at", path)
-        return self._do("look at", path, self._stat(path))
-
     def children(self, path: str) -> Iterator[Entry]:
         check_path("list", path)
         client = self._session.client()
         names = self._do("list", path, self._open_listing(client, path))
         return self._listing(client, path, names)
-
-    def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
-        return self._reading(path, offset, length)
 
     def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         check_new("write", path, self.limits)
@@ -75,6 +66,9 @@ class Sftp(Reading, Writing):
         first = next(pieces, b"")
         if len(first) == CHUNK:
             return self._write_big(path, first, pieces, announced, facts, when)
+        lane = self._lane(len(first))
+        if lane is not None:
+            return self._put(lane, path, first, facts, when)
         return self._do("write", path, self._write_small(path, first, announced, facts, when))
 
     def make_container(self, path: str, facts: Facts) -> Entry:

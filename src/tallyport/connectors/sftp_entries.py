@@ -7,6 +7,7 @@ from asyncssh import SFTPAttrs
 
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.remote_errors import refusal
+from tallyport.connectors.sftp_lane import Stated
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT
@@ -41,6 +42,20 @@ def entry_of(name: str, attrs: SFTPAttrs) -> Entry:
         owner=attrs.uid if attrs.uid is not None else attrs.owner,
         group=attrs.gid if attrs.gid is not None else attrs.group,
         created=created,
+    )
+
+
+def entry_of_stated(name: str, stated: Stated) -> Entry:
+    """Make the same entry of what the short way of version 3 tells."""
+    kind = _KINDS.get(modes.S_IFMT(stated.mode), Kind.SPECIAL)
+    return Entry(
+        name=name,
+        kind=kind,
+        size=0 if kind is Kind.CONTAINER else stated.size,
+        modified=stated.modified * 1_000_000_000,
+        mode=stated.mode & 0o7777,
+        owner=stated.owner,
+        group=stated.group,
     )
 
 

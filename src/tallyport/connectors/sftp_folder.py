@@ -178,11 +178,14 @@ class Folder:
         assert isinstance(target, bytes)
         return entry._replace(target=from_bytes(target))
 
+    def _is_trusted(self, container: str) -> bool:
+        return container == ROOT or self._trusted.get(container, 0.0) > time.monotonic()
+
     async def _trust(self, container: str) -> None:
         """See that a container is one and that no symlink is on the way to it, or raise NOT_FOUND."""
-        now = time.monotonic()
-        if container == ROOT or self._trusted.get(container, 0.0) > now:
+        if self._is_trusted(container):
             return
+        now = time.monotonic()
         client = await self._client()
         at = self._at(container)
         try:

@@ -15,6 +15,7 @@ import asyncssh
 
 from tallyport.connectors import event_loop, hosts, reach
 from tallyport.connectors.setting_checks import not_positive, wrong_port
+from tallyport.connectors.sftp_lane import VERSION, Lane, open_lane
 from tallyport.connectors.sftp_wire import gather
 from tallyport.domain.errors import ErrorKind, TallyportError
 
@@ -86,6 +87,8 @@ class Session:
         self._lock = threading.Lock()
         self._connection: asyncssh.SSHClientConnection | None = None
         self._client: asyncssh.SFTPClient | None = None
+        self._lane: Lane | None = None
+        self._has_lane = True
         self._is_closed = False
 
     def client(self) -> asyncssh.SFTPClient:
@@ -108,6 +111,21 @@ class Session:
         assert self._connection is not None
         return self._connection
 
+    def lane(self) -> Lane | None:
+        """Give the channel for small files, or None where the server has none: it is asked once."""
+        lane = self._lane
+        if lane is not None and lane.is_open:
+            return lane
+        client = self.client()
+        with self._lock:
+            connection = self._connection
+            if client.version != VERSION or not self._has_lane or connection is None:
+                return None
+            if self._lane is None or not self._lane.is_open:
+                self._lane = event_loop.run(open_lane(connection, self.settings.timeout))
+                self._has_lane = self._lane is not None
+            return self._lane
+
     def standing(self) -> asyncssh.SFTPClient | None:
         """Give the channel if there is one that is not known to be broken. Never waits."""
         connection, client = self._connection, self._client
@@ -116,7 +134,7 @@ class Session:
     def drop(self) -> None:
         """Let go of a connection that broke; the next call makes another one."""
         with self._lock:
-            connection, self._connection, self._client = self._connection, None, None
+            connection, self._connection, self._client, self._lane = self._connection, None, None, None
         if connection is not None:
             event_loop.run(_abort(connection))
 

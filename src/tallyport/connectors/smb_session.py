@@ -17,10 +17,11 @@ from smbprotocol.session import Session as SmbSession
 from smbprotocol.tree import TreeConnect
 
 from tallyport.connectors import hosts, reach
+from tallyport.connectors.answers import Call
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.setting_checks import not_positive, wrong_port
 from tallyport.connectors.smb_messages import Message
-from tallyport.connectors.smb_wire import Broken, Call, Wire
+from tallyport.connectors.smb_wire import Broken, Wire
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 CREDITS = 1024  # asked for at the start: a request of 1 MiB costs 16

@@ -16,6 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import aead
 from smbprotocol.connection import Ciphers, Dialects, SigningAlgorithms
 
+from tallyport.connectors.answers import Call
 from tallyport.connectors.smb_messages import HEADER, Message
 
 TAKEN = 1024 * 1024  # bytes asked of the socket at once
@@ -32,40 +33,6 @@ _UNSIGNED = bytes(16)
 
 class Broken(Exception):
     """The connection ended, or nobody answered in time."""
-
-
-class Call:
-    """Requests that were sent at once, and what was answered."""
-
-    __slots__ = ("_done", "_left", "answers", "error", "ids")
-
-    def __init__(self, ids: list[int]) -> None:
-        self.ids = ids
-        self.answers: list[tuple[int, bytes]] = [(PENDING, b"")] * len(ids)  # status and body
-        self.error: Exception | None = None
-        self._left = len(ids)
-        self._done = threading.Lock()
-        self._done.acquire()
-
-    def answer(self, position: int, status: int, body: bytes) -> None:
-        """Take the answer to one of them."""
-        self.answers[position] = (status, body)
-        self._left -= 1
-        if not self._left:
-            self._done.release()
-
-    def fail(self, error: Exception) -> None:
-        """Take that there will be no answers."""
-        if self._left:
-            self._left, self.error = 0, error
-            self._done.release()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until all are answered; False when that took too long."""
-        if not self._done.acquire(timeout=seconds):
-            return False
-        self._done.release()
-        return True
 
 
 class Wire:

@@ -1,0 +1,150 @@
+"""Small files go the short way over version 3, are the same as by the long one, and nothing unfinished gets a name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from typing import Any
+
+import asyncssh
+import pytest
+
+from tallyport.connectors import event_loop, sftp_session
+from tallyport.connectors.protocol import Facts, Precondition
+from tallyport.connectors.sftp import Settings, Sftp, open_sftp
+from tallyport.connectors.sftp_lane import Lane
+from tallyport.connectors.temporaries import is_temporary
+from tallyport.domain.errors import ErrorKind
+from tallyport.testing.connector_contract import refused
+from tallyport.testing.share_servers import asyncssh_server
+from tallyport.testing.worlds import content, read_all
+
+ABSENT = Precondition(absent=True)
+FACTS = Facts(modified=1_700_000_000_000_000_000, mode=0o640)
+
+
+@contextmanager
+def served(server: Any = None) -> Iterator[tuple[Sftp, str]]:
+    """Give a connector to a server that speaks version 3 alone, and its folder."""
+    with (
+        asyncssh_server(version=3, server=server) as one,
+        closing(open_sftp(Settings(**one.settings))) as connector,
+    ):
+        yield connector, one.folder
+
+
+def lane_of(connector: Sftp) -> Lane:
+    lane = connector._session.lane()
+    assert lane is not None
+    return lane
+
+
+def unfinished(folder: str) -> list[str]:
+    return [name for name in os.listdir(folder) if is_temporary(name)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 16_384, 30_000])
+def test_both_ways_give_the_same_file(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = content(size, 1)
+    with served() as (connector, folder):
+        short = connector.write("a", [data] if data else [], FACTS, when=ABSENT)
+        assert lane_of(connector).is_open
+        assert (connector.stat("a"), read_all(connector, "a")) == (short, data)
+        monkeypatch.setattr(connector._session, "lane", lambda: None)
+        assert (connector.stat("a"), read_all(connector, "a")) == (short, data)
+        long = connector.write("b", [data] if data else [], FACTS, when=ABSENT)
+        assert long._replace(name="a") == short
+        assert not unfinished(folder)
+
+
+def test_what_several_ask_at_once_is_kept_apart() -> None:
+    with served() as (connector, _), ThreadPoolExecutor(16) as pool:
+        wanted = {f"f{number}": content(number * 37, 1) for number in range(100)}
+        list(pool.map(lambda one: connector.write(one[0], [one[1]] if one[1] else [], FACTS), wanted.items()))
+        got = dict(zip(wanted, pool.map(lambda name: read_all(connector, name), wanted), strict=True))
+        assert got == wanted
+
+
+class _Short(asyncssh.SFTPServer):
+    """Gives less than was asked for, as the protocol allows."""
+
+    def read(self, file_obj: object, offset: int, size: int) -> Any:
+        return super().read(file_obj, offset, max(size // 2, 1))
+
+
+def test_a_server_that_gives_less_than_was_asked_for_is_read_to_the_end() -> None:
+    with served(_Short) as (connector, folder):
+        with open(os.path.join(folder, "a"), "wb") as file:
+            file.write(content(20_000, 1))
+        assert read_all(connector, "a") == content(20_000, 1)
+
+
+class _Unclosed(asyncssh.SFTPServer):
+    """Says at the end alone that it could not keep what was written."""
+
+    def close(self, file_obj: object) -> Any:
+        super().close(file_obj)
+        raise asyncssh.SFTPFailure("the disk is full")
+
+
+class _Unwritten(asyncssh.SFTPServer):
+    def write(self, file_obj: object, offset: int, data: bytes) -> Any:
+        raise asyncssh.SFTPPermissionDenied("not you")
+
+
+class _Unstamped(asyncssh.SFTPServer):
+    def fsetstat(self, file_obj: object, attrs: asyncssh.SFTPAttrs) -> Any:
+        raise asyncssh.SFTPPermissionDenied("not you")
+
+
+@pytest.mark.parametrize("server", [_Unclosed, _Unwritten, _Unstamped])
+def test_what_was_refused_on_the_way_gets_no_name(server: type[asyncssh.SFTPServer]) -> None:
+    with served(server) as (connector, folder):
+        with refused(ErrorKind.IO_ERROR, ErrorKind.PERMISSION_DENIED, ErrorKind.NO_SPACE):
+            connector.write("a", [b"content"], FACTS, when=ABSENT)
+        assert os.listdir(folder) == []
+
+
+def test_a_name_that_is_taken_keeps_what_it_names() -> None:
+    with served() as (connector, folder):
+        connector.write("a", [b"old"], FACTS)
+        with refused(ErrorKind.ALREADY_EXISTS):
+            connector.write("a", [b"new"], FACTS, when=ABSENT)
+        assert read_all(connector, "a") == b"old"
+        assert not unfinished(folder)
+
+
+def test_a_symlink_is_no_small_file() -> None:
+    with served() as (connector, folder):
+        os.symlink("/etc/hostname", os.path.join(folder, "link"))
+        with refused(ErrorKind.UNSUPPORTED):
+            read_all(connector, "link")
+        seen = connector.stat("link")
+        assert seen is not None
+        assert seen.target == "/etc/hostname"
+
+
+def test_a_channel_that_broke_is_made_again() -> None:
+    with served() as (connector, _):
+        connector.write("a", [b"content"], FACTS)
+        channel = lane_of(connector)._channel
+
+        async def cut() -> None:
+            channel.abort()
+            await channel.wait_closed()
+
+        event_loop.run(cut())
+        assert read_all(connector, "a") == b"content"
+
+
+def test_a_server_that_allows_one_channel_alone_is_carried_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(sftp_session, "open_lane", none)
+    with served() as (connector, _):
+        connector.write("a", [b"content"], FACTS, when=ABSENT)
+        assert read_all(connector, "a") == b"content"
+        assert connector._session.lane() is None
