@@ -61,3 +61,13 @@ def test_memory_does_not_grow_with_the_container(monkeypatch: pytest.MonkeyPatch
 
     small, large = peak(5_000), peak(50_000)
     assert large < small * 3
+
+
+@given(st.lists(entries(), min_size=1, max_size=6, unique_by=lambda entry: entry.name))
+def test_each_entry_has_a_mark_that_changes_with_it_alone(found: list[Entry]) -> None:
+    listing = StreamListing(found)
+    names, marks = list(listing.names()), listing.marks()
+    assert len(marks) == len(names)
+    changed = [found[0]._replace(kind=Kind.FILE, size=found[0].size + 1), *found[1:]]
+    after = dict(zip(names, StreamListing(changed).marks(), strict=True))
+    assert [name for name, mark in zip(names, marks, strict=True) if after[name] != mark] == [found[0].name]

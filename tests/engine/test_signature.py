@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,36 @@ def test_what_is_new_changed_and_gone_is_told(place: Place) -> None:
     assert changes is not None
     assert [entry.name for entry in listing.some(changes.positions)] == ["2.txt", "7.txt"]
     assert changes.gone == ["3.txt"]
+
+
+def test_what_changed_under_the_same_names_is_told(place: Place) -> None:
+    signed = sign(place.opened(), b"salt")
+    (place.folder / "5.txt").write_text("other")
+    listing = place.listing()
+    changes = changes_since(listing, signed, b"salt")
+    assert changes is not None
+    assert [entry.name for entry in listing.some(changes.positions)] == ["5.txt"]
+    assert changes.gone == []
+
+
+def test_what_was_signed_is_recognised_by_every_process(place: Place) -> None:
+    """A mover of tomorrow hashes as that of today did, although Python hashes texts anew in each process."""
+    program = (
+        "import os, sys\n"
+        "from tallyport.engine.listing_local import LocalListing\n"
+        "listing = LocalListing(os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY), '')\n"
+        "print(listing.digest().hex(), listing.marks().tolist())"
+    )
+    for seed in ("1", "2"):
+        said = subprocess.run(
+            [sys.executable, "-c", program, str(place.folder)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        listing = place.listing()
+        assert said == f"{listing.digest().hex()} {listing.marks().tolist()}\n"
 
 
 def test_a_file_in_the_place_of_a_folder_is_a_change(place: Place) -> None:

@@ -4,11 +4,11 @@ import errno
 import marshal
 import os
 import stat
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from time import time_ns
-from typing import Any
 
 import xxhash
 
@@ -34,7 +34,7 @@ class LocalListing:
         self._rows: list[tuple[str, os.stat_result]] = []
         self._names: list[str] | None = None
         self._digest: bytes | None = None
-        self._seen: list[tuple[Any, ...]] | None = None
+        self._marks: array[int] | None = None
         self._totals: tuple[int, int, int] | None = None
         self._held: list[str] | None = None  # names of containers
         self.count = 0
@@ -89,7 +89,7 @@ class LocalListing:
                         page.append((name, os.stat(name, dir_fd=self._fd, follow_symlinks=False)))
                     except FileNotFoundError:
                         continue
-            running.update(marshal.dumps(_seen(page), 2))
+            running.update(_written(page, _marks(page)))
             more = _sums(page)
             others, files, size = others + more[0], files + more[1], size + more[2]
             containers.extend(_containers(page))
@@ -107,13 +107,13 @@ class LocalListing:
         if self._names is not None:
             self._go_through()
         if self._digest is None:
-            self._digest = xxhash.xxh3_128_digest(marshal.dumps(self.seen(), 2))
+            self._digest = xxhash.xxh3_128_digest(_written(self._rows, self.marks()))
         return self._digest
 
-    def seen(self) -> list[tuple[Any, ...]]:
-        if self._seen is None:
-            self._seen = _seen(self._rows)
-        return self._seen
+    def marks(self) -> "array[int]":
+        if self._marks is None:
+            self._marks = _marks(self._rows)
+        return self._marks
 
     def some(self, positions: list[int]) -> list[Entry]:
         return self.entries([self._rows[position] for position in positions])
@@ -176,14 +176,25 @@ def _stat_if_there(items: Iterable[os.DirEntry[str]]) -> list[tuple[str, os.stat
     return found
 
 
-def _seen(page: list[tuple[str, os.stat_result]]) -> list[tuple[Any, ...]]:
-    """Give all of a page that a decision looks at; of a container only that it is there."""
-    return [
-        (name, st.st_mode, st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns)
-        if st.st_mode >> 12 != _DIRECTORY
-        else (name, _DIRECTORY)
-        for name, st in page
-    ]
+def _marks(page: list[tuple[str, os.stat_result]]) -> "array[int]":
+    """Give a number for each entry that stands for all that a decision looks at; of a container, that it is there.
+
+    Hashes of whole numbers are the same in every process of one Python. Another one takes all entries for changed,
+    which costs one look at their rows.
+    """
+    return array(
+        "q",
+        [
+            hash((st.st_mode, st.st_size, st.st_mtime_ns, st.st_ino, st.st_ctime_ns))
+            if st.st_mode >> 12 != _DIRECTORY
+            else _DIRECTORY
+            for _, st in page
+        ],
+    )
+
+
+def _written(page: list[tuple[str, os.stat_result]], marks: "array[int]") -> bytes:
+    return marshal.dumps(([name for name, _ in page], marks.tobytes()), 2)
 
 
 def _containers(page: list[tuple[str, os.stat_result]]) -> list[str]:

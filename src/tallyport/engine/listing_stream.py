@@ -8,6 +8,7 @@ import heapq
 import marshal
 import os
 import tempfile
+from array import array
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -60,12 +61,13 @@ class StreamListing:
                 self._digest = running.digest()
         return self._digest
 
-    def seen(self) -> list[tuple[Any, ...]]:
-        """Give what the digest is of, an entry each; of a listing of one page."""
-        return _rows(self._held)
+    def marks(self) -> "array[int]":
+        """Give a hash for each of ``names``; of a listing of one page."""
+        hashes = [xxhash.xxh3_64_digest(marshal.dumps(row, 2)) for row in _rows(self._held)]
+        return array("q", b"".join(hashes))
 
     def some(self, positions: list[int]) -> list[Entry]:
-        """Give the entries at these positions of ``seen``; of a listing of one page."""
+        """Give the entries at these positions of ``names``; of a listing of one page."""
         return [self._held[position] for position in positions]
 
     def pages(self) -> Iterator[list[Entry]]:

@@ -7,6 +7,7 @@ Errors are :class:`~tallyport.domain.errors.TallyportError`. A passage is used b
 """
 
 import json
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -66,11 +67,11 @@ class Listing(Protocol):
     def digest(self) -> bytes:
         """Give a hash of all that a decision could see of the entries; equal listings give equal digests."""
 
-    def seen(self) -> list[tuple[Any, ...]]:
-        """Give what the digest is of, an entry each that begins with its name; of a listing of one page."""
+    def marks(self) -> "array[int]":
+        """Give a hash of 64 bits for each of ``names``, of what the digest is of; of a listing of one page."""
 
     def some(self, positions: list[int]) -> list[Entry]:
-        """Give the entries at these positions of ``seen`` that are still there; of a listing of one page."""
+        """Give the entries at these positions of ``names`` that are still there; of a listing of one page."""
 
     def pages(self) -> Iterator[list[Entry]]:
         """Give every entry that is still there once, in order of the bytes of their names, in pages."""

@@ -1,12 +1,13 @@
 """The signature of a container: what stood on both sides at the end of its last clean visit.
 
-First a hash over all of it, equal as long as nothing changed. Behind it the listing itself, of a container that is
-not huge: where the hash differs, it tells which entries are still as they were, so that a change costs the rows
-of what changed.
+First a hash over all of it, equal as long as nothing changed. Behind it, of a container that is not huge, the names
+with a hash of each entry: where the first hash differs, they tell which entries are still as they were, so that a
+change costs the rows of what changed.
 """
 
 import marshal
 import struct
+from array import array
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -61,21 +62,30 @@ def changes_since(listing: Listing, signature: bytes, salt: bytes) -> Changes | 
     if not is_known or listing.count > MOST:
         return None
     try:
-        before = set(marshal.loads(signature[_RECORD:]))
+        before, raw = marshal.loads(signature[_RECORD:])
+        marks_before = array("q", raw)
     except (EOFError, TypeError, ValueError):  # written by a program that is not this one
         return None
-    seen = listing.seen()
-    names = {entry[0] for entry in seen}
-    positions = [position for position, entry in enumerate(seen) if entry not in before]
-    return Changes(positions, [entry[0] for entry in before if entry[0] not in names])
+    if len(marks_before) != len(before):
+        return None
+    names, marks = list(listing.names()), listing.marks()
+    if names == before:
+        gone: list[str] = []
+        positions = [at for at, mark in enumerate(marks) if mark != marks_before[at]]
+    else:
+        known = dict(zip(before, marks_before, strict=True))
+        positions = [at for at, name in enumerate(names) if known.pop(name, None) != marks[at]]
+        gone = list(known)
+    return Changes(positions, gone)
 
 
 def _record(listing: Listing, left: Collection[str]) -> bytes:
     """Write a listing down, but for what was left out by the rules: that is decided on each time."""
-    seen = listing.seen()
+    names, marks = list(listing.names()), listing.marks()
     if left:
-        seen = [entry for entry in seen if entry[0] not in left]
-    return marshal.dumps(seen, 2)
+        kept = [at for at, name in enumerate(names) if name not in left]
+        names, marks = [names[at] for at in kept], array("q", [marks[at] for at in kept])
+    return marshal.dumps((names, marks.tobytes()), 2)
 
 
 def _seen(visit: Opened, listing: Listing, salt: bytes) -> bytes:
