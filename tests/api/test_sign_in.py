@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import json
 import re
 from typing import Any
 
@@ -173,8 +174,9 @@ def test_the_job_control_sign_in_round(world: World) -> None:
     assert "errLogMessage" in gone["error"]
 
 
-def test_a_refused_job_control_sign_in_comes_with_status_200(world: World) -> None:
-    answer = world.client.post("/Login", json={"username": "viewer", "password": encoded("wrong")})
+@pytest.mark.parametrize("password", [encoded("wrong"), "no base 64", "\u00fcber", "\ud83d\ude00", "=", 7, None])
+def test_a_refused_job_control_sign_in_comes_with_status_200(world: World, password: object) -> None:
+    answer = world.client.post("/Login", content=json.dumps({"username": "viewer", "password": password}))
     assert answer.status_code == 200
     assert "token" not in answer.json()
     assert answer.json()["errList"][0]["errorCode"] != 5

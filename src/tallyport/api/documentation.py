@@ -103,6 +103,7 @@ OTHER_ERRORS: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
         }
     },
     ("POST", "/v1/auth"): {"429": _TOO_MANY},
+    ("POST", "/v1/auth/refresh-token"): {"429": _TOO_MANY},
     ("POST", "/v1/setup"): {"429": _TOO_MANY},
 }
 
