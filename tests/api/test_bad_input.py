@@ -210,16 +210,6 @@ def test_what_is_unknown_is_404(world: World, method: str, path: str) -> None:
     assert problem(world.call(method, path, json=body), 404)["code"] == "not_found"
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("PATCH", "/v1/jobs/{}?reset=link_remediation"),
-    ],
-)
-def test_what_is_not_in_this_version_says_so(world: World, method: str, path: str) -> None:
-    assert problem(world.call(method, path.format(world.job())), 501)["code"] == "not_implemented"
-
-
 @pytest.mark.parametrize("kind", ["folder_mapping", "user_account_mapping"])
 def test_other_kinds_of_jobs_are_not_in_this_version(world: World, kind: str) -> None:
     problem(world.post("/v1/jobs", json=world.body(kind=kind)), 501)

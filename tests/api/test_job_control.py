@@ -181,6 +181,17 @@ def test_a_job_summary_has_every_published_key(world: World, failed: tuple[str, 
     assert (found["jobId"], found["status"], found["migrationJobId"]) == (failed[1], "Running", failed[0])
 
 
+def test_failed_folders_are_told_apart_from_failed_files(world: World) -> None:
+    job_id = world.job()
+    run = world.run(job_id, "complete", result="errors", failed=7, failed_folders=2)
+    found = summary(world, run)
+    assert (found["totalFailedFiles"], found["totalFailedFolders"]) == (5, 2)
+    shown = world.get(f"/v1/jobs/{job_id}").json()
+    stats = shown["job"]["previous_execution"]["stats"]
+    assert (stats["failed"], stats["failed_folders"]) == (7, 2)
+    assert (shown["data"]["result"]["failed"], shown["data"]["result"]["failedFolders"]) == (7, 2)
+
+
 @pytest.mark.parametrize(
     ("state", "result", "word"),
     [

@@ -197,6 +197,13 @@ def test_a_reset_waits_for_the_next_execution(world: World, asked: str, stored: 
     assert world.stored(job_id).execution_id is None
 
 
+def test_a_reset_of_links_says_which_links_it_means(world: World) -> None:
+    job_id = world.job()
+    answer = world.patch(f"/v1/jobs/{job_id}?reset=link_remediation")
+    assert (answer.status_code, world.stored(job_id).reset) == (200, "link_remediation")
+    assert "inside documents" in answer.json()["warnings"][0]
+
+
 def test_a_reset_and_a_start_go_together(world: World) -> None:
     job_id = world.job()
     assert world.patch(f"/v1/jobs/{job_id}?reset=hard&start").status_code == 200

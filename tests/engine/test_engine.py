@@ -105,6 +105,16 @@ def test_a_file_in_the_place_of_a_folder_fails_alone_and_a_retry_carries_it(port
         assert failures.count(tx, execution.id) == 1, "history does not change"
 
 
+def test_containers_that_failed_are_counted_apart(port: Port) -> None:
+    tree(WORLD, port.source)
+    tree("a.txt/x 1b v1\nfolder 1b v1", port.destination)
+    port.start()
+    execution = port.run()
+    assert (execution.failed, execution.failed_folders, execution.failed_files) == (2, 1, 1)
+    again = port.run(trigger="retry", retry_of=execution.id, scope='{"unresolved": true}', state="created")
+    assert (again.failed, again.failed_folders) == (2, 1)
+
+
 def test_halt_stops_at_the_first_failure(port: Port) -> None:
     tree(many(40, 3), port.source)
     tree("\n".join(f"d{n:03}/f000.txt/x 1b v1" for n in range(40)), port.destination)

@@ -27,7 +27,7 @@ from tallyport.engine.mover_pool import MoverPool, ThreadCrew
 from tallyport.engine.passage_local import LocalPassage
 from tallyport.engine.staging import Stage
 from tallyport.engine.work import DeleteWork, TaskReport
-from tallyport.store import connections, executions, frontier, items, tables
+from tallyport.store import connections, executions, frontier, items, jobs, tables
 from tallyport.testing.compare import differences, snapshot
 from tallyport.testing.trees import sample_tree
 from tests.engine.conftest import Port, copy
@@ -347,3 +347,17 @@ def test_what_is_in_a_stage_that_could_not_be_shown_is_not_done(
     after = local.run()
     assert (after.state, after.failed) == ("complete", 0)
     assert differences(str(local.here), str(local.there)) == []
+
+
+def test_a_reset_of_links_looks_at_every_link_again(local: LocalPort) -> None:
+    local.here.mkdir()
+    (local.here / "link").symlink_to("a.txt")
+    local.start()
+    assert local.run().result == "clean"
+    with local.database.begin() as tx:
+        jobs.change(tx, local.job.id, reset="link_remediation")
+    again = local.run()
+    assert (again.reset, again.full, again.result) == ("link_remediation", True, "no_changes")
+    assert os.readlink(local.there / "link") == "a.txt"
+    with local.database.read() as tx:
+        assert jobs.find(tx, local.job.id).reset is None  # type: ignore[union-attr]

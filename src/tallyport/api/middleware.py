@@ -151,7 +151,7 @@ class SignedIn:
             token = tokens.token_of(scope["headers"])
             if token is None:
                 raise NotSignedIn("a token is needed: Authorization: Bearer TOKEN, or Authtoken: TOKEN")
-            caller = await run_in_threadpool(self._authenticate, token)
+            caller = await run_in_threadpool(self._authenticate, token, scope)
         except NotSignedIn as error:
             await problems.of_refusal(scope, error)(scope, receive, send)
             return
@@ -159,7 +159,7 @@ class SignedIn:
         with acting(actor_of(scope, caller)):
             await self._app(scope, receive, send)
 
-    def _authenticate(self, token: str) -> Caller:
+    def _authenticate(self, token: str, scope: Scope) -> Caller:
         now = rows.now()
         caller = users.authenticate(self._database, token, now)
         if caller is None:
@@ -169,7 +169,8 @@ class SignedIn:
             if len(self._touched) > 10_000:
                 self._touched.clear()
             self._touched[caller.token_id] = clock
-            users.touch(self._database, caller.token_id, now)
+            with acting(actor_of(scope, caller)):
+                users.touch(self._database, caller.token_id, now)
         return caller
 
 

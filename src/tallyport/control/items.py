@@ -101,10 +101,20 @@ def _page_of(tx: sa.Connection, job: Job, wanted: Wanted, *, count: bool) -> Pag
     ahead = None
     if wanted.is_narrow and not wanted.offset:
         ahead = items.horizon(tx, job.number, statuses=statuses, after=wanted.after, rows_ahead=LOOKED_AT)
-    found = items.page(
+    found = _read(tx, job, wanted, until=ahead, offset=wanted.offset)
+    rows = [(job, row) for row in found[: wanted.limit]]
+    total = _total(tx, [job], wanted, always=count)
+    if len(found) > wanted.limit:
+        return Page(rows, True, total, rows[-1][1].id)
+    return Page(rows, ahead is not None, total, ahead)
+
+
+def _read(tx: sa.Connection, job: Job, wanted: Wanted, *, until: int | None, offset: int = 0) -> list[ItemRow]:
+    """Read one row more than a page of one job has, so that it is known whether it goes on."""
+    return items.page(
         tx,
         job.number,
-        statuses=statuses,
+        statuses=[int(one) for one in wanted.statuses],
         kinds=wanted.kinds,
         parent=wanted.parent,
         reasons=wanted.reasons,
@@ -112,15 +122,10 @@ def _page_of(tx: sa.Connection, job: Job, wanted: Wanted, *, count: bool) -> Pag
         execution_id=wanted.execution,
         processing=wanted.processing,
         after=wanted.after,
-        until=ahead,
-        offset=wanted.offset,
+        until=until,
+        offset=offset,
         limit=wanted.limit + 1,
     )
-    rows = [(job, row) for row in found[: wanted.limit]]
-    total = _total(tx, [job], wanted, always=count)
-    if len(found) > wanted.limit:
-        return Page(rows, True, total, rows[-1][1].id)
-    return Page(rows, ahead is not None, total, ahead)
 
 
 def window(desk: Desk, job_id: str, wanted: Wanted, *, look_at: int = LOOKED_AT) -> Window:
@@ -129,20 +134,7 @@ def window(desk: Desk, job_id: str, wanted: Wanted, *, look_at: int = LOOKED_AT)
         job = find_job(tx, job_id)
         statuses = [int(one) for one in wanted.statuses]
         ahead = items.horizon(tx, job.number, statuses=statuses, after=wanted.after, rows_ahead=look_at)
-        found = items.page(
-            tx,
-            job.number,
-            statuses=statuses,
-            kinds=wanted.kinds,
-            parent=wanted.parent,
-            reasons=wanted.reasons,
-            text=wanted.text,
-            execution_id=wanted.execution,
-            processing=wanted.processing,
-            after=wanted.after,
-            until=ahead if wanted.is_narrow else None,
-            limit=wanted.limit + 1,
-        )
+        found = _read(tx, job, wanted, until=ahead if wanted.is_narrow else None)
     if len(found) > wanted.limit:
         return Window(job, found[: wanted.limit], found[wanted.limit - 1].id, False)
     return Window(job, found, ahead if wanted.is_narrow else None, ahead is not None and wanted.is_narrow)

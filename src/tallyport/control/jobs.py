@@ -17,8 +17,11 @@ from tallyport.domain.states import State
 from tallyport.store import beginnings, endings, jobs, plans, rows
 from tallyport.store import executions as runs
 
-RESETS = ("soft", "hard", "stats", "permissions", "full", "inspect_filtered", "inspect_shared", "inspect_all")
-LATER_RESETS = ("link_remediation",)
+RESETS = (
+    *("soft", "hard", "stats", "permissions", "full", "link_remediation"),
+    *("inspect_filtered", "inspect_shared", "inspect_all"),
+)
+AS_THEY_ARE = "links inside documents are carried as they are; the next run looks at symbolic and hard links again"
 
 
 class Done(NamedTuple):
@@ -151,15 +154,14 @@ def delete(desk: Desk, job_id: str, by: Caller) -> None:
 def reset(desk: Desk, job_id: str, which: str, by: Caller) -> Done:
     """Set a flag that acts on the next execution."""
     kind = "full" if which == "1" else which
-    if kind in LATER_RESETS:
-        raise NotBuilt(f"reset {kind!r} is not in this version")
     if kind not in RESETS:
-        raise invalid("reset", f"{which!r} is not a reset", (*RESETS, *LATER_RESETS))
+        raise invalid("reset", f"{which!r} is not a reset", RESETS)
     with desk.database.begin() as tx:
         job = find_job(tx, job_id)
         jobs.change(tx, job_id, reset=kind, **_reopened(tx, job))
         desk.note(tx, job_id, "job.reset", f"{kind} reset before the next execution, by {by.name}")
-        return Done(look(tx, find_job(tx, job_id)))
+        told = (f"/reset: {AS_THEY_ARE}",) if kind == "link_remediation" else ()
+        return Done(look(tx, find_job(tx, job_id)), told)
 
 
 def _reopened(tx: sa.Connection, job: Job) -> dict[str, bool]:

@@ -40,6 +40,7 @@ class Execution:
     unchanged_bytes: int = 0
     skipped: int = 0
     failed: int = 0
+    failed_folders: int = 0  # of the failed, those that are containers
     deleted: int = 0
     writes: int = 0
     pending: int = 0
@@ -57,6 +58,11 @@ class Execution:
     def is_split(self) -> bool:
         """Tell whether the parts of its job do its work."""
         return self.scope == SPLIT
+
+    @property
+    def failed_files(self) -> int:
+        """Failed items that are no containers."""
+        return self.failed - self.failed_folders
 
     @property
     def items(self) -> int:

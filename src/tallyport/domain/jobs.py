@@ -37,7 +37,7 @@ class Job:
     held: bool = False  # an automatic schedule that waits for a person
     closed: bool = False  # stop policy met: never runs again
     next_run_at: int | None = None
-    reset: str | None = None  # acts on the next execution: soft hard stats permissions full
+    reset: str | None = None  # acts on the next execution: soft hard stats permissions full link_remediation
     root_item_id: int | None = None
     execution_id: int | None = None  # the newest execution
     executions: int = 0

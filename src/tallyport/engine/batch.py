@@ -273,14 +273,20 @@ class Batch:
         self._announce()
 
     def _record(self, act: Callable[[sa.Connection], T], *, lost: T) -> T:
-        """Record what waits, and do ``act`` in the same transaction; ``lost`` when its answer was lost on the way."""
+        """Record what waits, and do ``act`` in the last transaction; ``lost`` when its answer was lost on the way.
 
-        def transaction() -> T:
+        There is more than one transaction only where a person waits to write.
+        """
+
+        def transaction() -> tuple[bool, T]:
             with self._database.begin() as tx:
                 self._write(tx)
-                return act(tx)
+                return (False, lost) if self._recorder.has_more else (True, act(tx))
 
-        return self._recorder.surely(transaction, lost=lost, stopped=self._given_up)
+        while True:
+            is_done, came = self._recorder.surely(transaction, lost=(True, lost), stopped=self._given_up)
+            if is_done:
+                return came
 
     def _announce(self) -> None:
         """Say that there is work for other batches, once it is committed."""

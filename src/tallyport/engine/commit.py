@@ -236,6 +236,8 @@ class Commit:
                     totals["transferred_bytes"] += r[MOVED]
                 elif counted == "unchanged":
                     totals["unchanged_bytes"] += r[S_SIZE] or 0
+                elif counted == "failed" and r[KIND] == Kind.CONTAINER:
+                    totals["failed_folders"] += 1
             if r[WROTE]:
                 totals["writes"] += 1
             d_name = r[D_NAME]
@@ -436,6 +438,8 @@ class Commit:
             self.totals[counted] -= 1
             if counted in ("transferred", "unchanged"):
                 self.totals[f"{counted}_bytes"] -= earlier[3]
+            elif counted == "failed" and earlier[0] == Kind.CONTAINER:
+                self.totals["failed_folders"] -= 1
 
     # -- deferred work -----------------------------------------------------------------------------------------
 

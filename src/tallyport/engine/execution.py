@@ -61,6 +61,10 @@ class Hiring(NamedTuple):
 _ANYBODY = Hiring()
 
 
+# Resets whose run looks at everything again and keeps what is known of it. Links are compared like anything else.
+LOOKS_AGAIN = ("soft", "permissions", "link_remediation")
+
+
 class Step(NamedTuple):
     """What :func:`advance` did."""
 
@@ -79,7 +83,7 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
     if job.reset in ("hard", "full", "1") and execution.scope is None:
         items.forget(tx, job.number)
         root = None
-    elif job.reset in ("soft", "permissions"):
+    elif job.reset in LOOKS_AGAIN:
         items.clear_signatures(tx, job.number)
     blank = root is None
     if root is None:
@@ -88,7 +92,7 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
         items.add_containers(tx, database, [(root, job.number, 0, b"", b"", execution.id)])
     if order_of(execution) is None:
         jobs.change(tx, job.id, root_item_id=root, reset=None)
-    full = execution.full or job.reset in ("soft", "permissions", "hard", "full", "1", *INSPECTIONS)
+    full = execution.full or job.reset in (*LOOKS_AGAIN, "hard", "full", "1", *INSPECTIONS)
     phase = execution.phase if execution.phase in ("purging", "purge") else "executing"
     values: dict[str, object] = {"phase": phase, "full": full, "wait_until": None, "wait_reason": None}
     if job.reset is not None:

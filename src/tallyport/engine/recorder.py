@@ -18,6 +18,8 @@ from tallyport.store.phrases import sa
 
 T = TypeVar("T")
 
+PIECE = 250  # rows that are written before the next look at who waits, about
+
 
 class Fenced(Exception):
     """This batch was given to another holder."""
@@ -54,18 +56,45 @@ class Recorder:
     def add(self, report: VisitReport | TaskReport) -> None:
         """Take a report; it is written at the next commit."""
         self._reports.append(report)
-        self.weight += 1 + (len(report.items) + len(report.filled) if isinstance(report, VisitReport) else 0)
+        self.weight += _weight(report)
 
     def outstanding(self) -> int:
         """Count visits and tasks that were claimed and have not ended."""
         return len(self._visits) + len(self._tasks)
 
     def commit(self, tx: sa.Connection) -> bool:
-        """Write everything taken so far; tells whether work was queued. Raises :class:`Fenced`, writing nothing."""
+        """Write what was taken so far; tells whether work was queued. Raises :class:`Fenced`, writing nothing.
+
+        Where people write beside, it goes in pieces, and once one of them waits the rest is left for another
+        transaction: see :attr:`has_more`.
+        """
         if not frontier.holds(tx, self._database, *self._batch):
             raise Fenced
-        reports, self._reports, self.weight = self._reports, [], 0
-        return Commit(tx, self._database, self._ids, self._scene, self._visits, self._tasks).write(reports)
+        has_queued = False
+        while True:
+            reports = self._piece()
+            commit = Commit(tx, self._database, self._ids, self._scene, self._visits, self._tasks)
+            has_queued = commit.write(reports) or has_queued
+            if not self._reports or self._database.is_awaited:
+                return has_queued
+
+    @property
+    def has_more(self) -> bool:
+        """Tell whether something waits to be written."""
+        return bool(self._reports)
+
+    def _piece(self) -> list[VisitReport | TaskReport]:
+        """Take what is written in one go: everything, or about so many rows of it."""
+        place = weight = 0
+        if self._database.is_shared:
+            while place < len(self._reports) and weight < PIECE:
+                weight += _weight(self._reports[place])
+                place += 1
+        else:
+            place, weight = len(self._reports), self.weight
+        piece, self._reports = self._reports[:place], self._reports[place:]
+        self.weight -= weight
+        return piece
 
     def surely(self, act: Callable[[], T], *, lost: T, stopped: Callable[[], bool]) -> T:
         """Do a transaction that calls :meth:`commit` once, outlasting a store that cannot be reached meanwhile.
@@ -100,3 +129,7 @@ class Recorder:
     def _state(self) -> _State:
         visits = {number: visit.copy() for number, visit in self._visits.items()}
         return _State(list(self._reports), self.weight, visits, dict(self._tasks))
+
+
+def _weight(report: VisitReport | TaskReport) -> int:
+    return 1 + (len(report.items) + len(report.filled) if isinstance(report, VisitReport) else 0)

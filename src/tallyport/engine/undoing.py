@@ -186,6 +186,7 @@ class Undoing:
             done = [one for one in outcomes if one.error is None]
             refused = [one for one in outcomes if one.error is not None]
             totals = Counter({"failed": len(refused), "writes": len(done), "files": len(outcomes)})
+            totals["failed_folders"] = sum(one.entry.kind is Kind.CONTAINER for one in refused)
             if word == "restored":
                 totals["transferred"] = len(done)
                 totals["transferred_bytes"] = sum(one.entry.size for one in done if one.entry.kind is Kind.FILE)

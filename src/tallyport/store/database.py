@@ -17,6 +17,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.store.ids import Ids
 from tallyport.store.phrases import sa
 from tallyport.store.plain import Line, Transaction, told
+from tallyport.store.turns import Turns
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
-        self._lock = threading.RLock()
+        self._turns = Turns()
         self._is_closed = False
         if self.is_sqlite:
             self.path: str | None = url.removeprefix("sqlite:///") if url != "sqlite://" else ":memory:"
@@ -75,14 +76,15 @@ class Database:
     def begin(self, *, durable: bool = False) -> Iterator["sa.Connection"]:
         """Open a writing transaction: commits at the end, rolls back on an error.
 
-        ``durable`` asks that the commit be on the disk when this returns (SQLite; PostgreSQL always does).
+        ``durable`` asks that the commit be on the disk when this returns (SQLite; PostgreSQL always does). On SQLite
+        what is done for a person goes before what the engine does (``store/turns.py``).
         """
         if not self.is_sqlite:
             self._check_open()
             with self._writer.begin() as tx:
                 yield tx
             return
-        with self._lock:
+        with self._turns.turn():
             line = self._open_writer()
             if durable:
                 line.raw.execute("PRAGMA synchronous=FULL")
@@ -92,6 +94,16 @@ class Database:
             finally:
                 if durable:
                     line.raw.execute("PRAGMA synchronous=NORMAL")
+
+    @property
+    def is_awaited(self) -> bool:
+        """Tell whether a person waits for the transaction that is open now: it had better end soon (SQLite)."""
+        return self._turns.is_awaited
+
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether people write beside the engine, so that a transaction had better be brief (SQLite)."""
+        return self._turns.is_shared
 
     def _open_writer(self) -> Line:
         self._check_open()
@@ -135,7 +147,7 @@ class Database:
         raw = getattr(self._own, "reader", None)
         if raw is None:
             raw = self._own.reader = _open(self.path or "", reads=True).raw
-            with self._lock:
+            with self._turns.turn():
                 self._raw.append(raw)
         return raw.execute(statement, values).fetchall()
 
@@ -209,7 +221,7 @@ class Database:
             from importlib.resources import files  # once in the life of a store
 
             script = files("tallyport.store").joinpath("schema.sql").read_text("utf-8")
-            with self._lock:
+            with self._turns.turn():
                 self._open_writer().raw.executescript(script)
         else:
             from tallyport.store.tables import metadata
@@ -227,10 +239,12 @@ class Database:
         if not self.is_sqlite:
             self._is_closed = True  # what is in use is closed when it is given back
             self._readers.dispose()
-            with self._lock:
+            with self._turns.turn():
                 self._writer.dispose()
             return
-        with self._lock:  # whoever writes now ends first; a connection closed under its user takes the process with it
+        with (
+            self._turns.turn()
+        ):  # whoever writes now ends first; a connection closed under its user takes the process with it
             self._is_closed = True
             with contextlib.suppress(sqlite3.Error):
                 for raw in self._raw:

@@ -25,7 +25,7 @@ TOTALS: tuple[str, ...] = (
     "unchanged",
     "unchanged_bytes",
 )
-TOTALS += ("skipped", "failed", "deleted", "writes", "pending")
+TOTALS += ("skipped", "failed", "failed_folders", "deleted", "writes", "pending")
 
 
 _TELLING = "tallyport.endings"  # where a connection keeps the jobs whose end is still to be told

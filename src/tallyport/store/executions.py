@@ -48,7 +48,7 @@ def find(tx: sa.Connection, execution_id: int, *, lock: bool = False) -> Executi
 _FIND = sa.select(executions).where(executions.c.id == sa.bindparam("wanted"))
 _TOTALS = (
     *("files", "bytes", "folders", "transferred", "transferred_bytes", "unchanged", "unchanged_bytes"),
-    *("skipped", "failed", "deleted", "writes", "pending"),
+    *("skipped", "failed", "failed_folders", "deleted", "writes", "pending"),
 )
 _COUNT = (
     sa.update(executions)

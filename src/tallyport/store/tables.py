@@ -297,6 +297,7 @@ executions = Table(
     Column("unchanged_bytes", Big, nullable=False, server_default="0"),
     Column("skipped", Big, nullable=False, server_default="0"),
     Column("failed", Big, nullable=False, server_default="0"),
+    Column("failed_folders", Big, nullable=False, server_default="0"),  # of the failed, those that are containers
     Column("deleted", Big, nullable=False, server_default="0"),
     Column("writes", Big, nullable=False, server_default="0"),  # changes made at either side
     Column("pending", Big, nullable=False, server_default="0"),  # deferred, not yet settled

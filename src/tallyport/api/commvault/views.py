@@ -20,7 +20,6 @@ def summary(run: Execution, picture: Picture, gauge: Gauge) -> dict[str, Any]:
     began = run.started_at or run.created_at
     source = picture.source.name if picture.source is not None else ""
     destination = picture.destination.name if picture.destination is not None else ""
-    failed_folders = 0  # counted with the files: the totals do not tell them apart
     return present(
         {
             "jobId": run.id,
@@ -48,8 +47,8 @@ def summary(run: Execution, picture: Picture, gauge: Gauge) -> dict[str, Any]:
             "localizedBackupLevelName": "Retry" if run.scope else "Full",
             "sizeOfApplication": run.bytes,
             "sizeOfMediaOnDisk": run.transferred_bytes,
-            "totalFailedFiles": run.failed,
-            "totalFailedFolders": failed_folders,
+            "totalFailedFiles": run.failed_files,
+            "totalFailedFolders": run.failed_folders,
             "totalNumOfFiles": run.files,
             "userName": {"userName": run.created_by or job.created_by or "system", "userId": 0},
             "storagePolicy": {"storagePolicyName": ""},
@@ -157,6 +156,7 @@ def more(run: Execution, picture: Picture, kind: int) -> dict[str, Any]:
             "unchanged": run.unchanged,
             "skipped": run.skipped,
             "failed": run.failed,
+            "failedFolders": run.failed_folders,
             "deleted": run.deleted,
         }
     elif kind == 8:

@@ -121,6 +121,7 @@ def stats(run: Execution) -> dict[str, Any]:
         "unchanged_bytes": run.unchanged_bytes,
         "skipped": run.skipped,
         "failed": run.failed,
+        "failed_folders": run.failed_folders,
         "deleted": run.deleted,
         "writes": run.writes,
         "pending": run.pending,

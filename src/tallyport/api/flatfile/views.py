@@ -147,6 +147,7 @@ def _result(run: Execution) -> dict[str, Any]:
         "unchanged": run.unchanged,
         "skipped": run.skipped,
         "failed": run.failed,
+        "failedFolders": run.failed_folders,
         "deleted": run.deleted,
         "pending": run.pending,
     }
