@@ -12,24 +12,35 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
+import asyncssh
 import pytest
 
-from tallyport.testing import azure_server, gcs_server, object_servers
+from tallyport.connectors.hashing import PART
+from tallyport.testing import azure_server, gcs_server, object_servers, share_servers
 from tallyport.testing.object_servers import ACCESS_KEY, BUCKET, SECRET_KEY
-from tallyport.testing.proxy import Passed, Proxy, proxied
+from tallyport.testing.proxy import Passed, proxied
+from tests.bench.remote import saved
 
 MIB = 1024 * 1024
 RECORDED = 3.0  # seconds after its last piece, at which a part is in the ledger for certain
 STORES = ("s3", "azure", "gcs")
 
 
-class Store(NamedTuple):
-    """A store behind a proxy, and how its requests name the pieces of a part."""
+class Heard(Protocol):
+    """What saw the requests come."""
 
-    proxy: Proxy
+    def sent(self, method: str = "PUT") -> int: ...
+
+    def matching(self, method: str) -> list[Passed]: ...
+
+
+class Store(NamedTuple):
+    """A store behind what counts, and how its requests name the pieces of a part."""
+
+    proxy: Heard
     address: str
     environment: dict[str, str]
     pieces: int  # of one part of ours, as the platform has them
@@ -79,6 +90,39 @@ def gcs() -> Iterator[Store]:
 def _part_of_gcs(path: str) -> int | None:
     found = re.search(r"name=[^&]*\.tallyport-[^&]*-([0-9a-f]+)(?:&|$)", path)
     return int(found[1], 16) if found else None
+
+
+class Written:
+    """What an SFTP server was given to write, in pieces of a MiB."""
+
+    def __init__(self) -> None:
+        self._writes: list[Passed] = []
+
+    def sent(self, method: str = "PUT") -> int:
+        return sum(one.up for one in self._writes)
+
+    def matching(self, method: str) -> list[Passed]:
+        return [one for one in self._writes if one.method == method]
+
+    def note(self, offset: int, size: int) -> None:
+        self._writes.append(Passed(time.monotonic(), "PUT", str(offset // MIB), size, 0, 200))
+
+
+@contextmanager
+def sftp(data: Path) -> Iterator[Store]:
+    """Serve from this process; nobody between the two could read what passes."""
+    written = Written()
+
+    class Counting(asyncssh.SFTPServer):
+        def write(self, file_obj: object, offset: int, data: bytes) -> Any:
+            done = super().write(file_obj, offset, data)
+            if len(data) >= 1024:  # less is a canary of the probe
+                written.note(offset, len(data))
+            return done
+
+    with share_servers.asyncssh_server(version=3, server=Counting) as server:
+        saved(data, "sftp", server.settings)
+        yield Store(written, "bench:/killed", {}, PART // MIB, int)
 
 
 def killed(tmp_path: Path, store: Store, size: int, kills: int) -> None:
@@ -133,6 +177,20 @@ def sent_again(store: Store, at: float) -> set[int]:
 def test_a_gibibyte_killed_ten_times(tmp_path: Path, kind: str) -> None:
     with {"s3": s3, "azure": azure, "gcs": gcs}[kind]() as store:
         killed(tmp_path, store, 1024 * MIB, 10)
+
+
+@pytest.mark.acceptance
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_a_gibibyte_over_sftp_killed_ten_times(tmp_path: Path) -> None:
+    with sftp(tmp_path / "data") as store:
+        killed(tmp_path, store, 1024 * MIB, 10)
+
+
+@pytest.mark.acceptance
+def test_a_big_file_over_sftp_killed_twice(tmp_path: Path) -> None:
+    with sftp(tmp_path / "data") as store:
+        killed(tmp_path, store, 160 * MIB, 2)
 
 
 @pytest.mark.acceptance

@@ -116,6 +116,23 @@ def test_a_name_that_is_taken_keeps_what_it_names() -> None:
         assert not unfinished(folder)
 
 
+class _Replacing(asyncssh.SFTPServer):
+    """Renames over what stands, whatever it was asked."""
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> Any:
+        os.replace(self.map_path(oldpath), self.map_path(newpath))
+
+
+def test_a_server_that_renames_over_what_stands_is_not_asked_to_where_something_stands() -> None:
+    with served(_Replacing) as (connector, folder):
+        assert connector.limits.creates_only  # nobody has probed it
+        connector.write("a", [b"old"], FACTS)
+        with refused(ErrorKind.ALREADY_EXISTS):
+            connector.write("a", [b"new"], FACTS, when=ABSENT)
+        assert read_all(connector, "a") == b"old"
+        assert not unfinished(folder)
+
+
 def test_a_symlink_is_no_small_file() -> None:
     with served() as (connector, folder):
         os.symlink("/etc/hostname", os.path.join(folder, "link"))

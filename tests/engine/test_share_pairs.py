@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tallyport.connectors.opening import open_connection
+from tallyport.connectors.protocol import Facts
 from tallyport.domain.policies import TransferType
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.store.database import Database
 from tallyport.testing import ftp_servers, nextcloud_server, object_servers, share_servers
 from tallyport.testing.object_servers import program
-from tallyport.testing.worlds import content
+from tallyport.testing.worlds import content, read_all
 from tests.engine.pairs import End, Way, ledger
 
 SECOND = 1_000_000_000
@@ -190,23 +192,50 @@ def test_a_tree_goes_from_one_share_to_another(
     assert pictured(tmp_path / "back", precision) == pictured(source, precision)
 
 
+REFUSED = {
+    "why?.txt": "why_.txt",
+    "a:b": "a_b",
+    'q"uote': "q_uote",
+    "st*r": "st_r",
+    "<angle>": "_angle_",
+    "pi|pe": "pi_pe",
+    "back\\slash": "back_slash",
+    "t\tab": "t_ab",
+    "ends.": "ends_",
+    "blank ": "blank_",
+    "con": "con_",
+    "AUX.txt": "AUX_.txt",
+    "lpt1.log": "lpt1_.log",
+    "NUL": "NUL_",
+}
+
+
 @pytest.mark.needs("smbd")
-def test_names_that_a_share_refuses_are_changed_once_and_for_all(
+def test_names_that_a_share_refuses_are_changed_once_and_for_all_and_found_on_the_way_back(
     database: Database, shares: Shares, tmp_path: Path
 ) -> None:
     root = tmp_path / "odd"
-    root.mkdir()
-    wanted = {"why?.txt": "why_.txt", "con": "con_", "ends.": "ends_", "a:b": "a_b"}
-    for name in (*wanted, "Case.txt", "case.TXT"):
+    (root / "prn").mkdir(parents=True)
+    for name in (*REFUSED, "Case.txt", "case.TXT", "prn/in: it"):
         (root / name).write_bytes(name.encode())
     path = f"pair-{uuid.uuid4().hex[:8]}"
-    way = Way(database, End("fs", {"path": str(root)}), shares.end("smb", path), defaults_for(TransferType.COPY))
+    there = shares.end("smb", path)
+    way = Way(database, End("fs", {"path": str(root)}), there, defaults_for(TransferType.SYNC))
     first = way.run()
-    assert (first.failed, first.transferred) == (0, 6)
+    assert (first.failed, first.transferred) == (0, len(REFUSED) + 3)
     with database.read() as tx:
         rows = tx.execute(sa.text("SELECT name, d_name FROM items WHERE d_name IS NOT NULL")).all()
     names = {bytes(name).decode(): bytes(d_name).decode() for name, d_name in rows}
-    assert {name: names[name] for name in wanted} == wanted
+    assert {name: names[name] for name in REFUSED} == REFUSED
     assert len({names.get(name, name).lower() for name in ("Case.txt", "case.TXT")}) == 2
+    with closing(open_connection(there.platform, there.settings, there.path)) as share:
+        for name, new in REFUSED.items():
+            assert read_all(share, new) == name.encode()
+        assert read_all(share, f"{names['prn']}/{names['in: it']}") == b"prn/in: it"
+        share.write(REFUSED["why?.txt"], [b"changed there"], Facts(size=13, modified=MOMENT + 99 * SECOND))
     again = way.run()
-    assert (again.failed, again.transferred, again.writes) == (0, 0, 0)
+    assert (again.failed, again.transferred) == (0, 1)
+    assert (root / "why?.txt").read_bytes() == b"changed there"
+    assert sorted(os.listdir(root)) == sorted((*REFUSED, "Case.txt", "case.TXT", "prn"))
+    last = way.run()
+    assert (last.failed, last.transferred, last.writes) == (0, 0, 0)

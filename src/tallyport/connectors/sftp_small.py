@@ -91,7 +91,7 @@ class Small(Reading, Writing):
             self._do("write", path, self._trust(container))  # says so when the container is the reason
         self._check((opened,), "write", path)
         try:
-            self._fill_small(lane, path, wire.content_of(opened), data, facts)
+            self._fill_small(lane, path, wire.content_of(opened), data, facts, when)
             if when.absent and when.entry is None and self.limits.creates_only:
                 return self._name_small(lane, path, temporary)
             return self._do("write", path, self._published(temporary, path, when))
@@ -99,8 +99,11 @@ class Small(Reading, Writing):
             self._do("write", path, self._remove_quietly(temporary))
             raise
 
-    def _fill_small(self, lane: Lane, path: str, handle: bytes, data: bytes, facts: Facts) -> None:
-        """Write, stamp and close in one go; nothing gets its name before all of that is known to have worked."""
+    def _fill_small(self, lane: Lane, path: str, handle: bytes, data: bytes, facts: Facts, when: Precondition) -> None:
+        """Write, stamp and close in one go; nothing gets its name before all of that is known to have worked.
+
+        A name that must be free is looked at along with it: a server may rename over what stands, and not say so.
+        """
         stamp = attributes(facts, wire.VERSION)
         steps = [wire.writing(handle, 0, data)] if data else []
         if stamp is not None:
@@ -108,7 +111,10 @@ class Small(Reading, Writing):
         is_synced = self._can_sync and self.durability is not Durability.NONE
         if is_synced:
             steps.append(wire.syncing(handle))
-        answers = self._ask(lane, "write", path, (*steps, Request(wire.CLOSE, wire.text(handle))))
+        looking = [Request(wire.LSTAT, wire.text(self._at(path)))] if when.absent else []
+        closing = Request(wire.CLOSE, wire.text(handle))
+        answers = self._ask(lane, "write", path, (*looking, *steps, closing))
+        looked, answers = answers[: len(looking)], answers[len(looking) :]
         if is_synced and isinstance(wire.refusal_of(answers[-2]), asyncssh.SFTPOpUnsupported):
             self._can_sync = False
             del answers[-2]
@@ -118,6 +124,8 @@ class Small(Reading, Writing):
             if isinstance(error.__cause__, asyncssh.SFTPFailure):
                 raise self._do("write", path, self._why(error.__cause__, path)) from error.__cause__
             raise
+        if any(wire.stated(one) is not None for one in looked):
+            raise refusal(ErrorKind.ALREADY_EXISTS, "write", path, "the name is taken")
 
     def _name_small(self, lane: Lane, path: str, temporary: bytes) -> Entry:
         """Give a finished file a name that must be free, and say what stands there."""
