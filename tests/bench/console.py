@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import http.client
 import os
+import random
 import re
 import selectors
+import shutil
 import socket
 import sqlite3
 import statistics
@@ -24,10 +27,12 @@ from tests.bench import ledgers, measure, watchers
 
 TIMES = 20  # requests of each page
 GOAL = 0.300  # seconds, at the 95th of a hundred
+LENGTH = 512  # bytes of a file that is carried while dashboards are open
 KEPT = 500  # where few failed: one item in so many
 DASHBOARDS = 50
 COST = 1.05  # of the time without dashboards
-SUMMARY, THROUGHPUT = 5.0, 4.0  # seconds between two requests of one dashboard, as its page makes them
+EVERY = 5.0  # seconds between two requests of one dashboard, as its page makes them
+SETTLED = 8.0  # seconds that dashboards are open before a transfer begins, longer than EVERY
 PATIENCE = 120.0  # seconds for items to be counted aside
 
 
@@ -160,7 +165,12 @@ def page_lines(found: dict[str, list[list[float]]], count: int) -> list[list[str
 
 
 def dashboards(folder: str, files: int, rounds: int, say: Callable[[str], None]) -> watchers.Figures:
-    """Run a job again and again into new folders, by turns with open dashboards and without."""
+    """Run a job again and again into new folders, by turns with open dashboards and without.
+
+    Dashboards are opened, page and chart, before the transfer begins and have asked again by then: what is measured is
+    what open ones cost, not the first load of so many pages within a second. Nobody watches for as long before the
+    others. The folder of a run is gone before the next one.
+    """
     figures = watchers.Figures()
     source = os.path.join(folder, "source")
     for number in range(files):
@@ -168,16 +178,18 @@ def dashboards(folder: str, files: int, rounds: int, say: Callable[[str], None])
         if number % watchers.FOLDER == 0:
             os.makedirs(place)
         with open(os.path.join(place, f"{number:07d}"), "wb") as stream:
-            stream.write(number.to_bytes(8, "little") * (watchers.SIZE // 8))
+            stream.write(number.to_bytes(8, "little") * (LENGTH // 8))
     with (
         watchers.serving(os.path.join(folder, "data")) as (process, url, token),
         Client(url, token, timeout=120) as client,
     ):
-        transfer(client, process, source, os.path.join(folder, "warm"), url, token, 0)
+        target = os.path.join(folder, "to")
+        transfer(client, process, source, target, url, token, 0)
+        shutil.rmtree(target)
         for number in range(rounds):
             for count in (0, DASHBOARDS) if number % 2 else (DASHBOARDS, 0):
-                target = os.path.join(folder, f"to-{number}-{count}")
                 seconds, spent, asked = transfer(client, process, source, target, url, token, count)
+                shutil.rmtree(target)
                 (figures.watched if count else figures.alone).append((seconds, spent))
                 figures.received = asked
                 say(f"{count} dashboards, {asked} requests: {seconds:.2f} s, {spent:.2f} s CPU")
@@ -191,6 +203,7 @@ def transfer(
     ends = [client.connections.create("fs", {"path": path}, make=True) for path in (source, target)]
     job = client.jobs.create(name="watched", source=ends[0], destination=ends[1], transfer_type="copy")
     with watching(url, token, count) as asked:
+        time.sleep(SETTLED)
         spent, begun = measure.processor_time(process.pid), time.monotonic()
         client.jobs.start(job)
         client.jobs.wait(job, timeout=600)
@@ -224,33 +237,33 @@ def watch(url: str, count: int) -> None:
     """Be so many open dashboards, each asking on a connection of its own, until standard input closes."""
     host, _, port = url.partition("://")[2].partition(":")
     cookie = f"Cookie: tallyport={os.environ['WATCH']}\r\nHost: {host}:{port}\r\n"
-    paths = (("/console/summary", SUMMARY, "HX-Request: true\r\n"), ("/v1/throughput?after={last}", THROUGHPUT, ""))
-    waiting = selectors.DefaultSelector()
-    waiting.register(sys.stdin, selectors.EVENT_READ)
-    due: list[tuple[float, int, int]] = []  # when, which dashboard, which of its two requests
     sockets = [socket.create_connection((host, int(port))) for _ in range(count)]
-    for number in range(count):
-        for which, (_, every, _) in enumerate(paths):
-            due.append((time.monotonic() + every * number / count, number, which))
-    asked = 0
-    last = int(time.time() * 1e6)
-    print("open", flush=True)
-    while True:
-        due.sort()
-        at, number, which = due.pop(0)
-        if waiting.select(max(at - time.monotonic(), 0)):
-            print(asked, flush=True)
-            return
-        path, every, more = paths[which]
-        request = f"GET {path.format(last=last)} HTTP/1.1\r\n{cookie}Accept: */*\r\n{more}\r\n"
+
+    def ask(number: int, path: str) -> None:
+        request = f"GET {path} HTTP/1.1\r\n{cookie}Accept: */*\r\nHX-Request: true\r\n\r\n"
         sockets[number].sendall(request.encode())
         answer = http.client.HTTPResponse(sockets[number])
         answer.begin()
         answer.read()
         assert answer.status == 200, (path, answer.status)
+
+    for number in range(count):
+        ask(number, "/console/")
+        ask(number, "/v1/throughput?after=0")
+    print("open", flush=True)
+    waiting = selectors.DefaultSelector()
+    waiting.register(sys.stdin, selectors.EVENT_READ)
+    begun = time.monotonic()
+    due = [(begun + EVERY * number / count, number) for number in range(count)]  # when, and which dashboard
+    asked = 0
+    while True:
+        at, number = heapq.heappop(due)
+        if waiting.select(max(at - time.monotonic(), 0)):
+            print(asked, flush=True)
+            return
+        ask(number, "/console/summary")
         asked += 1
-        last = int(time.time() * 1e6)
-        due.append((at + every, number, which))
+        heapq.heappush(due, (at + EVERY * random.uniform(0.9, 1.1), number))
 
 
 def main(words: list[str]) -> None:
@@ -266,7 +279,7 @@ def main(words: list[str]) -> None:
             count = int(more[0]) if more else 1_000_000
             show(page_lines(pages(folder, count, say), count))
         case ["dashboards", folder, *more]:
-            files, rounds = (int(more[0]) if more else 20_000), (int(more[1]) if len(more) > 1 else 3)
+            files, rounds = (int(more[0]) if more else 300_000), (int(more[1]) if len(more) > 1 else 3)
             show(dashboard_lines(dashboards(folder, files, rounds, say), files))
         case _:
             print(__doc__, file=sys.stderr)

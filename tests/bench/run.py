@@ -293,9 +293,9 @@ class Bench:
 
     def dashboards(self) -> None:
         """Measure what open dashboards cost a transfer."""
-        count = scaled(100_000, self.options.scale)
+        count = scaled(300_000, self.options.scale)
         found = console.dashboards(os.path.join(self.folder, "dashboards"), count, self.options.rounds, say)
-        title = f"{console.DASHBOARDS} open dashboards beside a transfer"
+        title = f"{console.DASHBOARDS} dashboards, opened before, beside a transfer"
         self.publish("dashboards", title, console.dashboard_lines(found, count))
 
     def publish(self, name: str, title: str, lines: list[list[str]]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
+import time
+from collections import deque
 
 import pytest
 
@@ -149,15 +152,40 @@ def test_many_who_watch_the_dashboard_ask_the_ledger_once(console: Console, monk
     furnish(console)
     console.sign_in()
     asked: list[int] = []
-    glance = console.world.client.app.state.glance
-    monkeypatch.setattr(glance, "_fresh", 60)
-    monkeypatch.setattr(glance, "_kept", None)
+    moment = time.monotonic() + 1_000
+    monkeypatch.setattr(time, "monotonic", lambda: moment)
     whole = dashboard.overview
-    monkeypatch.setattr(dashboard, "overview", lambda desk: asked.append(1) or whole(desk))
+    monkeypatch.setattr(dashboard, "overview", lambda desk, **more: asked.append(1) or whole(desk, **more))
     pages = {console.page("/summary") for _ in range(50)}
     assert len(asked) == 1
     assert len(pages) == 1
     assert "carried in 24 h" in pages.pop()
+    monkeypatch.setattr(time, "monotonic", lambda: moment + dashboard.FRESH + 0.1)
+    console.page("/summary")
+    assert len(asked) == 2
+
+
+def test_what_is_kept_for_all_who_watch_is_shown_to_nobody_who_signed_out(console: Console) -> None:
+    console.sign_in()
+    console.page("/summary")
+    cookies = dict(console.client.cookies)
+    console.client.post(f"{PREFIX}/sign-out", headers={"sec-fetch-site": "same-origin"})
+    console.client.cookies.update(cookies)
+    answer = console.client.get(f"{PREFIX}/summary", headers={"hx-request": "true"})
+    assert answer.status_code == 401
+    assert "carried" not in answer.text
+
+
+def test_a_summary_carries_the_samples_of_an_open_chart(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    console.sign_in()
+    meter = console.world.client.app.state.meter
+    monkeypatch.setattr(meter, "_last", 1)  # one was taken before: the next has a length
+    monkeypatch.setattr(meter, "_samples", deque())
+    moment = time.monotonic() + 1_000
+    monkeypatch.setattr(time, "monotonic", lambda: moment)  # nothing is kept
+    (written,) = re.findall(r'data-samples="([^"]*)"', console.page("/summary"))
+    assert [at for at, _, _ in json.loads(html.unescape(written))] == [one.at for one in meter.samples()]
+    assert len(meter.samples()) == 1
 
 
 def test_the_part_that_is_asked_for_again_is_the_part_of_the_page(console: Console) -> None:

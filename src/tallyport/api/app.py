@@ -42,7 +42,6 @@ from tallyport.api.middleware import Bounded, Identified, Once, Rewritten, Signe
 from tallyport.api.wiring import authorise
 from tallyport.control.breakdowns import Breakdowns
 from tallyport.control.counts import standing
-from tallyport.control.dashboard import Glance
 from tallyport.control.desk import Desk
 from tallyport.control.posting import posting
 from tallyport.control.progress import Gauge
@@ -111,7 +110,6 @@ def create_api(
     app.state.meter = Meter(database)
     app.state.breakdowns = Breakdowns()
     app.state.reasons = Reasons()
-    app.state.glance = Glance()
     problems.install(app)
     for router in (
         health.router,

@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import NamedTuple
 
 from tallyport.control.approvals import awaits_person
@@ -17,7 +16,7 @@ from tallyport.store.executions import Carried
 
 DAY = 24 * 3600 * 1_000_000  # microseconds
 MOST_RUNNING = 20
-FRESH = 2.0  # seconds
+FRESH = 2.0  # seconds for which a brief overview may be shown
 MOST_COUNTED = 100_000  # failures of a day that are read to be told apart by reason
 
 
@@ -45,39 +44,23 @@ class Overview:
     waiting: Sequence[Picture]  # for a person to approve deletes
     recent: Sequence[Picture]  # ended last, newest first
     day: Carried  # what ended within a day
-    failed_by_reason: Sequence[tuple[str, int]] | None  # absent when there are too many to read
+    failed_by_reason: Sequence[tuple[str, int]] | None  # absent when there are too many to read, or in brief
     scheduled: Sequence[Job]
     storage: Storage
 
 
-class Glance:
-    """Keeps an overview for a moment: however many watch, the ledger is asked once. One per server."""
-
-    def __init__(self, fresh: float = FRESH) -> None:
-        self._fresh = fresh
-        self._lock = Lock()
-        self._kept: Overview | None = None
-
-    def now(self, desk: Desk) -> Overview:
-        """Give an overview that is at most a moment old."""
-        with self._lock:
-            if self._kept is None or rows.now() - self._kept.at > self._fresh * 1_000_000:
-                self._kept = overview(desk)
-            return self._kept
-
-
-def overview(desk: Desk) -> Overview:
-    """Look at everything once."""
+def overview(desk: Desk, *, brief: bool = False) -> Overview:
+    """Look at everything once. ``brief``: leave out what ended last and why items failed."""
     now = rows.now()
     with desk.database.read() as tx:
         by_state = jobs.count_by_state(tx)
         active = jobs.page(tx, states=sorted(ACTIVE), limit=MOST_RUNNING)[0] if by_state.keys() & ACTIVE else []
         running = look_many(tx, active)
-        ended = [run.job_id for run in executions.page(tx, ended=True, limit=8)[0]]
+        ended = [] if brief else [run.job_id for run in executions.page(tx, ended=True, limit=8)[0]]
         found = [jobs.find(tx, one) for one in dict.fromkeys(ended)]
         recent = look_many(tx, [job for job in found if job is not None])
         day = executions.carried_since(tx, now - DAY)
-        reasons = failures.by_reason_since(tx, now - DAY) if day.failed <= MOST_COUNTED else None
+        reasons = None if brief or day.failed > MOST_COUNTED else failures.by_reason_since(tx, now - DAY)
         scheduled = jobs.scheduled(tx, limit=8)
     return Overview(
         at=now,

@@ -1,6 +1,7 @@
 """The console as an application: routes, static files, sign-in before everything else."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.staticfiles import StaticFiles
@@ -93,6 +94,8 @@ def create_console(shared: State) -> Starlette:
 def _endpoint(route: Route, guard: Guard) -> Callable[[Request], object]:
     """Wrap a page: its form is read, its caller known, its refusals drawn as pages."""
 
+    draw_once = _Shared(route).draw if route.fresh else route.draw
+
     def draw(request: Request, form: Mapping[str, str]) -> Response:
         someone = guard.caller(request.scope)
         page = Page(request=request, desk=guard.desk, someone=someone, form=form)
@@ -106,7 +109,7 @@ def _endpoint(route: Route, guard: Guard) -> Callable[[Request], object]:
             if route.right is not None:
                 page.caller.require(route.right)
             with acting(_actor(request.scope, someone)):
-                return route.draw(page)
+                return draw_once(page)
         except (refusals.Refusal, TallyportError) as error:
             return _refused(page, error)
 
@@ -123,6 +126,25 @@ def _endpoint(route: Route, guard: Guard) -> Callable[[Request], object]:
         return await run_in_threadpool(draw, request, values)
 
     return post
+
+
+class _Shared:
+    """A page that is drawn once a moment, whoever asks for it; who may see it was found out before."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._lock = threading.Lock()
+        self._kept: tuple[float, bytes] | None = None
+
+    def draw(self, page: Page) -> Response:
+        """Give what was drawn a moment ago, or draw it: one at a time, so that nobody draws beside another."""
+        with self._lock:
+            if self._kept is None or not 0 <= time.monotonic() - self._kept[0] <= self._route.fresh:
+                answer = self._route.draw(page)
+                if answer.status_code != 200:
+                    return answer
+                self._kept = (time.monotonic(), bytes(answer.body))
+            return HTMLResponse(self._kept[1], headers=HEADERS)
 
 
 def _actor(scope: Scope, someone: Caller | None) -> Actor:

@@ -143,12 +143,17 @@ class Page:
 
 
 class Route(NamedTuple):
-    """A page, where it is, and the right it asks for; None asks for no sign-in."""
+    """A page, where it is, and the right it asks for; None asks for no sign-in.
+
+    ``fresh``: seconds for which what was drawn is handed to everybody who has the right. Only for what is the same
+    for all of them, whoever asks and however.
+    """
 
     path: str
     draw: Callable[[Page], Response]
     right: Right | None
     method: str = "GET"
+    fresh: float = 0.0
 
 
 def pages(*several: tuple[str, Callable[[Page], Response]], right: Right | None = Right.READ) -> Sequence[Route]:

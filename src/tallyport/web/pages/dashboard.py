@@ -1,14 +1,19 @@
 """The first page: what runs, what failed, what comes next; and the approvals that wait for a person."""
 
-from starlette.responses import HTMLResponse, Response
+import json
+
+from starlette.responses import Response
 
 from tallyport.control import approvals as waiting_for
 from tallyport.control import connections, dashboard
+from tallyport.control.desk import Right
 from tallyport.domain.words import REASONS
 from tallyport.store import rows
 from tallyport.web.doorway import PREFIX
-from tallyport.web.page import HEADERS, Page, pages
+from tallyport.web.page import Page, Route, pages
 from tallyport.web.work import look
+
+LATELY = 60_000_000  # microseconds of samples beside a summary: an open page asks far more often
 
 
 def first(page: Page) -> Response:
@@ -23,26 +28,28 @@ def first(page: Page) -> Response:
         connected=connected,
         has_sample=page.desk.database.path is not None,
         jobs=sum(found.by_state.values()),
+        samples="[]",  # the chart begins with the whole hour, which it asks the API for
         REASONS=REASONS,
         hour_ago=rows.now() - 3600 * 1_000_000,
     )
 
 
 def summary(page: Page) -> Response:
-    """The part of the first page that is asked for again and again; drawn once a moment, whoever watches."""
-    state = page.request.app.state
-    found = state.glance.now(page.desk)
-    kept: tuple[int, str] | None = getattr(state, "summary", None)
-    if kept is None or kept[0] != found.at:
-        drawn = page.render(
-            "dashboard_summary.html",
-            found=found,
-            running=[look(page, one) for one in found.running],
-            jobs=sum(found.by_state.values()),
-        )
-        kept = (found.at, bytes(drawn.body).decode())
-        state.summary = kept
-    return HTMLResponse(kept[1], headers=HEADERS)
+    """Show what of the first page changes by itself, and how fast the server carried of late."""
+    found = dashboard.overview(page.desk, brief=True)
+    return page.render(
+        "dashboard_summary.html",
+        found=found,
+        running=[look(page, one) for one in found.running],
+        jobs=sum(found.by_state.values()),
+        samples=lately(page),
+    )
+
+
+def lately(page: Page) -> str:
+    """Write the newest samples of the throughput, so that an open chart needs no request of its own."""
+    samples = page.request.app.state.meter.samples(rows.now() - LATELY)
+    return json.dumps([[one.at, round(one.bytes_per_second), round(one.items_per_second, 1)] for one in samples])
 
 
 def approvals(page: Page) -> Response:
@@ -60,9 +67,11 @@ def deletes(page: Page) -> Response:
     return page.render("approval_deletes.html", found=found, job=page.part("job"))
 
 
-ROUTES = pages(
-    (f"{PREFIX}/", first),
-    (f"{PREFIX}/summary", summary),
-    (f"{PREFIX}/approvals", approvals),
-    (f"{PREFIX}/approvals/{{job}}/deletes", deletes),
+ROUTES = (
+    *pages(
+        (f"{PREFIX}/", first),
+        (f"{PREFIX}/approvals", approvals),
+        (f"{PREFIX}/approvals/{{job}}/deletes", deletes),
+    ),
+    Route(f"{PREFIX}/summary", summary, Right.READ, fresh=dashboard.FRESH),
 )

@@ -1,4 +1,5 @@
-// The live chart: bytes and items a second, one request every four seconds, none while nobody looks.
+// The live chart: bytes and items a second of the last hour. What is new comes with the summary of the first page;
+// elsewhere it is asked for every four seconds, never while nobody looks.
 import { call } from "./api.js";
 
 const units = ["B/s", "KiB/s", "MiB/s", "GiB/s", "TiB/s"];
@@ -27,17 +28,24 @@ function draw(place) {
     if (document.hidden) return;
     try {
       const { samples } = await call("GET", `/v1/throughput?after=${last}`);
-      for (const one of samples) {
-        last = one.at;
-        data[0].push(one.at / 1e6); data[1].push(one.bytes_per_second); data[2].push(one.items_per_second);
-      }
-      for (const row of data) row.splice(0, Math.max(0, row.length - 1800));
-      if (samples.length) chart.setData(data);
+      add(samples.map((one) => [one.at, one.bytes_per_second, one.items_per_second]));
     } catch { /* the next one may be better */ }
+  }
+  function add(samples) {
+    const fresh = samples.filter(([at]) => at > last);
+    for (const [at, bytes, items] of fresh) {
+      last = at;
+      data[0].push(at / 1e6); data[1].push(bytes); data[2].push(items);
+    }
+    for (const row of data) row.splice(0, Math.max(0, row.length - 1800));
+    if (fresh.length) chart.setData(data);
   }
   make();
   more();
-  setInterval(more, 4000);
+  if (document.querySelector("[data-summary]")) {
+    // Nobody looked for longer than the samples reach back: the rest is asked for.
+    document.addEventListener("samples", ({ detail }) => (detail.length && detail[0][0] > last + 4e6 ? more() : add(detail)));
+  } else setInterval(more, 4000);
   new ResizeObserver(() => chart.setSize({ width: place.clientWidth, height: place.clientHeight - 34 })).observe(place);
   document.addEventListener("theme", make);
 }
