@@ -96,7 +96,7 @@ def addresses(ledger: ledgers.Ledger) -> list[str]:
         "/console/failed?reason=permission_denied",
         "/console/failed?q=nothing-has-this-name",
         *(f"/console/{one}" for one in ("approvals", "connections", "maps", "schedules", "reports", "categories")),
-        *(f"/console/{one}" for one in ("users", "webhooks", "audit", "settings", "about", "me")),
+        *(f"/console/{one}" for one in ("users", "webhooks", "secrets", "audit", "settings", "about", "me")),
         f"/console/connections/{ledger.source}",
     ]
 

@@ -3,7 +3,9 @@
 import os
 from typing import NamedTuple
 
+from tallyport.control.desk import Desk
 from tallyport.domain.settings import SETTINGS
+from tallyport.store import workers as beating
 
 _SECRET = ("KEY", "TOKEN", "PASSWORD", "DATABASE")  # a database's address may hold a password
 
@@ -29,3 +31,9 @@ def settings() -> list[Value]:
         origin = "default" if value is None else "environment"
         found.append(Value(one.name, one.option, one.default, one.words, value, origin))
     return found
+
+
+def workers(desk: Desk) -> list[beating.WorkerRow]:
+    """Give the workers that share the database, oldest first, with their labels and when each was last heard of."""
+    with desk.database.read() as tx:
+        return beating.everyone(tx)

@@ -61,6 +61,12 @@ def jobs_page(desk: Desk, wanted: WantedJobs, *, offset: int, limit: int) -> tup
         return look_many(tx, found), total
 
 
+def newest_jobs(desk: Desk, limit: int) -> list[Job]:
+    """Give the newest jobs to choose from: their rows alone, nothing is counted."""
+    with desk.database.read() as tx:
+        return jobs.page(tx, limit=limit)[0]
+
+
 def every_job(desk: Desk, wanted: WantedJobs) -> Iterator[Picture]:
     """Give all jobs that match, newest first, looked at in chunks."""
     with desk.database.read() as tx:
@@ -181,7 +187,7 @@ def _matching(tx: sa.Connection, wanted: WantedJobs) -> list[Job]:
     found = [one for one in _all(tx, wanted) if _fits(one, wanted)]
     if wanted.unresolved is None:
         return found
-    failing = failures.count_each_unresolved(tx, [one.number for one in found])
+    failing = failures.with_unresolved(tx, [one.number for one in found])
     return [one for one in found if (one.number in failing) is wanted.unresolved]
 
 

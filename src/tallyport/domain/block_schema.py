@@ -91,6 +91,8 @@ def _kind(key: str, default: object) -> str:
         return _NUMBERS[type(default)]
     if key.endswith(".max"):
         return "integer"
+    if key == "limits.quarantine_days":
+        return "number"
     return "text" if key == "quarantine" else "object"
 
 

@@ -12,7 +12,10 @@ from tallyport.store import bulk, rows
 from tallyport.store.database import Database
 from tallyport.store.names import executions, failures
 from tallyport.store.names import items as item_rows
+from tallyport.store.names import jobs as job_rows
 from tallyport.store.phrases import sa
+
+_JOBS_AT_ONCE = 500
 
 
 class FailedItem(NamedTuple):
@@ -203,6 +206,20 @@ def count_each_unresolved(tx: sa.Connection, numbers: Iterable[int]) -> dict[int
         .group_by(item_rows.c.job)
     )
     return {job: int(count) for job, count in tx.execute(query)}
+
+
+def with_unresolved(tx: sa.Connection, numbers: Iterable[int]) -> set[int]:
+    """Tell which of some jobs have anything that is failed now; reads one item of each."""
+    wanted = list(numbers)
+    found: set[int] = set()
+    for start in range(0, len(wanted), _JOBS_AT_ONCE):
+        chosen = sa.select(job_rows.c.number).where(job_rows.c.number.in_(wanted[start : start + _JOBS_AT_ONCE]))
+        for status in sorted(FAILED):
+            some = sa.select(item_rows.c.id).where(
+                item_rows.c.job == job_rows.c.number, item_rows.c.status == int(status)
+            )
+            found.update(tx.execute(chosen.where(some.exists())).scalars())
+    return found
 
 
 class ReasonCount(NamedTuple):

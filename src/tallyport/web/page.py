@@ -75,6 +75,7 @@ SECTIONS: Sequence[Section] = (
         (
             Link("/users", "Users", "users", Right.AUDIT),
             Link("/webhooks", "Webhooks", "webhook", Right.MANAGE),
+            Link("/secrets", "Secrets", "key", Right.MANAGE),
             Link("/audit", "Admin audit", "history", Right.AUDIT),
             Link("/settings", "Settings", "settings", Right.ADMIN),
             Link("/about", "About", "info-circle"),

@@ -62,6 +62,7 @@ SCREENS = (
     Screen("audit", "/console/audit"),
     Screen("webhooks", "/console/webhooks"),
     Screen("webhook", "/console/webhooks/{webhook}"),
+    Screen("secrets", "/console/secrets"),
     Screen("settings", "/console/settings"),
     Screen("about", "/console/about"),
     Screen("not-found", "/console/nowhere"),
@@ -90,6 +91,7 @@ def parts(server: Server, tmp_path_factory) -> dict[str, str]:
     connection = server.call("GET", "/v1/connections")["connections"][0]["id"]
     server.call("PATCH", f"/v1/jobs/{idle}", {"schedule": {"mode": "auto", "run_at": {"hr": 2}}, "status": "paused"})
     hook = server.call("POST", "/v1/webhooks", {"url": "https://1.1.1.1/hook", "name": "hook"})["data"]["id"]
+    server.call("POST", "/v1/secrets", {"name": "crm", "value": "kept"})
     people = [{"source": {"name": "ann"}, "destination": {"email": "ann@example.com"}}]
     made = server.call("POST", "/v1/account_maps", {"name": "people", "map_by": {"name": True}, "exceptions": people})
     return {

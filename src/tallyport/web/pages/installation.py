@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 
 from tallyport.connectors import registry
-from tallyport.control import dashboard, doctor, installation, record
+from tallyport.control import dashboard, doctor, environments, installation, named_secrets, record
 from tallyport.control.desk import Right
 from tallyport.web.doorway import PREFIX
 from tallyport.web.page import HEADERS, Page, pages
@@ -43,11 +43,27 @@ def settings(page: Page) -> Response:
     return page.render("settings.html", settings=installation.settings())
 
 
+def secrets(page: Page) -> Response:
+    """Show the names of secrets, never their values, and ask for a new one."""
+    chosen = page.query.get("environment", "").replace("\0", "") or named_secrets.Place().environment
+    return page.render(
+        "secrets.html",
+        secrets=named_secrets.listed(page.desk, named_secrets.Place(chosen)),
+        environments=environments.page(page.desk, offset=0, limit=1_000)[0],
+        chosen=chosen,
+    )
+
+
 def about(page: Page) -> Response:
     """Say what this is, and, to an administrator, what could go wrong with it."""
     findings = list(doctor.examine(page.desk)) if page.caller.may(Right.ADMIN) else None
     return page.render(
-        "about.html", findings=findings, storage=dashboard.storage(page.desk), platforms=registry.platforms().values()
+        "about.html",
+        findings=findings,
+        workers=installation.workers(page.desk) if page.caller.may(Right.ADMIN) else [],
+        reaches=None if page.desk.labels is None else sorted(page.desk.labels),
+        storage=dashboard.storage(page.desk),
+        platforms=registry.platforms().values(),
     )
 
 
@@ -61,5 +77,5 @@ def documentation(page: Page) -> Response:
 ROUTES = (
     *pages((f"{PREFIX}/audit", admin_audit), right=Right.AUDIT),
     *pages((f"{PREFIX}/settings", settings), right=Right.ADMIN),
-    *pages((f"{PREFIX}/about", about), ("/docs", documentation)),
+    *pages((f"{PREFIX}/secrets", secrets), (f"{PREFIX}/about", about), ("/docs", documentation)),
 )

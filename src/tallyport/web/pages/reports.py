@@ -37,7 +37,6 @@ def over_jobs(page: Page) -> Response:
         days=max(page.whole("days", 30, most=3_650), 1),
     )
     found = summaries.summary(page.desk, wanted)
-    every, _ = reading.jobs_page(page.desk, reading.WantedJobs(), offset=0, limit=500)
     days = [datetime.fromtimestamp(one.day * 86_400, UTC).date().isoformat() for one in found.days]
     charts = {
         "days": {
@@ -59,7 +58,7 @@ def over_jobs(page: Page) -> Response:
         "reports.html",
         found=found,
         rows=[look(page, one) for one in found.pictures],
-        every=[one.job for one in every],
+        every=reading.newest_jobs(page.desk, 500),
         categories=reading.categories(page.desk),
         wanted=wanted,
         charts=charts,

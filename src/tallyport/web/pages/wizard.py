@@ -53,6 +53,13 @@ DAYS = (
     "sunday",
 )
 
+_FILE = '{"source": {"text": {"target": {"path": "/lists/%s.csv"}}}}'
+EXAMPLES = {  # of settings that are written as JSON
+    "permissions.import": _FILE % "grants",
+    "metadata_import": _FILE % "properties",
+    "metadata_map": '{"schemas": [{"source": {"id": "1"}, "default": true, "mappings": [...]}]}',
+}
+
 
 def new(page: Page) -> Response:
     """Describe a new job, empty or like another."""
@@ -96,6 +103,7 @@ def _draw(page: Page, document: dict[str, Any], *, changed: Job | None) -> Respo
         version=None if changed is None else changed.version,
         connections=[(one, location(one)) for one in found],
         kinds=KINDS,
+        examples=EXAMPLES,
         steps=STEPS,
         policies=[field for field in fields if field.is_policy],
         behaviours=[field for field in fields if not field.is_policy],

@@ -36,7 +36,18 @@ function value_of(field) {
   if (field.value === "") return undefined;
   if (field.dataset.kind === "number") return Number(field.value);
   if (field.dataset.kind === "flag") return field.value === "true";
+  if (field.dataset.kind === "json") return JSON.parse(field.value);
   return field.value;
+}
+// Text that is no JSON stays in its field, marked, and out of the document.
+function is_read(field) {
+  if (field.dataset.kind !== "json") return true;
+  let reads = true;
+  try { value_of(field); } catch { reads = false; }
+  field.classList.toggle("is-invalid", !reads);
+  field.setCustomValidity(reads ? "" : "this is no JSON");
+  field.setAttribute("aria-invalid", String(!reads));
+  return reads;
 }
 function fill() {
   const type = read("transfer.transfer_type") ?? "sync";
@@ -44,6 +55,7 @@ function fill() {
     const value = read(field.dataset.path);
     if (field.type === "radio") field.checked = field.value === (type === "default" ? "sync" : type);
     else if (field.tomselect) { if (value && !field.tomselect.options[value]) field.tomselect.addOption({ value, text: value }); field.tomselect.setValue(value ?? "", true); }
+    else if (field.dataset.kind === "json") { if (!field.classList.contains("is-invalid")) field.value = value === undefined || value === null ? "" : JSON.stringify(value, null, 1); }
     else field.value = value === undefined || value === null || typeof value === "object" ? "" : String(value);
     const key = field.dataset.key;
     if (key) {
@@ -71,6 +83,7 @@ place.addEventListener("change", (event) => {
   } else if (field === everyField) {
     write("schedule.repeat_interval", field.value ? { value: Number(field.value), unit: "m" } : undefined);
   } else if (field.dataset.path) {
+    if (!is_read(field)) return;
     write(field.dataset.path, value_of(field));
     if (field.dataset.side) look(field.dataset.side);
     if (field.dataset.path === "schedule.mode" && field.value !== "auto") for (const key of ["run_at", "days", "repeat_interval", "cron", "time_zone"]) write(`schedule.${key}`, undefined);
@@ -131,6 +144,7 @@ raw.addEventListener("input", () => {
     if (given === null || typeof given !== "object" || Array.isArray(given)) throw new Error("the job is an object");
     doc = given;
     doc.transfer ??= {};
+    for (const field of fields) field.classList.remove("is-invalid");
     raw.classList.remove("is-invalid");
     raw_state.textContent = "Taken over into every step.";
     fill();
@@ -213,6 +227,8 @@ place.addEventListener("click", (event) => {
 
 async function save(button) {
   const how = button.dataset.save;
+  const unread = fields.find((field) => field.classList.contains("is-invalid"));
+  if (unread) { go(unread.closest("[data-step]").dataset.step); return unread.focus(); }
   const body = structuredClone(doc);
   if (how === "simulate") {
     body.transfer.simulation_mode = true;
