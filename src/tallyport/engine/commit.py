@@ -12,6 +12,7 @@ from tallyport.domain.items import DONE, FAILED, Status
 from tallyport.domain.settle import settled_by
 from tallyport.engine import slices
 from tallyport.engine.notes import MADE_BACK
+from tallyport.engine.open_visit import OpenVisit
 from tallyport.engine.tally import (
     ATTEMPTS,
     D_NAME,
@@ -35,7 +36,7 @@ from tallyport.engine.tally import (
     together,
     would_go,
 )
-from tallyport.engine.uploads import is_handle
+from tallyport.engine.uploads import place_of
 from tallyport.engine.work import AS_IT_WAS, Deferred, ItemResult, TaskReport, VisitReport, results_of
 from tallyport.store import audit, executions, failures, frontier, items, losses, rows, security_map
 from tallyport.store.database import Database
@@ -45,32 +46,6 @@ from tallyport.store.phrases import sa
 
 PART_ATTEMPTS = 3
 _S_SIZE, _S_MODIFIED = itemgetter(1), itemgetter(2)  # of an engine.work.Filled
-
-
-class OpenVisit:
-    """A visit under way: what its reports add up to."""
-
-    __slots__ = (
-        *("blank", "bytes", "deferred", "files", "folders", "lands_later"),
-        *("row", "seen", "unchanged", "unchanged_bytes"),
-    )
-
-    def __init__(self, row: VisitRow) -> None:
-        self.row = row
-        self.files = self.bytes = self.unchanged = self.unchanged_bytes = 0
-        self.folders: dict[str, int] = {}
-        self.blank: set[str] = set()  # containers the ledger had not seen
-        self.seen: set[bytes] = set()  # names told, only when the visit is resumed
-        self.deferred = False
-        self.lands_later = False  # something will still land in it: its times are set again then
-
-    def copy(self) -> "OpenVisit":
-        """Give one that what comes does not change."""
-        other = OpenVisit(self.row)
-        for slot in self.__slots__:
-            value = getattr(self, slot)
-            setattr(other, slot, value.copy() if isinstance(value, (dict, set)) else value)
-        return other
 
 
 class Commit:
@@ -336,13 +311,7 @@ class Commit:
             path = paths.to_bytes(paths.join(row.path, name))
             d_path = paths.to_bytes(paths.join(row.d_path, d_name))
             self.containers.append((item_id, self.scene.job, row.item_id, path, d_path, self.scene.execution_id))
-            gone = {"delete_source": "destination", "delete_destination": "source"}.get(deleted.get(name, ""), "")
-            if row.gone == frontier.PURGE and gone:
-                gone = frontier.PURGE
-            elif row.gone.startswith(frontier.LEFT_OUT):
-                gone = row.gone
-            elif name in left_out:
-                gone = f"{frontier.LEFT_OUT}{left_out[name]}"
+            gone = opened.gone_below(name, deleted.get(name, ""), left_out)
             blank = name in opened.blank and not gone
             number = self.ids.take()
             found.append((number, self.scene.execution_id, item_id, path, d_path, fresh, blank, gone, None))
@@ -449,7 +418,9 @@ class Commit:
         opened.deferred = True
         opened.lands_later = opened.lands_later or found.task in ("big", "link")
         item = ItemResult._make(found.item)
-        if item.item_id and frontier.task_exists(self.tx, scene.execution_id, _task_of(found.task), item.item_id):
+        if item.item_id and frontier.task_exists(
+            self.tx, scene.execution_id, "finish" if found.task == "big" else found.task, item.item_id
+        ):
             before.pop(paths.to_bytes(item.name), None)
             opened.seen.add(paths.to_bytes(item.name))
             if found.temporary:  # planned before the crash or pause, its parts stand: not another upload beside it
@@ -585,7 +556,7 @@ class Commit:
                     task.item_id,
                     task.container_id,
                     paths.to_bytes(task.path),
-                    paths.to_bytes(_place_of(task)),
+                    paths.to_bytes(place_of(task)),
                 ),
                 0,
                 0,
@@ -630,14 +601,3 @@ class Commit:
             # It holds the source as it was to be carried. That is no baseline: it would say that it was.
             failed = failed._replace(s_modified=None, s_tag=None, hash=None)
         self._settle(task, tuple(failed))
-
-
-def _place_of(task: TaskRow) -> str:
-    """Give the path of a temporary, or of the file whose upload is to be abandoned."""
-    if is_handle(task.temporary):
-        return task.d_path
-    return paths.join(paths.split(task.d_path)[0], task.temporary or "")
-
-
-def _task_of(word: str) -> str:
-    return "finish" if word == "big" else word

@@ -7,7 +7,8 @@ ledger holds by construction. A commit of a holder that was fenced changes nothi
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from tallyport.engine.commit import Commit, OpenVisit
+from tallyport.engine.commit import Commit
+from tallyport.engine.open_visit import OpenVisit
 from tallyport.engine.tally import Scene
 from tallyport.engine.work import TaskReport, VisitReport
 from tallyport.store import frontier

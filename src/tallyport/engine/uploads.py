@@ -8,10 +8,11 @@ from tallyport.connectors.protocol import Connector, Facts, Precondition, Upload
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Fingerprint, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.domain.paths import display, split
+from tallyport.domain.paths import display, join, split
 from tallyport.engine.lease import Guard
 from tallyport.engine.passage import expected_at
 from tallyport.engine.work import FinishWork, PartWork
+from tallyport.store.frontier import TaskRow
 
 HANDLE = "upload:"  # what the temporary of a task begins with when it is an upload's handle
 _DIGEST = 16  # bytes; the rest of what is kept of a part is the platform's receipt
@@ -110,6 +111,13 @@ def _handle(temporary: str) -> str:
 def is_handle(temporary: str | None) -> bool:
     """Tell whether what a task keeps is an upload's handle, and not the name of a temporary."""
     return temporary is not None and temporary.startswith(HANDLE)
+
+
+def place_of(task: TaskRow) -> str:
+    """Give the path of a temporary, or of the file whose upload is to be abandoned."""
+    if is_handle(task.temporary):
+        return task.d_path
+    return join(split(task.d_path)[0], task.temporary or "")
 
 
 def _error(kind: ErrorKind, path: str, why: str) -> TallyportError:
