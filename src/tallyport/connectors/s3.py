@@ -16,7 +16,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from functools import cache
 from typing import Any, cast
 
@@ -38,7 +38,16 @@ from tallyport.connectors.s3_bucket import (
     type_of,
 )
 from tallyport.connectors.s3_errors import refusal, status_of, translate
-from tallyport.connectors.s3_parts import chain, check_announced, check_size, etags_of, receipt_of, sliced, upload_of
+from tallyport.connectors.s3_parts import (
+    chain,
+    check_announced,
+    check_size,
+    etags_of,
+    filled,
+    receipt_of,
+    sliced,
+    upload_of,
+)
 from tallyport.connectors.s3_prefix import container
 from tallyport.connectors.s3_reading import Reading
 from tallyport.connectors.s3_settings import LIMITS, PART, PARTS_MAX, UPLOAD_PART, Settings
@@ -191,11 +200,12 @@ class S3(Reading, Writing):
         receipts = []
         came = 0
         first = number * pieces + 1
-        for n, data in enumerate(sliced(content, UPLOAD_PART // pieces)):
-            came += len(data)
-            if came > size:
-                break
-            receipts.append(self._put_piece(key, path, upload, first + n, data))
+        with closing(filled(content, UPLOAD_PART // pieces)) as slices:
+            for n, data in enumerate(slices):
+                came += len(data)
+                if came > size:
+                    break
+                receipts.append(self._put_piece(key, path, upload, first + n, data))
         if came != size:
             why = f"{size} bytes were announced and {came} came"
             raise refusal(ErrorKind.CHANGED_DURING_COPY, "write", path, why)

@@ -126,10 +126,10 @@ class Lean:
 
     # -- the request
 
-    def _request(self, arguments: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any], bytes]:
+    def _request(self, arguments: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any], bytes | memoryview]:
         headers: dict[str, str] = {}
         query: dict[str, Any] = {}
-        body = b""
+        body: bytes | memoryview = b""
         for name, value in arguments.items():
             if name in _HEADERS:
                 headers[_HEADERS[name]] = value
@@ -145,7 +145,7 @@ class Lean:
             raise NotLean
         return headers, query, body
 
-    def _signed(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> bytes:
+    def _signed(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes | memoryview) -> bytes:
         credentials = self._credentials.get_frozen_credentials()
         now = strftime("%Y%m%dT%H%M%SZ", gmtime())
         day = now[:8]
@@ -153,8 +153,10 @@ class Lean:
             payload = b64decode(headers["x-amz-checksum-sha256"]).hex()
         elif not body:
             payload = _EMPTY
+        elif self._is_tls or "content-md5" in headers:  # which is signed as every header is: one hash is enough
+            payload = _UNSIGNED
         else:
-            payload = _UNSIGNED if self._is_tls else hashlib.sha256(body).hexdigest()
+            payload = hashlib.sha256(body).hexdigest()
         headers |= {"host": self._host, "x-amz-date": now, "x-amz-content-sha256": payload}
         if credentials.token:
             headers["x-amz-security-token"] = credentials.token
@@ -186,7 +188,7 @@ class Lean:
 
     # -- the way there and back
 
-    def _exchange(self, method: str, head: bytes, body: bytes) -> tuple[_Line, int, dict[str, str]]:
+    def _exchange(self, method: str, head: bytes, body: bytes | memoryview) -> tuple[_Line, int, dict[str, str]]:
         line = self._line()
         try:
             if len(body) < 65_536:

@@ -1,11 +1,68 @@
 """Content in slices, and what is kept of an upload in parts: its handle, and a receipt for each part."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.s3_errors import refusal
-from tallyport.connectors.s3_settings import LIMITS, PART
+from tallyport.connectors.s3_settings import LIMITS, MIB, PART
 from tallyport.domain.errors import ErrorKind
+
+IN_MEMORY = 96 * MIB  # of parts on their way in this process, however many connections and places there are
+
+
+class Room:
+    """Memory for parts on their way: lent for one part, used again for the next, and never more than so much."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._returned = threading.Condition()
+        self._kept: list[bytearray] = []
+        self.lent = 0  # bytes
+
+    @contextmanager
+    def lend(self, length: int) -> Iterator[bytearray]:
+        """Lend so many bytes, when they are there; what is more than the whole is lent alone."""
+        with self._returned:
+            while self.lent and self.lent + length > self._most:
+                self._returned.wait()
+            self.lent += length
+            buffer = self._kept.pop() if self._kept else bytearray()
+        if len(buffer) != length:
+            buffer = bytearray(length)
+        try:
+            yield buffer
+        finally:
+            with self._returned:
+                self.lent -= length
+                self._kept.append(buffer)
+                if not self.lent:
+                    self._kept.clear()  # nobody sends: the memory is the system's
+                self._returned.notify_all()
+
+
+ROOM = Room(IN_MEMORY)
+
+
+def filled(content: Iterable[bytes], length: int, room: Room = ROOM) -> Generator[memoryview, None, None]:
+    """Give content in slices of one length, the last perhaps shorter, each in the same lent memory.
+
+    A slice is good until the next one is asked for.
+    """
+    chunks = filter(None, content)
+    rest = memoryview(next(chunks, b""))
+    if not rest:
+        return
+    with room.lend(length) as buffer:
+        while rest:
+            size = 0
+            while rest and size < length:
+                taken = rest[: length - size]
+                buffer[size : size + len(taken)] = taken
+                size += len(taken)
+                rest = rest[len(taken) :] or memoryview(next(chunks, b""))
+            yield memoryview(buffer)[:size]
 
 
 def check_size(path: str, size: int) -> None:

@@ -122,7 +122,7 @@ class Writing(Prefix):
                 pass  # the first error says what is wrong; rules of the bucket free the parts in the end
             raise
 
-    def _put_piece(self, key: str, path: str, upload: str, number: int, data: bytes) -> str:
+    def _put_piece(self, key: str, path: str, upload: str, number: int, data: bytes | memoryview) -> str:
         """Store one part as the platform has them, checked by it on arrival; gives its ETag."""
         checksum = hashlib.md5(data, usedforsecurity=False).digest()
         with translate("write", path):
