@@ -1,9 +1,11 @@
 """Measures what handing out work costs: of a server that has none, and beside the work of W1.
 
     python -m tests.bench.dispatch idle [--on sqlite|postgres] [--seconds 60]
+    python -m tests.bench.dispatch start [--on sqlite|postgres]
     python -m tests.bench.dispatch run [--on sqlite|postgres] [--folders 1000] [--files 100]
 
 ``idle`` gives the processor time of a whole server with its movers that nobody asks for anything, and of PostgreSQL.
+``start`` gives how long jobs of one file took from being asked for to their end, by the ledger's own times.
 ``run`` copies W1 (100 000 files of 1 KiB in 1 000 folders) by a job of a server, and gives the share of dispatching:
 the threads of the dispatcher and of whoever takes batches, and what a task costs around the batch that it works.
 """
@@ -21,6 +23,9 @@ import time
 from collections import Counter
 from typing import Any
 
+import sqlalchemy as sa
+
+from tallyport.store.database import Database
 from tallyport.testing.postgres import postgres_server
 from tests.acceptance import product
 from tests.bench.million import TICK, cpu
@@ -36,7 +41,7 @@ def main() -> None:
         telling()
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("act", choices=["idle", "run"])
+    parser.add_argument("act", choices=["idle", "start", "run"])
     parser.add_argument("--on", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--seconds", type=float, default=60, help="of an idle server")
     parser.add_argument("--folders", type=int, default=1_000)
@@ -55,14 +60,16 @@ def main() -> None:
 def act(options: argparse.Namespace, folder: str, url: str | None, postgres: int | None) -> None:
     """Start a server and measure."""
     told = os.path.join(folder, "told.json")
+    program = list(product.PROGRAM)
     if options.act == "run":
-        product.PROGRAM[:] = [sys.executable, "-m", "tests.bench.dispatch"]
+        product.PROGRAM[:] = [sys.executable, "-m", "tests.bench.dispatch"]  # a server that tells
         make(os.path.join(folder, "source"), options.folders, options.files)
     data = os.path.join(folder, "data")
     os.mkdir(data)
     server = product.Server(data, os.path.join(folder, "server.log"), database=url, env={TOLD: told})
     server.options = ("--workers", "2")
     server.start()
+    product.PROGRAM[:] = program
     try:
         server.sign_in()
         time.sleep(5)  # what a start leaves behind
@@ -70,6 +77,8 @@ def act(options: argparse.Namespace, folder: str, url: str | None, postgres: int
         pids = [server.program.pid, *([postgres] if postgres else [])]
         if options.act == "idle":
             idle(pids, options.seconds)
+        elif options.act == "start":
+            start(server, folder, url or f"sqlite:///{data}/ledger.db")
         else:
             run(server, folder, pids, told)
     finally:
@@ -87,6 +96,24 @@ def idle(pids: list[int], seconds: float) -> None:
 
 def _shares(spent: list[float], seconds: float) -> str:
     return ", ".join(f"{one:.2f} s of CPU, {one / seconds:.1%} of a core" for one in spent)
+
+
+def start(server: product.Server, folder: str, url: str) -> None:
+    """Run small jobs one after the other, with pauses in which the server has nothing to do."""
+    source = os.path.join(folder, "small")
+    make(source, 1, 1)
+    for number in range(9):
+        destination = os.path.join(folder, f"to {number}")
+        os.mkdir(destination)
+        job = server.job(source, destination, permissions={"policy": "none"}, preserve_owners=False)
+        time.sleep(1 + number / 7)  # at another moment of whatever looks at intervals
+        server.begin(job)
+        server.wait(job)
+    database = Database(url)
+    with database.read() as tx:
+        took = sorted(row[0] / 1e6 for row in tx.execute(sa.text("SELECT ended_at - created_at FROM executions")))
+    database.close()
+    print(f"from asked for to ended: {took[len(took) // 2]:.3f} s in the middle, {took[-1]:.3f} s at most")
 
 
 def run(server: product.Server, folder: str, pids: list[int], told: str) -> None:
