@@ -73,3 +73,23 @@ def test_what_a_pair_cannot_honour_is_said(policies: Policies, pair: tuple[str, 
     if os.geteuid() != 0 and policies.preserve_owners:
         expected = ["preserve_owners"]
     assert said(policies, *pair) == expected
+
+
+def test_who_cannot_be_acted_as_is_said_for_each_side_with_the_reason() -> None:
+    policies = Policies(source_account="a@example.org", destination_account="bob")
+    ends = [
+        Connection(id=name, name=name, platform=name, settings={}, created_at=1, modified_at=1)
+        for name in ("fs", "memory")
+    ]
+    first, second = warnings_of(policies, *ends)
+    assert first.startswith(
+        "impersonate_as: the source (fs) acts as the account of its connection, not as a@example.org:"
+    )
+    assert "give a username or an id" in first
+    assert "memory has no way to act as another account" in second
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser may act as another account")
+def test_an_account_that_is_acted_as_gives_nothing_away() -> None:
+    assert said(Policies(source_account="nobody", destination_account="1"), "fs", "fs") == []
+    assert said(Policies(destination_account="nobody", preserve_owners=True), "fs", "fs") == ["preserve_owners"]

@@ -294,8 +294,9 @@ def test_a_job_that_asks_for_nothing_makes_no_call_more(folder: Path, monkeypatc
 
 @pytest.mark.parametrize(("mode", "differs"), [(0o644, False), (0o600, True)])
 def test_acting_as_another_account_is_said_where_it_would_have_made_a_difference(
-    folder: Path, mode: int, differs: bool
+    folder: Path, mode: int, differs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tallyport.connectors.acting.why_not", lambda who: "this server has no right to")
     os.chmod(folder / "s" / "a.txt", mode)
     run = Run(folder, Policies(transfer_type=TransferType.COPY, source_account="daemon"))
     assert bool([loss for loss in run.losses if loss[0] == "a.txt"]) is differs

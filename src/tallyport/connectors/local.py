@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from tallyport.connectors import local_calls
+from tallyport.connectors import local_calls, local_identity
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.local_access import LocalAccess, properties, set_properties
 from tallyport.connectors.local_book import Book, SystemBook
@@ -105,7 +105,8 @@ class Local:
         self.location = os.path.join(display(os.path.normpath(path)), display(below)).rstrip("/") or "/"
         self._run = os.urandom(4).hex()
         self._numbers = itertools.count(1)
-        base_fd = _open_root(path, make=make)
+        with local_identity.acting(None):  # the connection's root is ours to open; below it whoever acts is asked
+            base_fd = _open_root(path, make=make)
         try:
             self.root_fd = open_below(base_fd, below, make=make)
         finally:
@@ -115,7 +116,7 @@ class Local:
             symlinks=True,
             hard_links=True,
             permissions=True,
-            owners=os.geteuid() == 0,
+            owners=os.geteuid() == 0 and not local_identity.is_acting(),
         )
 
     def open_container(self, path: str) -> int:

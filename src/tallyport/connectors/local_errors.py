@@ -51,7 +51,7 @@ SOURCE_KINDS: dict[int, ErrorKind] = {
 ADVICE: dict[ErrorKind, str] = {
     ErrorKind.NOT_FOUND: "it is looked at again in the next run",
     ErrorKind.ALREADY_EXISTS: "somebody else put it there; it is decided on again",
-    ErrorKind.PERMISSION_DENIED: "give the account that runs Tallyport access to it, then retry",
+    ErrorKind.PERMISSION_DENIED: "give the account that Tallyport works as access to it, then retry",
     ErrorKind.LOCKED: "close the program that uses it, then retry",
     ErrorKind.INVALID_NAME: "rename it, or set a naming policy for the destination",
     ErrorKind.TOO_LARGE: "the file system cannot hold a file of this size",

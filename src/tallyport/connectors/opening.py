@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from tallyport.connectors import probing, registry
 from tallyport.connectors.layers import Bucket, Limited, Measured, ReadOnly, Retrying, Throttled
+from tallyport.connectors.local_identity import acting
 from tallyport.connectors.protocol import Connector
 from tallyport.connectors.temporaries import Syncing, Tokened
 from tallyport.connectors.width import Holding, places_of
@@ -23,6 +24,7 @@ def open_connection(
     throttle: Bucket | float | None = None,
     token: str | None = None,
     follow: bool = False,
+    act_as: str = "",
     durability: Durability | None = None,
 ) -> Connector:
     """Open what a job calls an endpoint: a platform, a connection's settings and a path below its root.
@@ -30,7 +32,8 @@ def open_connection(
     ``make`` makes the root when it is missing, except in a simulation (``read_only``), which then gets
     NOT_FOUND. ``limit`` is the number of calls at once. ``throttle`` is bytes per second; a Bucket can be
     shared and changed later. ``token`` is the execution's and marks what it leaves unfinished. ``follow`` has
-    symlinks read as what they point to, where the platform can do that below its root alone. With ``durability``
+    symlinks read as what they point to, where the platform can do that below its root alone. ``act_as`` names the
+    account that everything below the connection's root is done as, where that can be had. With ``durability``
     NONE a server is not asked to bring each file to its disk. The layers are found again with ``layers.find``. Errors
     of the settings or the path are CONFIG.
     """
@@ -38,16 +41,26 @@ def open_connection(
     document = dict(settings_document)
     found = document.pop(probing.MEASURED, None)
     settings = platform.read_settings(document)
-    connector = platform.open(settings, registry.below(path), make=make and not read_only)
-    following = getattr(connector, "following", None) if follow else None
-    if following is not None:
-        connector = following() or connector
+    identity = None
+    if act_as:
+        from tallyport.connectors.acting import identity_on
+
+        identity = identity_on(platform.id, act_as)
+    with acting(identity):
+        connector = platform.open(settings, registry.below(path), make=make and not read_only)
+        following = getattr(connector, "following", None) if follow else None
+        if following is not None:
+            connector = following() or connector
     if isinstance(found, Mapping):
         connector.limits = probing.apply(connector.limits, found)
     if token is not None and isinstance(connector, Tokened):
         connector.token = token
     if durability is Durability.NONE and isinstance(connector, Syncing):
         connector.durability = durability
+    if identity is not None:
+        from tallyport.connectors.acting import Acting
+
+        connector = Acting(connector, identity)
     if measured:
         connector = Measured(connector)
     if limit is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, get_type_hints
 
-from tallyport.connectors import registry
+from tallyport.connectors import acting, registry
 from tallyport.connectors.protocol import Copies, Grants, Links, Locks, Moves, Properties, Stamps, Versions
 from tallyport.domain.carrying import carriage_of
 from tallyport.domain.connections import Connection
@@ -34,6 +34,7 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
     if giving is None or taking is None:
         return
     one, other = f"the source ({source.platform})", f"the destination ({destination.platform})"
+    yield from _accounts(policies, source, destination)
     if carriage.grants is not PermissionsPolicy.NONE:
         if not issubclass(giving, Grants) and policies.permissions_import is None:
             yield f"permissions.policy: {one} tells no grants, so none are carried"
@@ -43,6 +44,9 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
         yield f"preserve_owners: {other} keeps no owners, each item says whose it was"
     if carriage.owners and _is_local(destination) and os.geteuid() != 0:
         yield "preserve_owners: only root may give files away, each item says whose it was"
+    elif carriage.owners and acting.identity_on(destination.platform, policies.destination_account) is not None:
+        who = policies.destination_account
+        yield f"preserve_owners: {who}, as whom the destination acts, gives no files away, each item says whose it was"
     names = carriage.mappings or carriage.imports_properties or policies.properties is PropertiesPolicy.ADD
     if names and not issubclass(taking, Properties):
         yield f"metadata_map, properties: {other} keeps no named values, each item says which it lost"
@@ -76,6 +80,20 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
             yield f"lock_propagation: {one} tells no locks, a file that cannot be read for one is tried again later"
         elif not issubclass(taking, Locks):
             yield f"lock_propagation: {other} keeps no locks, a locked file is carried once it is released"
+
+
+def _accounts(policies: Policies, source: Connection, destination: Connection) -> Iterator[str]:
+    """Say which side acts as the account of its connection, where another is named, and why."""
+    for side, who, connection in (
+        ("source", policies.source_account, source),
+        ("destination", policies.destination_account, destination),
+    ):
+        why = acting.refusal(connection.platform, who) if who else None
+        if why is not None:
+            yield (
+                f"impersonate_as: the {side} ({connection.platform}) acts as the account of its connection, "
+                f"not as {who}: {why}; an item on which that made a difference says so"
+            )
 
 
 def _filters(blocks: tuple[FilterBlock, ...], side: str, named: str, told: frozenset[str]) -> Iterator[str]:

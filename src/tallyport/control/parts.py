@@ -134,7 +134,8 @@ def _children(desk: Desk, job: Job, *, whole: bool) -> list[Child]:
         raise Conflict("a connection of this job was deleted")
     desk.require_reach(source)
     policies = transfer_block.read_transfer_block(dict(job.transfer)).policies
-    connector = open_connection(source.platform, desk.vault.settings(source), job.source_path, read_only=True)
+    settings, act_as = desk.vault.settings(source), policies.source_account
+    connector = open_connection(source.platform, settings, job.source_path, read_only=True, act_as=act_as)
     until = time.monotonic() + LOOK_SECONDS
     judge = judge_for(policies.filter_source, started=time.time_ns())
     try:

@@ -123,7 +123,8 @@ def _look(desk: Desk, picture: Picture, policies: Policies) -> Mapping[str, Any]
         raise Conflict("a connection of this job was deleted")
     desk.require_reach(source, picture.destination)
     there = _side(desk, picture.destination)
-    connector = open_connection(source.platform, desk.vault.settings(source), picture.job.source_path, read_only=True)
+    settings, act_as = desk.vault.settings(source), policies.source_account
+    connector = open_connection(source.platform, settings, picture.job.source_path, read_only=True, act_as=act_as)
     until = time.monotonic() + LOOK_SECONDS
     try:
         manifest = survey(

@@ -95,8 +95,8 @@ def _records(desk: Desk, picture: Picture) -> Iterator[tuple[str, dict[str, Valu
     desk.require_reach(picture.source)
     policies = transfer_block.read_transfer_block(dict(job.transfer)).policies
     judge = judge_for(policies.filter_source, started=time.time_ns())
-    settings = desk.vault.settings(picture.source)
-    connector = open_connection(picture.source.platform, settings, job.source_path, read_only=True)
+    settings, act_as = desk.vault.settings(picture.source), policies.source_account
+    connector = open_connection(picture.source.platform, settings, job.source_path, read_only=True, act_as=act_as)
     until = time.monotonic() + LOOK_SECONDS
     try:
         for path, entry in islice(walk(connector, judge, lambda _path, _why: None), MOST_LOOKED_AT):

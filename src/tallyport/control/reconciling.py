@@ -90,9 +90,9 @@ def reconcile(database: Database, job: Job, policies: Policies) -> Reconciliatio
     if len(ends) != 2 or ends[0] is None or ends[1] is None or job.root_item_id is None:
         raise TallyportError(ErrorKind.CONFIG, "the job has not run, or a connection of it is gone", operation="count")
     follow = policies.symlinks is Symlinks.FOLLOW_INSIDE
-    source = _open(ends[0], job.source_path, follow=follow)
+    source = _open(ends[0], job.source_path, follow=follow, act_as=policies.source_account)
     try:
-        destination = _open(ends[1], job.destination_path)
+        destination = _open(ends[1], job.destination_path, act_as=policies.destination_account)
         try:
             found = Reconciliation()
             _Count(database, source, destination, found, policies.quarantine or "").container("", "", job.root_item_id)
@@ -103,8 +103,8 @@ def reconcile(database: Database, job: Job, policies: Policies) -> Reconciliatio
         source.close()
 
 
-def _open(end: Connection, path: str, *, follow: bool = False) -> Connector:
-    return open_connection(end.platform, end.settings, path, read_only=True, follow=follow)
+def _open(end: Connection, path: str, *, act_as: str, follow: bool = False) -> Connector:
+    return open_connection(end.platform, end.settings, path, read_only=True, follow=follow, act_as=act_as)
 
 
 class _Count:

@@ -63,12 +63,6 @@ def _without_effect(
     unbatched = [side for side, end in ends.items() if end.type in ("file", "custom")]
     if unbatched and "batch_mode" in by_job and policies.batch_mode is not BatchMode.NONE:
         yield f"batch_mode: not used where {' and '.join(unbatched)} is of type {ends[unbatched[0]].type}"
-    for side, end in ends.items():
-        if end.impersonate_as:
-            yield (
-                f"impersonate_as: the {side} acts as the account of its connection; "
-                "an item on which that made a difference says so"
-            )
     if policies.quarantine_days is not None and policies.quarantine is None:
         yield "limits.quarantine_days: has no effect without a quarantine"
     if policies.permissions_import is not None and policies.permissions_policy is PermissionsPolicy.NONE:

@@ -27,10 +27,12 @@ def nothing_there(end: tuple[str, str, str], execution: Execution, *, first_run:
     """In a simulation a destination that does not exist yet is an empty tree in memory."""
     if not execution.simulation:
         return end
-    if stops.purges(dataclasses.replace(policies_from_json(execution.policies), simulation=False), first_run=first_run):
+    policies = policies_from_json(execution.policies)
+    if stops.purges(dataclasses.replace(policies, simulation=False), first_run=first_run):
         return "memory", "{}", ""  # as it will be once it is emptied
     try:
-        connector = open_connection(end[0], json.loads(end[1]), end[2], read_only=True)
+        act_as = policies.destination_account
+        connector = open_connection(end[0], json.loads(end[1]), end[2], read_only=True, act_as=act_as)
     except TallyportError as error:
         if error.kind is ErrorKind.NOT_FOUND:
             return "memory", "{}", ""

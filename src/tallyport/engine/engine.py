@@ -330,19 +330,20 @@ class Engine:
     def _check_sides(self, job: Job, execution: Execution) -> None:
         self._measure(job, execution)
         terms = self._terms(job, execution)
-        for side, (platform, settings, path) in (
-            ("source", terms.source),
-            ("destination", terms.destination),
+        policies = policies_from_json(execution.policies)
+        for side, (platform, settings, path), act_as in (
+            ("source", terms.source, policies.source_account),
+            ("destination", terms.destination, policies.destination_account),
         ):
             make = side == "destination" and not execution.simulation
-            connector = open_connection(platform, json.loads(settings), path, make=make)
+            connector = open_connection(platform, json.loads(settings), path, make=make, act_as=act_as)
             try:
                 root = connector.stat("")
                 if root is None and not (side == "destination" and execution.simulation):
                     place = f"{connector.location}"
                     raise TallyportError(ErrorKind.NOT_FOUND, f"the {side} {place} does not exist")
                 if side == "destination":
-                    check_proof(policies_from_json(execution.policies).verify, connector)
+                    check_proof(policies.verify, connector)
                 if root is not None and root.kind is not Kind.CONTAINER:
                     raise TallyportError(ErrorKind.CONFIG, f"the {side} {connector.location} is not a folder")
             finally:
@@ -381,7 +382,8 @@ class Engine:
             ended = executions.find(tx, execution.id)
         if left and ended is not None and ended.has_ended:
             platform, settings, path = self._terms(job, execution).destination
-            connector = open_connection(platform, json.loads(settings), path)
+            act_as = policies_from_json(execution.policies).destination_account
+            connector = open_connection(platform, json.loads(settings), path, act_as=act_as)
             try:
                 for d_path, temporary in left:
                     with contextlib.suppress(TallyportError):

@@ -32,16 +32,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from tallyport.connectors.hashing import digest
+from tallyport.connectors.local_identity import Identity, acting
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.revising import deciding
 from tallyport.domain.rules import rules_for
 from tallyport.engine.lease import LEASE_SIZE, Guard, Lease, free
 from tallyport.engine.orders import Orders
-from tallyport.engine.passage import Passage, open_passage, task_error
+from tallyport.engine.passage import Passage, accounts_of, is_lean, open_passage, task_error
 from tallyport.engine.seen import KnownOfSeveral, KnownRows
 from tallyport.engine.throttle import SIZE, Accounts, Meter
 from tallyport.engine.visit import work_round
@@ -57,6 +58,8 @@ from tallyport.engine.work import (
     VisitWork,
 )
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Work = VisitWork | PartWork | FinishWork | LinkWork | DeleteWork | StampWork
 CODES: tuple[type[Any], ...] = (VisitWork, PartWork, FinishWork, LinkWork, DeleteWork, StampWork)
 SLOTS = 4096  # stop flags: executions that run at once
@@ -91,6 +94,7 @@ class Bench:
         self._guard = guard
         self._meter = Meter(accounts, terms.execution_id)
         self._passage: Passage | None = None
+        self._identity: Identity | None = None
         self._orders: Orders | None = None
 
     def _open(self) -> tuple[Passage, Orders]:
@@ -99,7 +103,11 @@ class Bench:
             return self._passage, self._orders
         terms = self.terms
         policies = policies_from_json(terms.policies)
-        passage = self._passage = open_passage(terms, policies)
+        source, destination = accounts_of(terms, policies)
+        # Where both sides are worked as one account the whole work is; else each call is, by a layer of its connection.
+        self._identity = source if source == destination and is_lean(terms, policies) else None
+        with acting(self._identity):
+            passage = self._passage = open_passage(terms, policies)
         passage.guard = self._guard
         rules = rules_for(
             policies,
@@ -137,6 +145,24 @@ class Bench:
         except TallyportError as error:
             _refuse(works, error, report, task)
             return
+        if self._identity is not None:  # the ledger is asked as ourselves
+            known, report, task = _as_ourselves(known), _as_ourselves(report), _as_ourselves(task)
+            stopped, several = _as_ourselves(stopped), several and _as_ourselves(several)
+        with acting(self._identity):
+            self._work(passage, orders, works, known, report, task, stopped, seats, several)
+
+    def _work(
+        self,
+        passage: Passage,
+        orders: Orders,
+        works: Sequence[Work],
+        known: KnownRows,
+        report: Callable[[VisitReport], None],
+        task: Callable[[TaskReport], None],
+        stopped: Callable[[], bool],
+        seats: int,
+        several: KnownOfSeveral | None,
+    ) -> None:
         passage.pace(self._meter, stopped)
         passage.seats = seats
         visits = [work for work in works if type(work) is VisitWork]
@@ -187,6 +213,16 @@ class Bench:
         passage, self._passage = self._passage, None
         if passage is not None:
             passage.close()
+
+
+def _as_ourselves(act: Callable[P, T]) -> Callable[P, T]:
+    """Have something done as our own account, in the midst of what is done as another."""
+
+    def acted(*arguments: P.args, **named: P.kwargs) -> T:
+        with acting(None):
+            return act(*arguments, **named)
+
+    return acted
 
 
 def _sweep(passage: Passage, work: StampWork) -> None:

@@ -9,8 +9,10 @@ Errors are :class:`~tallyport.domain.errors.TallyportError`. A passage is used b
 import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from tallyport.connectors.local_identity import Identity
 from tallyport.connectors.protocol import Connector
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Limits
@@ -201,16 +203,36 @@ def is_local(terms: Terms) -> bool:
     )
 
 
+def accounts_of(terms: Terms, policies: Policies) -> tuple[Identity | None, Identity | None]:
+    """Say as whom the source and the destination are worked: None where it is our own account."""
+    if not policies.source_account and not policies.destination_account:
+        return None, None
+    from tallyport.connectors.acting import identity_on
+
+    source = identity_on(terms.source[0], policies.source_account)
+    return source, identity_on(terms.destination[0], policies.destination_account)
+
+
+def is_lean(terms: Terms, policies: Policies) -> bool:
+    """Tell whether the way between two local trees is taken, on descriptors alone.
+
+    What is looked up by the whole path of an item goes the way of any two; so does what is done as two accounts.
+    """
+    has_paths = policies.symlinks is Symlinks.FOLLOW_INSIDE or policies.permissions_import or policies.metadata_import
+    source, destination = accounts_of(terms, policies)
+    return is_local(terms) and not has_paths and source == destination
+
+
 def open_passage(terms: Terms, policies: Policies) -> Passage:
     """Open the right passage for a pair of connections."""
-    has_paths = policies.symlinks is Symlinks.FOLLOW_INSIDE or policies.permissions_import or policies.metadata_import
-    if not is_local(terms) or has_paths:  # what is looked up by the whole path of an item goes the way of any two
+    if not is_lean(terms, policies):
         from tallyport.engine.transfer import open_connections
 
         return open_connections(terms, policies)
     from tallyport.connectors.local import Local
     from tallyport.engine.passage_local import LocalPassage
 
+    # Whoever works what is opened here is who it is opened as: see mover.Bench.
     source, destination = (
         Local(json.loads(settings)["path"], path.strip("/"), make=make)
         for (_, settings, path), make in ((terms.source, False), (terms.destination, not policies.simulation))
@@ -236,6 +258,12 @@ def carrier_of(
 ) -> Carrier | None:
     """Give what carries owners, grants and properties, or None where the job carries none."""
     carriage = carriage_of(policies)
+    if carriage.accounts:
+        from tallyport.connectors.acting import acts_as
+
+        sides = {Side.SOURCE: source, Side.DESTINATION: destination}
+        own = tuple((side, who) for side, who in carriage.accounts if not acts_as(sides[side], who))
+        carriage = replace(carriage, accounts=own)  # only those that are not done as they should be say so
     if not carriage.is_on or policies.simulation:
         return None
     chosen = Maps(maps, is_same_book=is_same_book)

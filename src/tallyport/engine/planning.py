@@ -85,9 +85,12 @@ class Planner:
             side = side_of(there)
         finally:
             there.close()
-        here = open_connection(source.platform, self._vault.settings(source), job.source_path, read_only=True)
+        policies = policies_from_json(execution.policies)
+        settings = self._vault.settings(source)
+        here = open_connection(
+            *(source.platform, settings, job.source_path), read_only=True, act_as=policies.source_account
+        )
         try:
-            policies = policies_from_json(execution.policies)
             wanted = self._still_wanted(execution.id)
             manifest = survey(here, side.limits, policies, now=time.time_ns(), goes_on=wanted, there=side)
         finally:

@@ -15,6 +15,7 @@ from tallyport.connectors import local_calls
 from tallyport.connectors.local_content import RACY, SMALL
 from tallyport.connectors.local_errors import translate
 from tallyport.connectors.local_folders import rename_new, stamp_fd, tag_of, unlink_quietly
+from tallyport.connectors.local_identity import is_acting
 from tallyport.connectors.protocol import Facts
 from tallyport.domain import paths
 from tallyport.domain.errors import TallyportError
@@ -120,8 +121,9 @@ class Stage:
                 if created:
                     unlink_quietly(d_fd, name)
                 if isinstance(error, PermissionError) and _leave_no_trace and source_fd < 0:
-                    _leave_no_trace = 0  # only the owner of a file may read it without a trace
-                    read_flags = _READ
+                    read_flags = _READ  # only the owner of a file may read it without a trace
+                    if not is_acting():  # what another account is refused, ours may be let
+                        _leave_no_trace = 0
                 take(item)
                 continue
             finally:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from tallyport.connectors import width
+from tallyport.connectors.acting import Acting
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.layers import find, innermost
 from tallyport.connectors.local import Local
+from tallyport.connectors.local_identity import acting
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.probing import MEASURED
 from tallyport.connectors.protocol import (
@@ -89,6 +91,7 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         read_only=policies.simulation or policies.transfer_type in _SOURCE_STAYS,
         token=terms.token,
         follow=policies.symlinks is Symlinks.FOLLOW_INSIDE,
+        act_as=policies.source_account,
         durability=policies.durability,
     )
     destination = open_connection(
@@ -98,6 +101,7 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         make=True,
         read_only=policies.simulation,
         token=terms.token,
+        act_as=policies.destination_account,
         durability=policies.durability,
     )
     both_local = all(end[0] in LOCAL_PLATFORMS for end in (terms.source, terms.destination))
@@ -124,7 +128,8 @@ def _read_imports(passage: "StreamPassage", terms: Terms, policies: Policies) ->
     carrier = passage.carrier
     if carrier is None or (policies.permissions_import is None and policies.metadata_import is None):
         return
-    whole = open_connection(terms.source[0], json.loads(terms.source[1]), read_only=True)
+    platform, settings, _ = terms.source
+    whole = open_connection(platform, json.loads(settings), read_only=True, act_as=policies.source_account)
     try:
         if policies.permissions_import is not None:
             carrier.grants_from = Imported(whole, policies.permissions_import, grants=True)
@@ -435,9 +440,11 @@ class StreamPassage:
             raise _error(ErrorKind.CORRUPT, "write", path, "the platform reports another hash than was sent")
         if not self._reads_back:
             return self.level
-        local = innermost(taking)
+        local, layer = innermost(taking), find(taking, Acting)
         is_cold = self._policies.verify is VerifyLevel.COLD and isinstance(local, Local)
-        if (cast(Local, local).cold_hash(path) if is_cold else hash_of(taking, path)) != expected:
+        with acting(None if layer is None else layer.identity):
+            found = cast(Local, local).cold_hash(path) if is_cold else hash_of(taking, path)
+        if found != expected:
             self._unwrite(taking, path, stored)
             raise _error(ErrorKind.CORRUPT, "prove", path, "what was read back is not what was sent")
         return int(VerifyLevel.COLD if is_cold else VerifyLevel.READBACK)

@@ -19,6 +19,7 @@ from tallyport.domain.entries import Entry, Kind, Side
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
+from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.undoing import Left, Undo, undo
 from tallyport.engine.passage import quarantine_of
 from tallyport.engine.work import Terms
@@ -71,14 +72,17 @@ class Undoing:
         self._execution = execution
         self._order = found
         self._root = root
+        policies = policies_from_json(terms.policies)
         self._ends = {Side.DESTINATION: terms.destination, Side.SOURCE: terms.source}
+        self._accounts = {Side.DESTINATION: policies.destination_account, Side.SOURCE: policies.source_account}
         self._drops_rows = job.transfer_type == "sync"  # without a baseline sync finds a conflict, never a delete
         self._audit_level = audit_level
 
     def run(self, stopped: Callable[[], bool]) -> bool:
         """Work both sides to the end; False where a stop came first."""
         for side, (platform, settings, path) in self._ends.items():
-            with closing(open_connection(platform, json.loads(settings), path)) as connector:
+            act_as = self._accounts[side]
+            with closing(open_connection(platform, json.loads(settings), path, act_as=act_as)) as connector:
                 work = self._put_back if self._order.verb == "undo" else self._purge
                 outcomes: list[Outcome] = []
                 for outcome in work(connector, side):

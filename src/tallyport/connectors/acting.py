@@ -1,0 +1,110 @@
+"""A connection that acts as another account than its own: who can, and the layer that does it.
+
+Only folders of this machine can: there each call to the file system is made as that account (``local_identity.py``).
+"""
+
+import grp  # noqa: F401
+import resource  # noqa: F401
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from tallyport.connectors import local_following, local_versions, registry  # noqa: F401
+from tallyport.connectors.layers import Layer, innermost
+from tallyport.connectors.local import Local
+from tallyport.connectors.local_identity import Identity, acting, identity_of, why_not
+from tallyport.connectors.protocol import Connector
+from tallyport.domain.entries import Entry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_LOCAL = "fs"
+_AT_ONCE = 256  # entries of a listing that are taken in one go
+
+
+def refusal(platform_id: str, who: str) -> str | None:
+    """Say why a connection to a platform cannot act as an account, or None where it can."""
+    if registry.platform(platform_id).id != _LOCAL:
+        return f"{platform_id} has no way to act as another account"
+    return why_not(who)
+
+
+def identity_on(platform_id: str, who: str) -> Identity | None:
+    """Give the identity that a connection takes on for an account; None: it acts as its own."""
+    return identity_of(who) if who and registry.platform(platform_id).id == _LOCAL else None
+
+
+def acts_as(connector: Connector, who: str) -> bool:
+    """Tell whether a connection that was opened to act as an account does."""
+    return isinstance(innermost(connector), Local) and why_not(who) is None
+
+
+class Acting(Layer):
+    """Makes every call as another account of this machine."""
+
+    def __init__(self, inner: Connector, identity: Identity) -> None:
+        super().__init__(inner)
+        self.identity = identity
+
+    def _call(self, operation: str, act: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        with acting(self.identity):
+            return act(*arguments, **named)
+
+    def _listing(self, path: str) -> Iterator[Entry]:
+        with acting(self.identity):
+            entries = self.inner.children(path)
+        return self._taken(entries)
+
+    def _taken(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """Take entries in handfuls: each switch costs."""
+        while True:
+            with acting(self.identity):
+                handful = list(islice(entries, _AT_ONCE))
+            yield from handful
+            if len(handful) < _AT_ONCE:
+                return
+
+    def _reading(
+        self, path: str, offset: int, length: int | None, entry: Entry | None = None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        with acting(self.identity):
+            return _Reading(self._opening(path, offset, length, entry), self.identity)
+
+    def _sent(self, path: str, content: Iterable[bytes]) -> Iterable[bytes]:
+        """Have content made by who makes it: the other side is not this account's."""
+        chunks = iter(content)
+        while True:
+            with acting(None):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+
+
+class _Reading:
+    """An open content, each piece of which is read as another account."""
+
+    def __init__(self, opening: AbstractContextManager[Iterator[bytes]], identity: Identity) -> None:
+        self._opening = opening
+        self._identity = identity
+
+    def __enter__(self) -> Iterator[bytes]:
+        with acting(self._identity):
+            return self._pieces(self._opening.__enter__())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        with acting(self._identity):
+            return self._opening.__exit__(kind, error, trace)
+
+    def _pieces(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        while True:
+            with acting(self._identity):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
