@@ -262,21 +262,8 @@ class Commit:
     def _failed(self, r: Result, item_id: int, folder: str) -> None:
         path = paths.to_bytes(paths.join(folder, r[NAME]))
         message = r[MESSAGE] or r[REASON]
-        self.failures.append(
-            (
-                self.scene.execution_id,
-                item_id,
-                path,
-                r[1],
-                r[2],
-                r[3],
-                message,
-                r[6],
-                rows.time_in(r[7]),
-                r[5],
-                self.now,
-            )
-        )
+        at = rows.time_in(r[7])
+        self.failures.append((self.scene.execution_id, item_id, path, *r[1:4], message, r[6], at, r[5], self.now))
         if self.scene.audit_level <= 5:
             self.audit.append((5, "item.failed", path, message, item_id))
 
