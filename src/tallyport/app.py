@@ -251,6 +251,7 @@ def serve(
             port=port,
             http="h11",
             timeout_graceful_shutdown=3,
+            timeout_keep_alive=15,  # an open page asks every five seconds, on the connection that it has
             log_config=None,  # uvicorn's own would bypass what hides secrets
             access_log=False,
             proxy_headers=bool(proxies),

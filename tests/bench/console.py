@@ -13,7 +13,6 @@ import random
 import re
 import selectors
 import shutil
-import socket
 import sqlite3
 import statistics
 import subprocess
@@ -236,14 +235,17 @@ def watching(url: str, token: str, count: int) -> Iterator[Callable[[], int]]:
 def watch(url: str, count: int) -> None:
     """Be so many open dashboards, each asking on a connection of its own, until standard input closes."""
     host, _, port = url.partition("://")[2].partition(":")
-    cookie = f"Cookie: tallyport={os.environ['WATCH']}\r\nHost: {host}:{port}\r\n"
-    sockets = [socket.create_connection((host, int(port))) for _ in range(count)]
+    kept = [http.client.HTTPConnection(host, int(port), timeout=120) for _ in range(count)]
+    headers = {"Cookie": f"tallyport={os.environ['WATCH']}", "HX-Request": "true"}
 
     def ask(number: int, path: str) -> None:
-        request = f"GET {path} HTTP/1.1\r\n{cookie}Accept: */*\r\nHX-Request: true\r\n\r\n"
-        sockets[number].sendall(request.encode())
-        answer = http.client.HTTPResponse(sockets[number])
-        answer.begin()
+        try:
+            kept[number].request("GET", path, headers=headers)
+            answer = kept[number].getresponse()
+        except ConnectionError:  # kept too long: as a browser does, on a new connection
+            kept[number].close()
+            kept[number].request("GET", path, headers=headers)
+            answer = kept[number].getresponse()
         answer.read()
         assert answer.status == 200, (path, answer.status)
 

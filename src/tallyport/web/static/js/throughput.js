@@ -8,6 +8,9 @@ function rate(value) {
   while (value >= 1000 && unit < units.length - 1) { value /= 1024; unit += 1; }
   return `${value < 10 && unit ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
+// In the browser's own way of writing times, as everywhere on the pages.
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" }), exact = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const times = (u, all, index, space, step) => all.map((at) => (step < 60 ? exact : clock).format(new Date(at * 1000)));
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function draw(place) {
@@ -19,8 +22,8 @@ function draw(place) {
     chart = new uPlot({
       width: place.clientWidth, height: place.clientHeight - 34, cursor: { y: false },
       scales: { x: { range: (u, min, max) => [Math.min(min ?? 0, (max ?? 0) - 120), max ?? 0] }, bytes: { range: (u, min, max) => [0, Math.max(max, 1024)] }, items: { range: (u, min, max) => [0, Math.max(max, 1)] } },
-      axes: [axis, { ...axis, scale: "bytes", size: 76, values: (u, all) => all.map(rate) }, { ...axis, scale: "items", side: 1, size: 56, grid: { show: false }, values: (u, all) => all.map((one) => `${Math.round(one)}/s`) }],
-      series: [{}, { label: "bytes", scale: "bytes", stroke: "#2f7fd6", width: 2, fill: "rgba(47, 127, 214, .14)", value: (u, v) => v == null ? "–" : rate(v) },
+      axes: [{ ...axis, space: 84, values: times }, { ...axis, scale: "bytes", size: 76, values: (u, all) => all.map(rate) }, { ...axis, scale: "items", side: 1, size: 56, grid: { show: false }, values: (u, all) => all.map((one) => `${Math.round(one)}/s`) }],
+      series: [{ label: "time", value: (u, at) => at == null ? "–" : exact.format(new Date(at * 1000)) }, { label: "bytes", scale: "bytes", stroke: "#2f7fd6", width: 2, fill: "rgba(47, 127, 214, .14)", value: (u, v) => v == null ? "–" : rate(v) },
         { label: "items", scale: "items", stroke: "#2a9d5c", width: 1.5, value: (u, v) => v == null ? "–" : `${v.toFixed(1)}/s` }],
     }, data, place);
   }
