@@ -13,6 +13,7 @@ from tallyport.domain.policies import TransferType
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.store.database import Database
 from tallyport.testing import ftp_servers, share_servers
+from tallyport.testing.proxy import Trouble, proxied
 from tallyport.testing.wire import Snag, wired
 from tallyport.testing.worlds import content
 from tests.engine.pairs import End, Way, ledger
@@ -147,3 +148,19 @@ def test_a_bad_line_there_and_back_leaves_every_item_right_or_said(
         assert down.state == "complete", down.info
         assert wire.fired
     right_or_said(tmp_path / "back", down.failed)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_nothing_is_sent_to_a_webdav_server_before_the_time_that_it_gave(
+    database: Database, shares: Shares, source: Path, status: int
+) -> None:
+    served, path = shares.get("wsgidav"), f"/held-{os.urandom(4).hex()}"
+    trouble = Trouble(method="PUT", nth=4, status=status, headers=(("Retry-After", "2"),))
+    with proxied(served.port, trouble) as proxy:
+        there = served.end(proxy.port)._replace(path=path)
+        ended = Way(database, End("fs", {"path": str(source)}), there, defaults_for(TransferType.COPY)).run()
+        assert (ended.result, ended.failed) == ("clean", 0), ended.info
+        ((refused, _),) = proxy.fired
+        # What was under way when the answer came may still arrive; what begins after it waits.
+        early = [one for one in proxy.passed if refused + 0.3 < one.at < refused + 1.9]
+        assert early == []

@@ -12,6 +12,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 DAV = "{DAV:}"
+PIECE = 64 * 1024  # bytes that are read at once
 MOST_DEPTH = 64
 MOST_TEXT = 1_000_000  # characters of one value
 
@@ -93,8 +94,8 @@ def responses(chunks: Iterable[bytes]) -> Iterator[Response]:
     parser = DefusedXMLParser(target=target, forbid_dtd=True, forbid_entities=True, forbid_external=True)
     try:
         for chunk in chunks:
-            parser.feed(chunk)
-            if target.ready:
+            for at in range(0, len(chunk), PIECE):  # read, a response takes many times its text
+                parser.feed(chunk[at : at + PIECE])
                 ready, target.ready = target.ready, []
                 yield from ready
         parser.close()
