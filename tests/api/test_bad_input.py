@@ -210,6 +210,19 @@ def test_what_is_unknown_is_404(world: World, method: str, path: str) -> None:
     assert problem(world.call(method, path, json=body), 404)["code"] == "not_found"
 
 
+@pytest.mark.parametrize(
+    "target", [{"uri": "file:///srv"}, {"item": "7"}, {"item": {"id": "7"}}, {"uri": "x:"}, {"item": False}]
+)
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_a_target_by_anything_but_its_path_is_refused_with_the_reason(world: World, side: str, target: Any) -> None:
+    body = world.body()
+    body["transfer"][side]["target"] = target
+    found = problem(world.post("/v1/jobs", json=body), 400)
+    assert [(one["path"], one["allowed"]) for one in found["errors"]] == [
+        (f"/transfer/{side}/target/{next(iter(target))}", ["path"])
+    ]
+
+
 @pytest.mark.parametrize("kind", ["folder_mapping", "user_account_mapping"])
 def test_other_kinds_of_jobs_are_not_in_this_version(world: World, kind: str) -> None:
     problem(world.post("/v1/jobs", json=world.body(kind=kind)), 501)

@@ -3,7 +3,8 @@
 M1 settles: after a run without failures the next one changes nothing, whatever the order. M2 no lost update: a
 content that is gone was replaced or deleted by an item whose reason says so, and never under a policy that forbids
 it. M3 a simulation tells the run that follows. M4 a lost record deletes nothing. M5 what a filter leaves out is
-touched on neither side, as a brute-force look at the names says.
+touched on neither side, as a brute-force look at the names says. M6 a job in parts comes to what the whole comes to:
+no two parts share an item, none is left out, and neither order nor number changes the end.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
@@ -35,6 +36,7 @@ from tallyport.domain.transfer_block import defaults_for
 from tallyport.store import items, jobs
 from tests.engine.conftest import Port
 from tests.engine.test_awkward_destinations import names, read, write
+from tests.engine.test_split import Board, paths_of
 
 NAMES = ("a", "b.tmp", "d/x", "d/y.tmp", "d/z", "e/f/z")
 SIDES = st.sampled_from(("source", "destination"))
@@ -197,6 +199,48 @@ class Machine(RuleBasedStateMachine):
         return {total: getattr(run, total) for total in wanted}
 
 
+def world_of(connector: Any) -> dict[str, bytes]:
+    return {name: b"" if name.endswith("/") else read(connector, name) for name in names(connector)}
+
+
+NAME = st.sampled_from(("a", "b", "c", "d.tmp", "\u00e9"))
+TREES = st.dictionaries(st.lists(NAME, min_size=1, max_size=3).map("/".join), st.binary(max_size=3), min_size=1)
+
+
+def can_be_parted(found: dict[str, bytes]) -> bool:
+    """Tell whether it is a tree with more than one thing at its top."""
+    several = len({path.partition("/")[0] for path in found}) > 1
+    return several and not any(other.startswith(f"{path}/") for path in found for other in found)
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=6)
+@given(found=TREES.filter(can_be_parted), wanted=st.integers(2, 4), parallel=st.booleans(), threads=st.integers(1, 3))
+def test_a_job_in_parts_comes_to_what_the_whole_comes_to_in_any_order(
+    found: dict[str, bytes], wanted: int, parallel: bool, threads: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        port = Port(Path(folder))
+        try:
+            for path, content in found.items():
+                write(port.source, path, content, modified=SECOND)
+            port.start(threads)
+            board = Board(port)
+            whole = board.make()
+            board.split(whole, wanted, parallel=parallel)
+            dealt = [set(paths_of(part)) for part in board.parts(whole)]
+            assert sum(map(len, dealt)) == len(set().union(*dealt)), "M6: an item belongs to two parts"
+            board.end(whole)
+            assert (board.run_of(whole).result, board.run_of(whole).failed) == ("clean", 0)
+            assert world_of(port.destination) == world_of(port.source), "M6: the parts together are the whole"
+            run = port.run()
+            assert (run.transferred, run.writes, run.failed) == (0, 0, 0), "M6: the whole would have done more"
+        finally:
+            port.stop()
+            port.database.close()
+            for store in port.stores:
+                forget(store)
+
+
 USUAL = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 
 
@@ -209,3 +253,28 @@ def test_what_is_promised_holds_whatever_people_do() -> None:
 def test_what_is_promised_holds_for_long() -> None:
     examples = int(os.environ.get("TALLYPORT_EXAMPLES", "300"))
     run_state_machine_as_test(Machine, settings=settings(USUAL, max_examples=examples, stateful_step_count=20))
+
+
+@pytest.mark.parametrize("kind", list(TransferType))
+def test_what_is_ours_on_either_side_is_no_item_of_any_job(kind: TransferType, tmp_path: Path) -> None:
+    """Another job probes a connection, or is in the midst of a write, while this one lists the same folder."""
+    port = Port(tmp_path)
+    try:
+        ours = (".tallyport-probe-0a1b2c3d/new", ".tallyport-abc123-1")
+        for side in (port.source, port.destination):
+            for path in ours:
+                write(side, path, b"canary", modified=SECOND)
+        write(port.source, "a", b"1", modified=SECOND)
+        port.start()
+        run = port.run(dataclasses.replace(defaults_for(kind), max_delete_percent=100.0))
+        with port.database.read() as tx:
+            rows = items.iterate(tx, port.job.number, statuses=tuple(range(7)), reasons=(), kinds=(1, 2))
+            assert {row.path for row in rows} <= {"", "a"}
+        assert (run.failed, run.skipped) == (0, int(kind is TransferType.TAXONOMY))  # that one carries no files
+        for side in (port.source, port.destination):
+            assert [read(side, path) for path in ours] == [b"canary"] * 2
+    finally:
+        port.stop()
+        port.database.close()
+        for store in port.stores:
+            forget(store)

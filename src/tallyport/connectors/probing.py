@@ -17,6 +17,7 @@ from tallyport.connectors import registry
 from tallyport.connectors.layers import Retrying
 from tallyport.connectors.protocol import Connector, Facts, Precondition, Stamps, Uploads
 from tallyport.connectors.registry import below
+from tallyport.connectors.temporaries import TEMPORARY
 from tallyport.connectors.width import Holding, places_of
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind
@@ -50,7 +51,7 @@ def probe(platform_id: str, settings_document: Mapping[str, object], path: str =
 
 def measure(connector: Connector, *, name: str | None = None) -> dict[str, object]:
     """Measure an open connector, without layers; what it declares is taken as kept until it is seen not to be."""
-    place = name or f"tallyport-probe-{os.urandom(4).hex()}"
+    place = name or f"{TEMPORARY}probe-{os.urandom(4).hex()}"  # no item of any job that lists it meanwhile
     _believe(connector)
     _make(connector, place)
     try:

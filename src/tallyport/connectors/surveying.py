@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from tallyport.connectors.protocol import Connector, Grants, Links, Locks, Properties, Versions
+from tallyport.connectors.temporaries import is_temporary
 from tallyport.domain import paths, posix_acl
 from tallyport.domain.access import Access
 from tallyport.domain.capabilities import Limits
@@ -89,7 +90,7 @@ def walk(source: Connector, judge: Judge | None, deny: Callable[[str, str], None
         try:
             for entry in source.children(container):
                 path = paths.join(container, entry.name)
-                if judge is not None and judge(path, entry, True) is not None:
+                if is_temporary(entry.name) or (judge is not None and judge(path, entry, True) is not None):
                     continue
                 yield path, entry
                 if entry.kind is Kind.CONTAINER:
@@ -110,7 +111,7 @@ def weigh(
     """
     sums: dict[str, list[int]] = {}
     for entry in source.children(paths.ROOT):
-        if judge is None or judge(entry.name, entry, True) is None:
+        if not is_temporary(entry.name) and (judge is None or judge(entry.name, entry, True) is None):
             sums[entry.name] = [1, 0]
             if len(sums) > most:
                 return [Child(name, 1, 0) for name in sums], False

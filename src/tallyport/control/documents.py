@@ -172,8 +172,10 @@ def _read_transfer(reader: Reader, draft: Draft) -> Draft:
         reader.problems += error.problems
         return draft
     for side, end in (("source", block.source), ("destination", block.destination)):
-        if end.uri is not None or end.item is not None:
-            raise NotBuilt(f"/transfer/{side}/target: only a path can be the target in this version")
+        for key, value in (("uri", end.uri), ("item", end.item)):
+            if value is not None:
+                why = "no platform here finds an item by that: name the folder by its path from the connection's root"
+                reader.wrong(f"/transfer/{side}/target/{key}", "unknown_value", why, ("path",))
     return replace(
         draft,
         policies=block.policies,

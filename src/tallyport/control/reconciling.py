@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector
+from tallyport.connectors.temporaries import is_temporary
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -185,7 +186,8 @@ class _Count:
 
     def _children(self, connector: Connector, path: str) -> Iterator[Entry]:
         hidden = self._hidden if not path else ""
-        return (entry for entry in connector.children(path) if not hidden or entry.name != hidden)
+        found = (entry for entry in connector.children(path) if not hidden or entry.name != hidden)
+        return (entry for entry in found if not is_temporary(entry.name))
 
     def _known(self, container: int, names: list[str]) -> dict[str, Known]:
         with self._database.read() as tx:

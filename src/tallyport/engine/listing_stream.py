@@ -16,6 +16,7 @@ from typing import Any
 import xxhash
 
 from tallyport.connectors.hashing import digest
+from tallyport.connectors.temporaries import is_temporary
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.paths import to_bytes
 from tallyport.engine.passage import PAGE
@@ -33,7 +34,7 @@ class StreamListing:
         self._runs: list[tuple[int, int]] = []  # start and end in the file
         self._file: int | None = None
         self._digest: bytes | None = None
-        source = iter(entries)
+        source = (entry for entry in entries if not is_temporary(entry.name))  # not every connector leaves them out
         while page := list(islice(source, PAGE)):
             self._count(page)
             page.sort(key=_order)
