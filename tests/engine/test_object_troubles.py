@@ -15,9 +15,8 @@ from tallyport.domain.transfer_block import defaults_for
 from tallyport.store.database import Database
 from tallyport.testing import azure_server, gcs_server
 from tallyport.testing.proxy import Proxy, Trouble, proxied
-from tests.engine.pairs import End, Way, ledger
+from tests.engine.pairs import End, Way, ledger, until
 from tests.engine.test_object_pairs import IN_CI, pictured
-from tests.engine.test_streams import until
 
 FILES = 6
 WAIT = 1  # seconds that the platform asks for

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,7 +23,7 @@ from tallyport.testing import object_servers
 from tallyport.testing.object_servers import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, program
 from tallyport.testing.proxy import Proxy, Trouble, proxied
 from tallyport.testing.worlds import content
-from tests.engine.pairs import End, Way, ledger
+from tests.engine.pairs import End, Way, ledger, until
 
 MIB = 1024 * 1024
 
@@ -253,13 +252,6 @@ class _Behind:
 
     def __exit__(self, *error: object) -> None:
         self._proxied.__exit__(*error)
-
-
-def until(holds, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 SIXTEENTHS = [number / 16 for number in range(16)]

@@ -16,7 +16,7 @@ from tallyport.testing import ftp_servers, share_servers
 from tallyport.testing.proxy import Trouble, proxied
 from tallyport.testing.wire import Snag, wired
 from tallyport.testing.worlds import content
-from tests.engine.pairs import End, Way, ledger
+from tests.engine.pairs import End, Way, ledger, until
 
 MIB = 1024 * 1024
 BIG = 2 * MIB
@@ -155,7 +155,8 @@ def test_nothing_is_sent_to_a_webdav_server_before_the_time_that_it_gave(
     database: Database, shares: Shares, source: Path, status: int
 ) -> None:
     served, path = shares.get("wsgidav"), f"/held-{os.urandom(4).hex()}"
-    trouble = Trouble(method="PUT", nth=4, status=status, headers=(("Retry-After", "2"),))
+    content = "*.tallyport-[0-9a-f]*"  # not what is written to try the server out
+    trouble = Trouble(method="PUT", path=content, nth=4, status=status, headers=(("Retry-After", "2"),))
     with proxied(served.port, trouble) as proxy:
         there = served.end(proxy.port)._replace(path=path)
         ended = Way(database, End("fs", {"path": str(source)}), there, defaults_for(TransferType.COPY)).run()
@@ -164,3 +165,27 @@ def test_nothing_is_sent_to_a_webdav_server_before_the_time_that_it_gave(
         # What was under way when the answer came may still arrive; what begins after it waits.
         early = [one for one in proxy.passed if refused + 0.3 < one.at < refused + 1.9]
         assert early == []
+
+
+def test_a_webdav_server_that_refuses_the_credentials_midway_is_waited_for(
+    database: Database, shares: Shares, source: Path, tmp_path: Path
+) -> None:
+    served, path = shares.get("wsgidav"), f"/refused-{os.urandom(4).hex()}"
+    trouble = Trouble(method="PUT", path="*.tallyport-[0-9a-f]*", nth=3, times=None, status=401)
+    with proxied(served.port, trouble) as proxy:
+        there = served.end(proxy.port)._replace(path=path)
+        way = Way(database, End("fs", {"path": str(source)}), there, defaults_for(TransferType.COPY))
+        with way.engine() as engine:
+            execution_id = way.begin()
+            engine.nudge()
+            until(lambda: way.find(execution_id).state == "waiting")
+            assert way.find(execution_id).failed == 0
+            proxy.script.clear()
+            ended = way.wait(engine, execution_id)
+    assert (ended.result, ended.failed) == ("clean", 0), ended.info
+    calm = served.end(served.port)._replace(path=path)
+    assert (
+        Way(database, calm, End("fs", {"path": str(tmp_path / "back")}), defaults_for(TransferType.COPY)).run().failed
+        == 0
+    )
+    assert seen(tmp_path / "back") == seen(source)
