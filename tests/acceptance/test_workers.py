@@ -17,6 +17,7 @@ from tallyport.testing.postgres import postgres_server
 from tests.acceptance.fleet import PATIENCE, Fleet
 from tests.acceptance.product import Server, Worker, tallyport
 
+SEED = int(os.environ.get("TALLYPORT_SEED", time.time_ns() % 1_000_000))
 ROUNDS = int(os.environ.get("TALLYPORT_ROUNDS", "1"))
 ITEMS, BUDGET = 3_000, 60 * trees.MIB
 WORKERS = 3
@@ -54,7 +55,7 @@ def check(fleet: Fleet, job: str, source: str, destination: str, made: trees.Tre
 
 def test_workers_that_are_killed_frozen_and_cut_off_lose_nothing(fleet: Fleet, source) -> None:
     path, made = source
-    seed = int(os.environ.get("TALLYPORT_SEED", time.time_ns() % 1_000_000))
+    seed = SEED
     print(f"TALLYPORT_SEED={seed}")
     chance = random.Random(seed)
     for number in range(ROUNDS):

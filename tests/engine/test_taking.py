@@ -6,7 +6,7 @@ import pytest
 
 from tallyport.engine.dispatch import TaskRef
 from tallyport.engine.roster import Roster
-from tallyport.engine.taking import Taker, take_seconds
+from tallyport.engine.taking import BEGINS, Taker, take_seconds
 from tallyport.store import executions, frontier
 from tallyport.store.database import Database, open_database
 from tallyport.testing.postgres import PostgresServer
@@ -35,9 +35,10 @@ class Desk:
     def __init__(self, database: Database, width: int, *labels: str) -> None:
         self.handed: list[TaskRef] = []
         self.may_take = True
+        self.now = 0.0
         roster = Roster(database, labels=labels)
         self.owner = roster.owner
-        self.taker = Taker(database, roster, width, self.handed.extend, lambda: self.may_take)
+        self.taker = Taker(database, roster, width, self.handed.extend, lambda: self.may_take, clock=lambda: self.now)
 
     def put_down(self) -> None:
         """End the oldest batch in hand, as a worker's thread does."""
@@ -102,6 +103,24 @@ def test_what_is_in_hand_is_kept_and_the_rest_given_back(database: Database, exe
         assert [batch.id for batch in frontier.open_batches(tx)] == [kept]
     desk.taker.let_go()
     assert owners(database) == []
+
+
+def test_what_the_dispatcher_never_begins_is_given_back_and_leaves_room(database: Database, execution: int) -> None:
+    desk = Desk(database, 2)
+    ready(database, execution, 3)
+    desk.taker.take()
+    begun, dropped = desk.handed
+    desk.now = BEGINS - 1
+    with desk.taker.holding(begun):
+        desk.taker.give_back()
+        assert owners(database) == [desk.owner, desk.owner, None]
+        desk.now = BEGINS + 1
+        desk.taker.give_back()
+        with database.read() as tx:
+            assert dropped.batch_id not in [batch.id for batch in frontier.open_batches(tx)]
+        assert len(desk.taker.take()) == 1
+    with desk.taker.holding(dropped), database.begin() as tx:  # begun after all: it is nobody's any more
+        assert frontier.take_batch(tx, dropped.batch_id, dropped.epoch, desk.owner) is None
 
 
 def test_a_large_fleet_looks_less_often_each() -> None:

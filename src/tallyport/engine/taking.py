@@ -3,11 +3,13 @@
     the maker of a batch rings its own bell; everybody looks a few times a second
     ready --take_ready--> running, ours --dispatcher--> begun by ``Engine._work``
 
-What is ours in the store and in nobody's hand here, since its thread fell over an outage, is given back with a beat.
+What is ours in the store and in nobody's hand here, since its thread fell over an outage or the dispatcher never began
+it, is given back with a beat.
 """
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from tallyport.store.phrases import sa
 log = logging.getLogger("tallyport.taking")
 
 TAKE_SECONDS = 0.2  # between looks for batches that another process made
+BEGINS = 30.0  # seconds within which a dispatcher begins what it was given, or never does
 
 
 class Taker:
@@ -35,6 +38,8 @@ class Taker:
         width: int,
         submit: Callable[[list[TaskRef]], None],
         may_take: Callable[[], bool],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``width`` is how many batches of each queue are in hand at once; ``submit`` has them worked."""
         self._database = database
@@ -42,7 +47,9 @@ class Taker:
         self._width = width
         self._submit = submit
         self._may_take = may_take
+        self._clock = clock
         self._in_hand: dict[int, str] = {}  # batch: its queue
+        self._taken_at: dict[int, float] = {}  # of those in hand that are not begun
         self._taking = threading.Lock()  # while a batch is ours in the store and not yet in hand
         self._lock = threading.Lock()
         self._bell = threading.Event()
@@ -69,6 +76,7 @@ class Taker:
         """Have a batch in hand; afterwards there is room again."""
         with self._lock:
             self._in_hand[task.batch_id] = task.queue
+            self._taken_at.pop(task.batch_id, None)
         try:
             yield
         finally:
@@ -96,11 +104,15 @@ class Taker:
                 ]
             with self._lock:
                 self._in_hand.update((batch.id, batch.queue) for batch in taken)
+                self._taken_at.update((batch.id, self._clock()) for batch in taken)
         self._submit(tasks(taken))
         return taken
 
     def give_back(self) -> None:
         """Let go of batches that are ours in the store and in nobody's hand here."""
+        with self._lock:
+            for batch_id in [batch_id for batch_id, at in self._taken_at.items() if self._clock() - at > BEGINS]:
+                del self._in_hand[batch_id], self._taken_at[batch_id]
         with self._taking, self._database.begin() as tx:
             for batch in frontier.open_batches(tx, owner=self._roster.owner):
                 with self._lock:
@@ -113,6 +125,7 @@ class Taker:
         """Give back whatever is ours: this process ends."""
         with self._lock:
             self._in_hand.clear()
+            self._taken_at.clear()
         try:
             self.give_back()
         except sa.exc.DBAPIError:
