@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tallyport.control import documents
-from tallyport.control.refusals import Invalid, NotBuilt
+from tallyport.control.refusals import Invalid
 
 # The table of RFC 7396, appendix A.
 MERGES: list[tuple[Any, Any, Any]] = [
@@ -57,10 +57,12 @@ def test_what_has_no_effect_yet_is_kept_and_named() -> None:
     assert any("disabled" in warning for warning in draft.warnings)
 
 
-def test_a_target_that_is_not_a_path_is_not_built() -> None:
-    source = {"connection": {"id": "a"}, "target": {"uri": "https://example.com/x"}}
-    with pytest.raises(NotBuilt):
+@pytest.mark.parametrize("word", ["uri", "item"])
+def test_a_target_that_is_not_a_path_is_refused_where_it_stands(word: str) -> None:
+    source = {"connection": {"id": "a"}, "target": {word: "https://example.com/x"}}
+    with pytest.raises(Invalid) as refused:
         documents.read({"transfer": block(source=source)})
+    assert [p.path for p in refused.value.problems] == [f"/transfer/source/target/{word}"]
 
 
 def test_all_problems_of_envelope_and_block_come_together() -> None:
