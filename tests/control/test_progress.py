@@ -75,3 +75,27 @@ def test_progress_never_falls_and_a_restart_forgets_nothing_that_is_stored() -> 
     assert gauge.percent(replace(RUN, files=1_000), None) == 50
     assert Gauge().percent(RUN, None) == 50
     assert gauge.percent(replace(RUN, state="complete", result="clean"), None) == 100
+
+
+def test_containers_that_are_not_gone_through_are_thought_to_hold_as_much_as_the_others() -> None:
+    """A first run has settled nearly all that it has seen; that is not nearly all there is."""
+    seen = replace(RUN, transferred=80, transferred_bytes=900)  # all 100 items of 10 folders
+    assert Gauge().percent(seen, None) == 99
+    assert Gauge(lambda run: 30).percent(seen, None) == 25
+    far = outlook(seen, None, 10 * SECOND, percent=25, rate=(1_000, 10), ahead=30)
+    assert (far.remaining, far.unseen, far.share(far.done)) == (0, 300, 22.5)
+    assert far.ends_in == 30 * SECOND
+
+
+def test_what_is_ahead_is_counted_once_a_moment_and_not_of_what_has_ended() -> None:
+    now, asked = [0.0], []
+
+    def count(run: Execution) -> int:
+        asked.append(run.id)
+        return 10
+
+    gauge = Gauge(count, clock=lambda: now[0])
+    assert [gauge.ahead(RUN), gauge.ahead(RUN), asked] == [10, 10, [2]]
+    now[0] = 1.5
+    assert [gauge.ahead(RUN), asked] == [10, [2, 2]]
+    assert gauge.ahead(replace(RUN, state="complete", result="clean", ended_at=1)) == 0

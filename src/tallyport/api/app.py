@@ -44,7 +44,7 @@ from tallyport.control.breakdowns import Breakdowns
 from tallyport.control.counts import standing
 from tallyport.control.desk import Desk
 from tallyport.control.posting import posting
-from tallyport.control.progress import Gauge
+from tallyport.control.progress import Gauge, ahead_in
 from tallyport.control.reasons import Reasons
 from tallyport.control.throughput import Meter
 from tallyport.domain.events import EXTENSIONS
@@ -77,7 +77,7 @@ def create_api(
     desk = Desk(
         database=database, nudge=nudge, vault=vault or Vault(), allow_private=chosen.allow_private, labels=labels
     )
-    gauge = Gauge()
+    gauge = Gauge(ahead_in(database))
     hidden_topics = EXTENSIONS if chosen.strict_topics else frozenset()
     hub = Hub(database, gauge, hidden=hidden_topics)
     metrics = Metrics(lambda: standing(desk), lambda: len(hub))

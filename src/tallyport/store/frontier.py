@@ -198,6 +198,13 @@ _PENDING = sa.select(sa.func.count()).select_from(
 )
 
 
+def visits_ahead(tx: sa.Connection, database: Database, execution_id: int, most: int) -> int:
+    """Count containers that are known and not gone through, at most ``most``."""
+    known = "SELECT 1 FROM visits WHERE execution_id = ? AND state IN ('pending', 'claimed') LIMIT ?"
+    statement = database.sql(f"SELECT count(*) FROM ({known}) AS known")
+    return int(tx.exec_driver_sql(statement, (execution_id, most)).scalar_one())
+
+
 def unfinished_visits(tx: sa.Connection, execution_id: int) -> list[tuple[int, bytes, bytes, str | None]]:
     """Give (item, path, d_path, names) of visits of an ended execution that were never done."""
     query = sa.select(visits.c.item_id, visits.c.path, visits.c.d_path, visits.c.names).where(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tallyport.control.desk import Right
 from tallyport.control.failed import location
 from tallyport.control.pictures import Picture
-from tallyport.control.progress import Outlook, outlook
+from tallyport.control.progress import Gauge, Outlook, outlook
 from tallyport.domain import paths
 from tallyport.domain.connections import Connection
 from tallyport.domain.executions import Execution
@@ -61,9 +61,11 @@ def look(page: Page, picture: Picture) -> Look:
     run = picture.execution
     far = None
     if run is not None:
-        percent = page.request.app.state.gauge.of(picture)
+        gauge = page.request.app.state.gauge
+        percent = gauge.of(picture)
         rate = None if run.has_ended else page.request.app.state.meter.rate(run.id)
-        far = outlook(run, picture.previous, rows.now(), percent=percent, rate=rate)
+        ahead = 0 if picture.parts else gauge.ahead(run)
+        far = outlook(run, picture.previous, rows.now(), percent=percent, rate=rate, ahead=ahead)
     return Look(picture=picture, outlook=far, may=_may(page, picture))
 
 
@@ -72,11 +74,15 @@ def parts_of(page: Page, picture: Picture) -> list[Part]:
     gauge = page.request.app.state.gauge
     found = []
     for job, run in picture.parts:
-        far = None if run is None else outlook(run, None, rows.now(), percent=gauge.percent(run, None))
+        far = None if run is None else _part_outlook(gauge, run)
         named = job.extra.get("part_paths")
         paths_of = [f"/{paths.display(str(one))}" for one in named] if isinstance(named, list) else []
         found.append(Part(job, run, far, paths_of))
     return found
+
+
+def _part_outlook(gauge: Gauge, run: Execution) -> Outlook:
+    return outlook(run, None, rows.now(), percent=gauge.percent(run, None), ahead=gauge.ahead(run))
 
 
 def place(connection: Connection | None, path: str) -> str:

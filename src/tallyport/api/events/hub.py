@@ -228,7 +228,7 @@ class Hub:
             if len(self._previous) > 4_096:
                 self._previous.clear()
             self._previous[run.id] = await run_in_threadpool(watching.previous_run, self._database, run)
-        percent = self._gauge.percent(run, self._previous[run.id])
+        percent = await run_in_threadpool(self._gauge.percent, run, self._previous[run.id])
         return shapes.frame("progress", shapes.progress(run, percent))
 
     def _end_all(self) -> None:
