@@ -92,7 +92,10 @@ class Splitter:
             return []
         policies = policies_from_json(execution.policies)
         until = time.monotonic() + WEIGH_SECONDS
-        connector = open_connection(source.platform, self._vault.settings(source), job.source_path, read_only=True)
+        settings = self._vault.settings(source)
+        connector = open_connection(
+            *(source.platform, settings, job.source_path), read_only=True, act_as=policies.source_account
+        )
         try:
             judge = judge_for(policies.filter_source, started=time.time_ns())
             children, _ = weigh(connector, judge, most=parts.MOST_CHILDREN, goes_on=lambda: self._goes_on(until))
