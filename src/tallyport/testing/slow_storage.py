@@ -1,4 +1,4 @@
-"""Storage that is waited for: a folder whose every request takes a time, and which counts reads, writes and listings.
+"""Storage that is waited for: a folder whose every request takes a time, and which counts reads and writes of items.
 
 Other processes know it as the platform ``slow``, once :func:`install` has made it known in their path.
 """
@@ -14,6 +14,7 @@ from tallyport.connectors.layers import Layer, P, T
 from tallyport.connectors.local import Settings as LocalSettings
 from tallyport.connectors.local import open_local
 from tallyport.connectors.protocol import Connector
+from tallyport.connectors.temporaries import is_temporary
 from tallyport.domain.entries import Entry
 
 PLATFORM = "slow"
@@ -25,7 +26,9 @@ class Settings:
 
     path: str = field(metadata={"help": "the folder"})
     delay: float = field(default=0.2, metadata={"help": "seconds that every request waits"})
-    log: str = field(default="", metadata={"help": "file that each of them writes a + into, and a - when it ends"})
+    log: str = field(
+        default="", metadata={"help": "file that reads and writes of items put a + into, and a - when they end"}
+    )
 
 
 def open_slow(settings: Settings, path: str = "", *, make: bool = False) -> Connector:
@@ -72,7 +75,7 @@ class Slow(Layer):
         super().close()
 
     @contextmanager
-    def _under_way(self, *, is_counted: bool = True) -> Iterator[None]:
+    def _under_way(self, *, is_counted: bool) -> Iterator[None]:
         log = None if self._log is None or not is_counted else os.dup(self._log)
         if log is not None:
             os.write(log, b"+")
@@ -85,11 +88,11 @@ class Slow(Layer):
                 os.close(log)
 
     def _call(self, operation: str, act: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        with self._under_way(is_counted=operation == "write"):
+        with self._under_way(is_counted=operation == "write" and _is_of_an_item(arguments[0])):
             return act(*arguments, **named)
 
     def _listing(self, path: str) -> Iterator[Entry]:
-        with self._under_way():
+        with self._under_way(is_counted=False):  # looks before a run list too, and nothing limits those
             found = list(self.inner.children(path))
         yield from found
 
@@ -100,8 +103,13 @@ class Slow(Layer):
 
     @contextmanager
     def _read(self, path: str, offset: int, length: int | None, entry: Entry | None) -> Iterator[Iterator[bytes]]:
-        with self._under_way(), self._opening(path, offset, length, entry) as chunks:
+        with self._under_way(is_counted=_is_of_an_item(path)), self._opening(path, offset, length, entry) as chunks:
             yield chunks
+
+
+def _is_of_an_item(path: object) -> bool:
+    """Tell whether a request is about an item rather than about what a probe leaves for a moment."""
+    return not any(is_temporary(name) for name in str(path).split("/"))
 
 
 def connection(path: str, **settings: Any) -> dict[str, Any]:
