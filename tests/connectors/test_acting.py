@@ -164,7 +164,13 @@ def test_an_identity_that_the_system_refuses_leaves_the_thread_as_it_was(folder:
 )
 def test_who_cannot_be_acted_as_is_said_with_the_reason(platform: str, who: str, said: str) -> None:
     assert said in str(acting.refusal(platform, who))
-    assert acting.identity_on(platform, who) is None
+    if not acting.is_missing(platform, who):
+        assert acting.identity_on(platform, who) is None
+        return
+    assert platform == "fs"
+    with pytest.raises(TallyportError) as caught:
+        acting.identity_on(platform, who)
+    assert caught.value.kind is ErrorKind.CONFIG
 
 
 def test_our_own_account_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

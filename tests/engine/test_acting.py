@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tallyport.connectors import local_identity
+from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.losses import Lost
 from tallyport.domain.policies import Policies, TransferType
@@ -162,12 +164,47 @@ def test_what_was_replaced_is_kept_and_put_back_as_the_account(local: LocalPort)
     assert kept[0].stat().st_uid == NOBODY.pw_uid
 
 
-def test_an_account_that_nobody_knows_is_named_on_each_item(local: LocalPort) -> None:
+@pytest.mark.parametrize("pair", [("jsmith@example.org", ""), ("", "nobody-of-that-name")])
+def test_a_run_as_somebody_nobody_knows_does_not_begin(local: LocalPort, pair: tuple[str, str]) -> None:
     filled(local)
     local.start()
-    run = local.run(as_they(copy(), ("jsmith@example.org", "")))
-    assert (run.transferred, run.failed) == (4, 0)
-    assert set(lost(local, run)) == {str(Lost.IMPERSONATION)}
+    run = local.run(as_they(copy(), pair))
+    assert run.state == "failed_to_start", run
+    assert f"this machine knows no account {(pair[0] or pair[1])!r}" in (run.info or "")
+    assert list(local.there.iterdir()) == []
+
+
+def test_a_run_as_somebody_who_left_since_the_last_one_does_not_begin(
+    local: LocalPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(local)
+    (local.here / "closed.txt").unlink()
+    given(local, ("", "nobody"))
+    local.start()
+    pair = ("", "nobody")
+    assert local.run(as_they(copy(), pair)).transferred == 3
+    look = pwd.getpwnam
+
+    def found(name: str) -> pwd.struct_passwd:
+        return look("left" if name == "nobody" else name)
+
+    monkeypatch.setattr(local_identity.pwd, "getpwnam", found)
+    (local.here / "new.txt").write_bytes(b"new")
+    run = local.run(as_they(copy(), pair))
+    assert run.state == "failed_to_start", run
+    assert "this machine knows no account 'nobody'" in (run.info or "")
+    assert not (local.there / "new.txt").exists()
+    assert lost(local, run) == []
+
+
+@pytest.mark.parametrize("pair", [("left", ""), ("", "left"), ("left", "left")])
+def test_whoever_left_while_a_run_goes_on_is_replaced_by_nobody(local: LocalPort, pair: tuple[str, str]) -> None:
+    """What opens the connections of a run that began, on any worker, opens none in the place of somebody else."""
+    ends = [("fs", f'{{"path": "{folder}"}}', "/") for folder in (local.here, local.there)]
+    terms = Terms(1, "t", *ends, policies="", started=0, part_size=1 << 20, revision=1)
+    with pytest.raises(TallyportError, match="knows no account 'left'") as raised:
+        open_passage(terms, as_they(copy(), pair))
+    assert raised.value.kind is ErrorKind.CONFIG
 
 
 def test_the_destination_is_made_as_its_account_and_refused_where_that_may_not(local: LocalPort) -> None:

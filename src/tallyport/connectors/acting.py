@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 from tallyport.connectors import local_following, local_versions, registry  # noqa: F401
 from tallyport.connectors.layers import Layer, innermost
 from tallyport.connectors.local import Local
-from tallyport.connectors.local_identity import Identity, acting, identity_of, why_not
+from tallyport.connectors.local_identity import Identity, acting, identity_of, is_known, why_not
 from tallyport.connectors.protocol import Connector
 from tallyport.domain.entries import Entry
 
@@ -32,8 +32,16 @@ def refusal(platform_id: str, who: str) -> str | None:
     return why_not(who)
 
 
+def is_missing(platform_id: str, who: str) -> bool:
+    """Tell whether a platform that can act as others knows no such account: then nothing is done in its place."""
+    return registry.platform(platform_id).id == _LOCAL and not is_known(who)
+
+
 def identity_on(platform_id: str, who: str) -> Identity | None:
-    """Give the identity that a connection takes on for an account; None: it acts as its own."""
+    """Give the identity that a connection takes on for an account; None: it acts as its own.
+
+    An account that a platform which can act as others does not know is CONFIG.
+    """
     return identity_of(who) if who and registry.platform(platform_id).id == _LOCAL else None
 
 

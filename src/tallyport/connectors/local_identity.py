@@ -80,9 +80,20 @@ def is_acting() -> bool:
 
 
 def identity_of(who: str) -> Identity | None:
-    """Give the identity to take on for an account; None where it is our own, or :func:`why_not` says why not."""
+    """Give the identity to take on for an account; None where it is our own, or :func:`why_not` says why not.
+
+    An account that there is not is CONFIG: in the place of somebody who left, nobody does anything.
+    """
     found = _named(who)
-    return None if found is None or found.uid == os.geteuid() or why_not(who) is not None else found
+    if found is None:
+        message = f"impersonate_as: {why_not(who)}; nothing is done in its place"
+        raise TallyportError(ErrorKind.CONFIG, message, operation="act as another account")
+    return None if found.uid == os.geteuid() or why_not(who) is not None else found
+
+
+def is_known(who: str) -> bool:
+    """Tell whether this machine has an account of that name, or takes it for a number."""
+    return _named(who) is not None
 
 
 def why_not(who: str) -> str | None:

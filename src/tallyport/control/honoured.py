@@ -44,7 +44,7 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
         yield f"preserve_owners: {other} keeps no owners, each item says whose it was"
     if carriage.owners and _is_local(destination) and os.geteuid() != 0:
         yield "preserve_owners: only root may give files away, each item says whose it was"
-    elif carriage.owners and acting.identity_on(destination.platform, policies.destination_account) is not None:
+    elif carriage.owners and _acts_as(destination, policies.destination_account):
         who = policies.destination_account
         yield f"preserve_owners: {who}, as whom the destination acts, gives no files away, each item says whose it was"
     names = carriage.mappings or carriage.imports_properties or policies.properties is PropertiesPolicy.ADD
@@ -83,17 +83,25 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
 
 
 def _accounts(policies: Policies, source: Connection, destination: Connection) -> Iterator[str]:
-    """Say which side acts as the account of its connection, where another is named, and why."""
+    """Say which side acts as the account of its connection, where another is named, and why; or does nothing at all."""
     for side, who, connection in (
         ("source", policies.source_account, source),
         ("destination", policies.destination_account, destination),
     ):
         why = acting.refusal(connection.platform, who) if who else None
-        if why is not None:
+        if why is not None and acting.is_missing(connection.platform, who):
+            yield f"impersonate_as: the {side} ({connection.platform}): {why}; no run begins until it does"
+        elif why is not None:
             yield (
                 f"impersonate_as: the {side} ({connection.platform}) acts as the account of its connection, "
                 f"not as {who}: {why}; an item on which that made a difference says so"
             )
+
+
+def _acts_as(connection: Connection, who: str) -> bool:
+    """Tell whether a connection takes on another account than its own."""
+    is_other = who and acting.refusal(connection.platform, who) is None
+    return bool(is_other) and acting.identity_on(connection.platform, who) is not None
 
 
 def _filters(blocks: tuple[FilterBlock, ...], side: str, named: str, told: frozenset[str]) -> Iterator[str]:

@@ -383,7 +383,11 @@ class Engine:
         if left and ended is not None and ended.has_ended:
             platform, settings, path = self._terms(job, execution).destination
             act_as = policies_from_json(execution.policies).destination_account
-            connector = open_connection(platform, json.loads(settings), path, act_as=act_as)
+            try:
+                connector = open_connection(platform, json.loads(settings), path, act_as=act_as)
+            except TallyportError as error:  # who ended the run may be why: it has ended all the same
+                log.warning("temporaries.left: execution %d: %s", execution.id, error.message)
+                return
             try:
                 for d_path, temporary in left:
                     with contextlib.suppress(TallyportError):
