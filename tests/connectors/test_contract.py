@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from tallyport.connectors.layers import Bucket, Limited, Measured, Retrying, Throttled
+from tallyport.connectors.layers.limited import Limited
+from tallyport.connectors.layers.measured import Measured
+from tallyport.connectors.layers.retrying import Retrying
+from tallyport.connectors.layers.throttled import Bucket, Throttled
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_settings import PLAIN, Settings
 from tallyport.connectors.protocol import Connector, Facts, Precondition

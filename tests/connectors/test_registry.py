@@ -10,8 +10,13 @@ from typing import Literal
 
 import pytest
 
-from tallyport.connectors import layers, registry
-from tallyport.connectors.layers import Bucket, Layer, Limited, Measured, ReadOnly, Retrying, Throttled
+from tallyport.connectors import registry
+from tallyport.connectors.layers.layer import Layer, find, innermost
+from tallyport.connectors.layers.limited import Limited
+from tallyport.connectors.layers.measured import Measured
+from tallyport.connectors.layers.read_only import ReadOnly
+from tallyport.connectors.layers.retrying import Retrying
+from tallyport.connectors.layers.throttled import Bucket, Throttled
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_tree import forget
 from tallyport.connectors.opening import open_connection
@@ -105,7 +110,7 @@ def test_third_parties_add_platforms_and_take_none_of_ours(monkeypatch, odd: Pla
         assert registry.platform("azure_files").factory == odd.factory
         assert registry.platform("fs") is registry.PLATFORMS["fs"]
         connector = open_connection("odd", {"host": "a"})
-        assert isinstance(layers.innermost(connector), Memory)
+        assert isinstance(innermost(connector), Memory)
     finally:
         registry._third_parties.cache_clear()
 
@@ -233,7 +238,7 @@ def test_a_bucket_can_be_shared_and_changed_later() -> None:
     bucket = Bucket(None)
     one, other = (open_connection("memory", {}, throttle=bucket) for _ in range(2))
     for connector in (one, other):
-        throttled = layers.find(connector, Throttled)
+        throttled = find(connector, Throttled)
         assert throttled is not None
         assert throttled.bucket is bucket
 

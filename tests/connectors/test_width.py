@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tallyport.connectors.layers import Fault, Faulty, Retrying
+from tallyport.connectors.layers.faulty import Fault, Faulty
+from tallyport.connectors.layers.retrying import Retrying
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.width import Holding, Places, places_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tallyport.connectors.layers import Fault, Faulty
+from tallyport.connectors.layers.faulty import Fault, Faulty
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_settings import Settings
 from tallyport.domain.entries import Kind

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from tallyport.connectors import local_following, local_versions, registry  # noqa: F401
-from tallyport.connectors.layers import Layer, innermost
+from tallyport.connectors.layers.layer import Layer, innermost
 from tallyport.connectors.local import Local
 from tallyport.connectors.local_identity import Identity, acting, identity_of, is_known, why_not
 from tallyport.connectors.protocol import Connector

@@ -4,7 +4,11 @@ import json
 from collections.abc import Mapping
 
 from tallyport.connectors import probing, registry
-from tallyport.connectors.layers import Bucket, Limited, Measured, ReadOnly, Retrying, Throttled
+from tallyport.connectors.layers.limited import Limited
+from tallyport.connectors.layers.measured import Measured
+from tallyport.connectors.layers.read_only import ReadOnly
+from tallyport.connectors.layers.retrying import Retrying
+from tallyport.connectors.layers.throttled import Bucket, Throttled
 from tallyport.connectors.local_identity import acting
 from tallyport.connectors.protocol import Connector
 from tallyport.connectors.temporaries import Syncing, Tokened
@@ -34,7 +38,7 @@ def open_connection(
     shared and changed later. ``token`` is the execution's and marks what it leaves unfinished. ``follow`` has
     symlinks read as what they point to, where the platform can do that below its root alone. ``act_as`` names the
     account that everything below the connection's root is done as, where that can be had. With ``durability``
-    NONE a server is not asked to bring each file to its disk. The layers are found again with ``layers.find``. Errors
+    NONE a server is not asked to bring each file to its disk. ``layers.layer.find`` finds a layer again. Errors
     of the settings or the path are CONFIG.
     """
     platform = registry.platform(platform_id)

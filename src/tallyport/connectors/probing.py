@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, cast
 
 from tallyport.connectors import registry
-from tallyport.connectors.layers import Retrying
+from tallyport.connectors.layers.retrying import Retrying
 from tallyport.connectors.protocol import Connector, Facts, Precondition, Stamps, Uploads
 from tallyport.connectors.registry import below
 from tallyport.connectors.temporaries import TEMPORARY

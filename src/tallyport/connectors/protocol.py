@@ -1,7 +1,7 @@
 """The seam between the engine and every platform.
 
 A connector is one account on one platform, seen as a tree below a root. It holds no policy, no retry and no
-knowledge of jobs; layers (``layers.py``) add what is common. Every error that leaves a connector is a
+knowledge of jobs; layers (``layers/``) add what is common. Every error that leaves a connector is a
 :class:`~tallyport.domain.errors.TallyportError` with a kind. All methods may be called from several threads.
 Paths are those of ``domain/paths.py``; the root is the empty text.
 """

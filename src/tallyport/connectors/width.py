@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from tallyport.connectors.layers import Layer, P, T
+from tallyport.connectors.layers.layer import Layer, P, T
 from tallyport.connectors.protocol import Connector
 from tallyport.domain import width
 from tallyport.domain.entries import Entry

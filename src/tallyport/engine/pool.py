@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
 from typing import TypeVar
 
-from tallyport.connectors.layers import PASSING
+from tallyport.connectors.layers.retrying import PASSING
 from tallyport.connectors.width import Places
 from tallyport.domain.errors import TallyportError
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from tallyport.connectors import width
 from tallyport.connectors.acting import Acting
 from tallyport.connectors.hashing import ContentHash
-from tallyport.connectors.layers import find, innermost
+from tallyport.connectors.layers.layer import find, innermost
 from tallyport.connectors.local import Local
 from tallyport.connectors.local_identity import acting
 from tallyport.connectors.opening import open_connection

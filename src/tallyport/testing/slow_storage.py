@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tallyport.connectors.layers import Layer, P, T
+from tallyport.connectors.layers.layer import Layer, P, T
 from tallyport.connectors.local import Settings as LocalSettings
 from tallyport.connectors.local import open_local
 from tallyport.connectors.protocol import Connector
