@@ -14,7 +14,7 @@ from asyncssh import SFTPAttrs, SFTPClient, SFTPClientFile
 from tallyport.connectors import event_loop
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.sftp_entries import BROKEN, entry_of, error_of, kind_of
-from tallyport.connectors.sftp_session import Session, Settings
+from tallyport.connectors.sftp_session import CONNECTING, Session, Settings
 from tallyport.connectors.temporaries import Temporaries, is_temporary
 from tallyport.domain.capabilities import Durability, Limits, VerifyLevel
 from tallyport.domain.entries import Entry, Kind
@@ -40,6 +40,7 @@ class Folder:
         self._trusted: dict[str, float] = {}  # container → until when
         self._can_sync = True
         try:
+            self._session.client()
             self._root, base = event_loop.run(self._find_root(path, make=make))
             self.limits = self._measure()
         except BaseException:
@@ -79,7 +80,7 @@ class Folder:
         """Give the channel. Connecting blocks, so it is not done on the loop."""
         client = self._session.standing()
         if client is None:
-            return await asyncio.get_running_loop().run_in_executor(None, self._session.client)
+            return await asyncio.get_running_loop().run_in_executor(CONNECTING, self._session.client)
         return client
 
     def _at(self, path: str) -> bytes:

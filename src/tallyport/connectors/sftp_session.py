@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,9 @@ CIPHERS = (
     "aes192-ctr",
     "aes256-ctr",
 )
+
+# Where the loop waits for a connection: to connect, the library needs one of the threads of the loop itself.
+CONNECTING = ThreadPoolExecutor(8, thread_name_prefix="sftp-connect")
 
 # It logs each connection, with the user's name, at a level that is on by default.
 logging.getLogger("asyncssh").setLevel(logging.WARNING)

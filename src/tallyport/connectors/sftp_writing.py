@@ -19,6 +19,7 @@ from tallyport.connectors.remote_content import Announced, chained
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.sftp_entries import BROKEN, TAKEN, attributes, error_of, kind_of
 from tallyport.connectors.sftp_folder import Folder, at_once, close_quietly, lstat
+from tallyport.connectors.sftp_session import CONNECTING
 from tallyport.domain.capabilities import Durability
 from tallyport.domain.entries import Entry, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -167,7 +168,7 @@ class Writing(Folder):
     async def _prove(self, path: str, temporary: bytes, announced: Announced) -> None:
         if not self._settings.prove_with_sha256sum:
             return
-        connection = await asyncio.get_running_loop().run_in_executor(None, self._session.connection)
+        connection = await asyncio.get_running_loop().run_in_executor(CONNECTING, self._session.connection)
         command = b"sha256sum -- " + shlex.quote(from_bytes(temporary)).encode("utf-8", "surrogateescape")
         done = await self._timed(connection.run(command.decode("utf-8", "surrogateescape"), encoding=None))
         said = done.stdout or b""

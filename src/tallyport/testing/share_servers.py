@@ -37,7 +37,7 @@ class SshServer(NamedTuple):
         }
 
 
-def _keys(folder: str) -> tuple[str, str]:
+def keys(folder: str) -> tuple[str, str]:
     """Make a host key and a user's key; give the fingerprint of the one and the text of the other."""
     import asyncssh
 
@@ -57,7 +57,7 @@ def openssh() -> Iterator[SshServer]:
     program = shutil.which("sshd")
     assert program is not None
     with scratch("sshd") as folder:
-        fingerprint, user_key = _keys(folder)
+        fingerprint, user_key = keys(folder)
         files = os.path.join(folder, "files")
         os.mkdir(files)
         port = free_port()
@@ -85,7 +85,7 @@ def asyncssh_server(
     from tallyport.connectors import event_loop
 
     with scratch("asyncssh") as folder:
-        fingerprint, user_key = _keys(folder)
+        fingerprint, user_key = keys(folder)
         files = os.path.join(folder, "files")
         os.mkdir(files)
 
@@ -115,7 +115,7 @@ def asyncssh_server(
 def lying_sftp() -> Iterator[tuple[dict[str, object], str]]:
     """Serve by ``rclone serve sftp``, which renames over what stands there; gives settings and the folder."""
     with scratch("rclone-sftp") as folder:
-        fingerprint, _ = _keys(folder)
+        fingerprint, _ = keys(folder)
         files = os.path.join(folder, "files")
         os.mkdir(files)
         port = free_port()
