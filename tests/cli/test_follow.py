@@ -96,10 +96,13 @@ def test_a_wait_is_said_once_and_its_end_too(world: World, capsys: pytest.Captur
         world,
         Screen(),
         (1.0, "waiting", {"wait_reason": "no_space", "info": "the destination is full"}),
-        (3.0, "executing", {}),
-        (4.0, "complete", {"result": "clean"}),
+        (3.0, "executing", {}),  # a try that is in vain
+        (4.0, "waiting", {"wait_reason": "no_space", "info": "the destination is full"}),
+        (5.0, "executing", {"transferred": 1}),
+        (6.0, "complete", {"result": "clean"}),
     )
-    assert capsys.readouterr().err.splitlines() == ["run 1 waits: the destination is full", "run 1 goes on"]
+    said = ["run 1 waits: the destination is full; Ctrl-C pauses it", "run 1 goes on"]
+    assert capsys.readouterr().err.splitlines() == said
 
 
 def test_a_dumb_terminal_gets_no_escape_codes(

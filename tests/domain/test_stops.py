@@ -7,7 +7,7 @@ import pytest
 from tallyport.domain.documents import BlockErrors
 from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy
 from tallyport.domain.policies import FailurePolicy, Policies
-from tallyport.domain.retries import BACKOFFS, after_failure
+from tallyport.domain.retries import BACKOFFS, after_failure, before_going_on
 from tallyport.domain.states import Result, State
 from tallyport.domain.stops import Counts, Stop, StopPolicy, brake, counted, ending, halts, read_stop_policy, verdict
 
@@ -80,6 +80,11 @@ def test_waits_grow_are_bounded_and_end():
         assert after_failure(backoff.tries, kind, 0.0) is None
     assert after_failure(1, ErrorKind.RATE_LIMITED, 0.0) == 0.5
     assert after_failure(3, ErrorKind.RATE_LIMITED, 1.0) == 4.0
+
+
+def test_an_execution_waits_longer_each_time_in_vain_and_never_gives_up():
+    assert [before_going_on(waits) for waits in range(7)] == [10, 20, 40, 80, 160, 300, 300]
+    assert before_going_on(10**6) == 300
 
 
 def test_never_earlier_than_the_platform_asked():

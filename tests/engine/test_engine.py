@@ -8,6 +8,7 @@ import pytest
 
 from tallyport.domain.items import Status
 from tallyport.domain.policies import FailurePolicy
+from tallyport.domain.retries import Backoff
 from tallyport.engine.batch import Batch
 from tallyport.store import failures, frontier, items, jobs
 from tallyport.testing.worlds import differences, picture, tree
@@ -191,7 +192,7 @@ def test_every_row_of_the_dispatcher_can_be_lost_midway(port: Port) -> None:
 
 
 def test_a_full_destination_waits_and_goes_on_when_there_is_room(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tallyport.engine.execution.BACKOFF_SECONDS", 1)
+    monkeypatch.setattr("tallyport.domain.retries.WAITS", Backoff(1, 1, 0))
     tree("a.txt 100b v1\nb.txt 100b v1\nc.txt 100b v1", port.source)
     port.slow(1, quota=150)
     port.start()
@@ -202,6 +203,33 @@ def test_a_full_destination_waits_and_goes_on_when_there_is_room(port: Port, mon
     port.slow(1, quota=1_000)
     ended = port.wait(execution_id)
     assert (ended.result, ended.transferred) == ("clean", 3)
+
+
+def test_waits_in_vain_grow_and_one_item_begins_them_anew(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tallyport.domain.retries.WAITS", Backoff(0.05, 0.2, 0))
+    tree("a.txt 100b v1\nb.txt 100b v1", port.source)
+    port.slow(1, quota=50)
+    port.start()
+    execution_id = port.begin()
+    in_vain = port.wait(execution_id, lambda found: found.state == "waiting" and found.waits >= 3)
+    assert in_vain.transferred == 0
+    port.slow(1, quota=150)
+    port.wait(execution_id, lambda found: found.state == "waiting" and found.transferred == 1 == found.waits)
+    port.slow(1, quota=1_000)
+    assert port.wait(execution_id).transferred == 2
+
+
+def test_a_connection_changed_while_a_run_waits_is_opened_as_it_is_now(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tallyport.domain.retries.WAITS", Backoff(0.05, 0.05, 0))
+    tree("a.txt 100b v1", port.source)
+    port.slow(1, quota=50)
+    port.start(threads=1)  # whoever failed is whoever goes on
+    execution_id = port.begin()
+    port.wait(execution_id, lambda found: found.state == "waiting")
+    port.slow(1, quota=1_000)
+    assert port.wait(execution_id).transferred == 1
 
 
 def test_a_missing_source_fails_to_start_and_says_why(port: Port) -> None:

@@ -19,7 +19,8 @@ import pytest
 from tallyport.domain.capabilities import Durability
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.engine import mover_pool
-from tallyport.engine.mover_pool import MoverPool, ThreadCrew, _Mover
+from tallyport.engine.mover import BENCHES
+from tallyport.engine.mover_pool import Crew, MoverPool, ThreadCrew, _Mover
 from tallyport.engine.work import VisitWork
 from tallyport.testing import trees
 from tallyport.testing.compare import differences, leftovers, snapshot
@@ -234,6 +235,34 @@ def test_an_error_of_ours_gives_the_group_back_and_the_mover_lives(tmp_path, poo
     trees.bench_tree(str(tmp_path / "source"), files=10, folders=1)
     assert one.run(pool).lost == []
     assert pool.pids == pids
+
+
+def take_turns(crew: Crew, one: Desk, executions: int, *, rounds: int) -> list[tuple[Any, ...]]:
+    """Have a crew visit the root of the source for each execution in turn; give how the groups ended."""
+    reports: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+    work = [VisitWork(1, 1, "", "", False, False, False, None)]
+    terms = one.terms()
+    for _ in range(rounds):
+        for number in range(1, executions + 1):
+            its = terms._replace(execution_id=number)
+            crew.submit(its, work, known=lambda *_: [], reports=reports, slot=number)
+    ended: list[tuple[Any, ...]] = []
+    while len(ended) < executions * rounds:
+        event = reports.get(timeout=60)
+        if event[0] in ("done", "lost"):
+            ended.append(event)
+    return ended
+
+
+def test_more_executions_than_a_mover_has_benches_take_turns(tmp_path) -> None:
+    trees.bench_tree(str(tmp_path / "source"), files=1, folders=1)
+    for crew in (MoverPool(1), ThreadCrew(1)):
+        crew.start()
+        try:
+            ended = take_turns(crew, desk(tmp_path), BENCHES + 4, rounds=3)
+        finally:
+            crew.close()
+        assert [event for event in ended if event[0] == "lost"] == []
 
 
 def test_rows_that_the_store_cannot_give_end_the_group(tmp_path, pool) -> None:

@@ -162,10 +162,7 @@ class Follower:
 
     def _show(self, run: Execution) -> None:
         waits = (run.info or run.wait_reason or "waiting") if run.state == State.WAITING else None
-        if waits != self._last_wait:
-            self._last_wait = waits
-            if not self._screen.is_live:
-                self._screen.say(f"run {run.id} waits: {waits}{_until(run)}" if waits else f"run {run.id} goes on")
+        self._tell_wait(run, waits)
         now = self._clock()
         if now < self._next_picture or not (self._screen.is_live or self._screen.talks):
             return
@@ -175,6 +172,17 @@ class Follower:
             self._screen.draw(text)
         else:
             self._screen.say(text)
+
+    def _tell_wait(self, run: Execution, waits: str | None) -> None:
+        """Say that a run waits, and that it goes on once something was settled: not each try that was in vain."""
+        if waits is None and self._last_wait is not None and run.items > run.waited_at:
+            self._last_wait = None
+            if not self._screen.is_live:
+                self._screen.say(f"run {run.id} goes on")
+        elif waits is not None and waits != self._last_wait:
+            self._last_wait = waits
+            if not self._screen.is_live:
+                self._screen.say(f"run {run.id} waits: {waits}{_until(run)}; Ctrl-C pauses it")
 
     def _picture(self, run: Execution, now: float, waits: str | None) -> str:
         history = self._history

@@ -27,6 +27,8 @@ class Execution:
     info: str | None = None
     wait_until: int | None = None
     wait_reason: str | None = None  # brake, or the error kind a connection recovers from
+    waits: int = 0  # for a connection, in a row, with nothing settled between
+    waited_at: int = 0  # items accounted for when the last of them began
     deadline: int | None = None  # stopped at a safe point after this
     approved_deletes: int = 0  # a person let the delete brake go up to this many
     revision: int = 0

@@ -28,6 +28,14 @@ BACKOFFS: dict[ErrorKind, Backoff] = {
 }
 
 
+WAITS = Backoff(10, 300, 0)  # of a whole execution for a connection: it never gives up, a person may
+
+
+def before_going_on(waits: int) -> float:
+    """Give the seconds that an execution waits, after so many waits in a row (0 or more) with nothing settled."""
+    return min(WAITS.most, WAITS.first * 2.0 ** min(waits, 60))
+
+
 def after_failure(failures: int, kind: ErrorKind, jitter: float, *, retry_after: float | None = None) -> float | None:
     """Give the seconds to wait after so many failures in a row (1 or more), or None to give up.
 

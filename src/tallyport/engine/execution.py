@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from tallyport.domain import paths, schedules, stops
+from tallyport.domain import paths, retries, schedules, stops
 from tallyport.domain import seats as dealing
 from tallyport.domain.actions import Reason
 from tallyport.domain.entries import Kind
@@ -40,7 +40,6 @@ PHASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 VISITING = ("purging", "executing")  # phases in which containers are visited
 _DELETING = ("purge", "deletes")
 _FIRST = 2  # place of the phase that executions begin with otherwise
-BACKOFF_SECONDS = 10
 
 
 INSPECTIONS: dict[str | None, str] = {
@@ -247,9 +246,16 @@ def fail(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, 
 
 
 def wait(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, reason: str, info: str) -> None:
-    """Let an execution wait for a connection to recover; it goes on by itself."""
-    until = rows.now() + BACKOFF_SECONDS * 1_000_000
-    if executions.move(tx, execution.id, ("executing",), "waiting", wait_until=until, wait_reason=reason, info=info):
+    """Let an execution wait for a connection to recover; it goes on by itself, later each time it was in vain."""
+    in_vain = execution.waits if execution.waited_at == execution.items else 0
+    values: dict[str, object] = {
+        "wait_until": rows.now() + int(retries.before_going_on(in_vain) * 1e6),
+        "wait_reason": reason,
+        "info": info,
+        "waits": in_vain + 1,
+        "waited_at": execution.items,
+    }
+    if executions.move(tx, execution.id, ("executing",), "waiting", **values):
         note(tx, database, ids, execution, 4, "execution.waiting", info)
 
 

@@ -62,6 +62,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Work = VisitWork | PartWork | FinishWork | LinkWork | DeleteWork | StampWork
 CODES: tuple[type[Any], ...] = (VisitWork, PartWork, FinishWork, LinkWork, DeleteWork, StampWork)
+BENCHES = 8  # executions that a place is set for at once: more take turns
 SLOTS = 4096  # stop flags: executions that run at once
 SHARED = SLOTS + SIZE + LEASE_SIZE  # bytes shared with the movers: flags, accounts, lease
 _GROUPS_BETWEEN_COLLECTIONS = 64
@@ -74,6 +75,17 @@ def frame(message: tuple[Any, ...]) -> bytes:
     """Write one message as it goes over the pipe."""
     body = marshal.dumps(message, _MARSHAL)
     return len(body).to_bytes(4, "little") + body
+
+
+def make_room(benches: dict[int, T], execution_id: int) -> list[T]:
+    """Take out what stands for an execution, and the oldest of others until one more has room; gives what went.
+
+    The pool keeps account of what a mover has by the same steps in the same order.
+    """
+    gone = [benches.pop(execution_id)] if execution_id in benches else []
+    while len(benches) >= BENCHES:
+        gone.append(benches.pop(next(iter(benches))))
+    return gone
 
 
 def pack(works: Sequence[Work]) -> list[tuple[int, tuple[Any, ...]]]:
@@ -313,11 +325,8 @@ class Mover:
             rest = rest[os.write(self._outlet, rest) :]
 
     def _take_terms(self, terms: Terms) -> None:
-        old = self._benches.pop(terms.execution_id, None)
-        if old is not None:
+        for old in make_room(self._benches, terms.execution_id):
             old.close()
-        while len(self._benches) >= 8:
-            self._benches.pop(next(iter(self._benches))).close()
         self._benches[terms.execution_id] = Bench(terms, self._accounts, guard=self._guard)
 
     def _work(self, message: tuple[Any, ...]) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from tallyport.engine.forked import Forked, can_fork, fork
 from tallyport.engine.lease import LEASE_SIZE, Lease, free
-from tallyport.engine.mover import SHARED, SLOTS, Bench, Work, frame, main, pack
+from tallyport.engine.mover import SHARED, SLOTS, Bench, Work, frame, main, make_room, pack
 from tallyport.engine.throttle import SIZE, Accounts, Rates
 from tallyport.engine.work import TaskReport, Terms, VisitReport, VisitWork
 
@@ -115,7 +115,7 @@ class _Mover:
         self.inlet = inlet  # we write
         self.outlet = outlet  # we read
         self.groups: dict[int, _Group] = {}  # in the order they were sent: the first may be under way
-        self.told: dict[int, int] = {}  # execution id: revision of the terms it has
+        self.told: dict[int, Terms] = {}  # by execution id, what it has a bench for: dropped as the mover drops benches
         self.has_answered = False
         self.outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.threads = [
@@ -129,8 +129,9 @@ class _Mover:
         """Send a group, and its terms where the mover has not heard them. Called under the pool's lock."""
         self.groups[group.id] = group
         terms = group.terms
-        if self.told.get(terms.execution_id) != terms.revision:
-            self.told[terms.execution_id] = terms.revision
+        if self.told.get(terms.execution_id) != terms:
+            make_room(self.told, terms.execution_id)
+            self.told[terms.execution_id] = terms
             self.outbox.put(frame(("terms", tuple(terms))))
         self.outbox.put(frame(("group", group.id, terms.execution_id, group.slot, pack(group.works))))
 
@@ -439,11 +440,9 @@ class ThreadCrew:
     def _work(self, group: _Group, benches: dict[int, Bench]) -> None:
         terms, put, flags, slot = group.terms, group.reports.put, self._flags, group.slot
         bench = benches.get(terms.execution_id)
-        if bench is None or bench.terms.revision != terms.revision:
-            if bench is not None:
-                bench.close()
-            while len(benches) >= 8:
-                benches.pop(next(iter(benches))).close()
+        if bench is None or bench.terms != terms:
+            for old in make_room(benches, terms.execution_id):
+                old.close()
             bench = benches[terms.execution_id] = Bench(terms, self._accounts, guard=self._guard)
 
         def known(visit: VisitWork, after: str, limit: int, names: Sequence[str] = ()) -> Sequence[tuple[Any, ...]]:

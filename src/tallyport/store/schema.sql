@@ -386,6 +386,8 @@ CREATE TABLE executions (
 	info TEXT,
 	wait_until INTEGER,
 	wait_reason TEXT,
+	waits INTEGER DEFAULT '0' NOT NULL,
+	waited_at INTEGER DEFAULT '0' NOT NULL,
 	deadline INTEGER,
 	approved_deletes INTEGER DEFAULT '0' NOT NULL,
 	revision INTEGER DEFAULT '0' NOT NULL,

@@ -283,6 +283,8 @@ executions = Table(
     Column("info", Text),
     Column("wait_until", Big),
     Column("wait_reason", Text),
+    Column("waits", Integer, nullable=False, server_default="0"),  # for a connection, in a row, with nothing settled
+    Column("waited_at", Big, nullable=False, server_default="0"),  # items accounted for when the last one began
     Column("deadline", Big),  # stopped at a safe point after this
     Column("approved_deletes", Integer, nullable=False, server_default="0"),
     Column("revision", Integer, nullable=False, server_default="0"),
