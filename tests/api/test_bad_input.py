@@ -223,9 +223,36 @@ def test_a_target_by_anything_but_its_path_is_refused_with_the_reason(world: Wor
     ]
 
 
-@pytest.mark.parametrize("kind", ["folder_mapping", "user_account_mapping"])
-def test_other_kinds_of_jobs_are_not_in_this_version(world: World, kind: str) -> None:
-    problem(world.post("/v1/jobs", json=world.body(kind=kind)), 501)
+@pytest.mark.parametrize("kind", ["user_account_mapping", "network_home_drive_mapping", "folder_maping", 7])
+def test_other_kinds_of_jobs_are_refused_with_those_that_there_are(world: World, kind: object) -> None:
+    found = problem(world.post("/v1/jobs", json=world.body(kind=kind)), 400)
+    assert [(one["path"], one["allowed"]) for one in found["errors"]] == [("/kind", ["transfer", "folder_mapping"])]
+
+
+@pytest.mark.parametrize(
+    ("block", "path"),
+    [
+        ({"schedule": {"mode": "often"}}, "/transfer/schedule/mode"),
+        ({"schedule": {"mode": "auto", "cron": "x"}}, "/transfer/schedule/cron"),
+        ({"stop_policy": {"on_execute": 0}}, "/transfer/stop_policy/on_execute"),
+        ({"stop_policy": {"never": 1}}, "/transfer/stop_policy/never"),
+    ],
+)
+def test_what_is_said_of_children_is_checked_in_its_place(world: World, block: dict[str, Any], path: str) -> None:
+    body = world.body(kind="folder_mapping")
+    body["transfer"] |= block
+    found = problem(world.post("/v1/jobs", json=body), 400)
+    assert [one["path"] for one in found["errors"]] == [path]
+    plain = world.body()
+    plain["transfer"] |= block
+    found = problem(world.post("/v1/jobs", json=plain), 400)
+    assert found["errors"][0]["path"] == "/" + "/".join(path.split("/")[1:3])
+
+
+def test_the_kind_of_a_job_is_fixed(world: World) -> None:
+    job_id = world.job()
+    found = problem(world.patch(f"/v1/jobs/{job_id}", json={"kind": "folder_mapping", "name": "x"}), 400)
+    assert [one["path"] for one in found["errors"]] == ["/kind"]
 
 
 def test_a_patch_that_asks_for_nothing_or_for_two_things_is_refused(world: World) -> None:

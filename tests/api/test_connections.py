@@ -58,8 +58,11 @@ def test_a_wrong_connection_is_named_by_its_place(world: World, document: dict[s
     assert path in [error["path"] for error in answer.json()["errors"]]
 
 
-def test_a_platform_of_a_later_version_says_so(world: World) -> None:
-    assert world.post("/v1/connections", json={"platform": {"id": "azure_files"}, "auth": {}}).status_code == 501
+def test_a_platform_of_a_later_version_says_so_and_names_those_of_this(world: World) -> None:
+    answer = world.post("/v1/connections", json={"platform": {"id": "azure_files"}, "auth": {}})
+    assert answer.status_code == 400
+    found = answer.json()["errors"][0]
+    assert (found["path"], "fs" in found["allowed"]) == ("/platform/id", True), found
 
 
 def test_connections_are_listed_and_filtered(world: World) -> None:

@@ -10,7 +10,7 @@ from tallyport.api import parameters, problems, rights
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": problems.TITLES[status], "content": {problems.MEDIA_TYPE: {}}}
-    for status in (400, 401, 403, 404, 406, 409, 412, 413, 422, 500, 501, 503)
+    for status in (400, 401, 403, 404, 406, 409, 412, 413, 422, 500, 503)
 }
 
 

@@ -10,8 +10,8 @@ from tallyport.domain import schedules
 from tallyport.domain.documents import BlockErrors
 
 DEFINITION: tuple[str, ...] = ("name", "description", "transfer", "schedule", "stop_policy", "category", "priority")
-DEFINITION += ("predecessor_ids", "on_predecessor_failure")
-LATER = ("scheduler", "retention", "discriminator", "disabled")
+DEFINITION += ("predecessor_ids", "on_predecessor_failure", "disabled")
+LATER = ("scheduler", "retention", "discriminator")
 NOTES = ("info", "metadata", "input")
 ESTIMATE = "estimatedCompletionAt"
 VERBS = {"resume": "resume", "pause": "pause", "stop": "cancel", "cancel": "cancel"}

@@ -26,7 +26,6 @@ STATUSES: dict[type[refusals.Refusal], int] = {
     refusals.Conflict: 409,
     refusals.Stale: 412,
     replies.Reused: 422,
-    refusals.NotBuilt: 501,
     refusals.Busy: 503,
 }
 
@@ -44,7 +43,6 @@ TITLES = {
     422: "Cannot be repeated",
     429: "Too many requests",
     500: "Internal error",
-    501: "Not in this version",
     503: "Unavailable",
 }
 

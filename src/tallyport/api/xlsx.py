@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from starlette.responses import StreamingResponse
 
-from tallyport.control.refusals import NotBuilt
+from tallyport.control.refusals import Conflict
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MOST_ROWS = 1_048_575  # below the heading
@@ -28,7 +28,7 @@ def answer(sheets: Iterable[Sheet], name: str) -> StreamingResponse:
     try:
         import xlsxwriter  # type: ignore[import-untyped]
     except ModuleNotFoundError as error:
-        raise NotBuilt("workbooks need: pip install 'tallyport[xlsx]'; CSV works without") from error
+        raise Conflict("workbooks need, at the server: pip install 'tallyport[xlsx]'; CSV works without") from error
     file = tempfile.SpooledTemporaryFile(max_size=_SMALL)  # noqa: SIM115 - closed when it was sent
     options = {
         "constant_memory": True,

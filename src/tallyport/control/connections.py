@@ -12,7 +12,7 @@ from tallyport.connectors.opening import open_connection
 from tallyport.control import access
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.documents import merge
-from tallyport.control.refusals import Conflict, Invalid, NotBuilt, NotFound, Problem, Stale, invalid
+from tallyport.control.refusals import Conflict, Invalid, NotFound, Problem, Stale, invalid
 from tallyport.domain import paths, secrets
 from tallyport.domain.connections import Connection
 from tallyport.domain.differences import difference
@@ -211,8 +211,6 @@ def _check(desk: Desk, draft: Draft, *, make: bool) -> tuple[dict[str, object], 
     try:
         platform = registry.platform(draft.platform)
     except TallyportError as error:
-        if draft.platform in registry.LATER:
-            raise NotBuilt(error.message) from error
         known = sorted({*registry.platforms(), *(a for p in registry.platforms().values() for a in p.aliases)})
         raise invalid("/platform/id", error.message, known) from error
     shown, hidden = secrets.split(draft.settings, platform.secret_names())

@@ -5,18 +5,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tallyport.control import predecessors
-from tallyport.control.refusals import Invalid, NotBuilt
-from tallyport.domain import schedules, transfer_block
+from tallyport.control.refusals import Invalid
+from tallyport.domain import folder_mapping, schedules, transfer_block
 from tallyport.domain.documents import BlockErrors, Reader
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies
 
 COMMANDS = ("start", "paused")  # of a new job
-OTHER_KINDS = ("folder_mapping", "user_account_mapping", "network_home_drive_mapping")
+KINDS = ("transfer", folder_mapping.KIND)
+OTHER_KINDS: Mapping[str, str] = {
+    "user_account_mapping": "no platform here lists accounts with their drives: map folders that are named for them",
+    "network_home_drive_mapping": "home drives are folders here: map the folder they stand in",
+}
 LIMITS = ("on_success", "on_failure", "on_execute")
-LATER = ("scheduler", "retention", "discriminator", "disabled")  # accepted, kept, without effect yet
+LATER = ("scheduler", "retention", "discriminator")  # accepted, kept, without effect yet
 KEYS: tuple[str, ...] = ("name", "kind", "description", "transfer", "schedule", "stop_policy", "category", "priority")
-KEYS += ("status", "predecessor_ids", "on_predecessor_failure")
+KEYS += ("status", "predecessor_ids", "on_predecessor_failure", "disabled")
+BESIDE = "items that stand beside the first-level folders of the source belong to no child, and are not carried"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +39,11 @@ NOWHERE = End(connection="", path="")
 class Draft:
     """A job as somebody wants it, checked as far as the document alone allows."""
 
+    kind: str = "transfer"
     name: str | None = None
     description: str | None = None
+    disabled: bool = False
+    children: Mapping[str, Any] = field(default_factory=dict)  # what a folder mapping says of its children alone
     transfer: Mapping[str, Any] = field(default_factory=dict)
     policies: Policies = field(default_factory=Policies)
     source: End = NOWHERE
@@ -57,6 +65,8 @@ def read(document: object) -> Draft:
     reader = Reader()
     given = reader.members(document, "", (*KEYS, *LATER))
     draft = Draft(
+        kind=_kind(reader, given),
+        disabled=("disabled" in given and reader.flag(given["disabled"], "/disabled")) or False,
         name=_short_text(reader, given, "name", 500),
         description=_short_text(reader, given, "description", 10_000),
         transfer=_mapping(reader, given, "transfer"),
@@ -74,7 +84,8 @@ def read(document: object) -> Draft:
         kept={key: given[key] for key in LATER if key in given},
         warnings=tuple(f"/{key}: has no effect in this version" for key in LATER if key in given),
     )
-    _kind(reader, given)
+    if draft.kind == folder_mapping.KIND:
+        draft = _read_children(reader, draft)
     if "transfer" in given:
         draft = _read_transfer(reader, draft)
     else:
@@ -88,13 +99,15 @@ def read(document: object) -> Draft:
 
 def write(job: Job, category: str, waits_for: Sequence[str] = ()) -> dict[str, Any]:
     """Give the document of a stored job: what :func:`read` takes, defaults left out."""
-    document: dict[str, Any] = {"name": job.name, "kind": job.kind, "transfer": dict(job.transfer)}
+    document: dict[str, Any] = {"name": job.name, "kind": job.kind, "transfer": shown_transfer(job)}
     if job.description is not None:
         document["description"] = job.description
     if job.schedule:
         document["schedule"] = dict(job.schedule)
     if job.stop_policy:
         document["stop_policy"] = dict(job.stop_policy)
+    if job.disabled is not None:
+        document["disabled"] = True
     if job.priority:
         document["priority"] = job.priority
     document["category"] = {"name": category}
@@ -104,6 +117,12 @@ def write(job: Job, category: str, waits_for: Sequence[str] = ()) -> dict[str, A
         document["on_predecessor_failure"] = job.on_predecessor_failure
     kept = job.extra.get("kept")
     return document | (dict(kept) if isinstance(kept, Mapping) else {})
+
+
+def shown_transfer(job: Job) -> dict[str, Any]:
+    """Give the transfer block as it was sent: with what a folder mapping says of its children."""
+    children = job.extra.get(folder_mapping.CHILDREN)
+    return {**job.transfer, **(children if isinstance(children, Mapping) else {})}
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -142,17 +161,39 @@ def _mapping(reader: Reader, given: Mapping[str, object], key: str) -> Mapping[s
     return {}
 
 
-def _kind(reader: Reader, given: Mapping[str, object]) -> None:
+def _kind(reader: Reader, given: Mapping[str, object]) -> str:
     kind = given.get("kind", "transfer")
-    if kind in OTHER_KINDS:
-        raise NotBuilt(f"jobs of kind {kind!r} are not in this version; kind 'transfer' is")
-    reader.choice(kind, "/kind", ["transfer"])
+    if isinstance(kind, str) and kind in OTHER_KINDS:
+        reader.wrong("/kind", "unknown_value", f"{kind!r} is not offered: {OTHER_KINDS[kind]}", KINDS)
+        return "transfer"
+    return reader.choice(kind, "/kind", list(KINDS)) or "transfer"
 
 
-def _stop_policy(reader: Reader, given: Mapping[str, object]) -> Mapping[str, Any]:
-    limits = reader.members(given.get("stop_policy", {}), "/stop_policy", LIMITS)
+def _read_children(reader: Reader, draft: Draft) -> Draft:
+    """Take what is said of the children out of the transfer block; a parent runs by itself unless it says otherwise."""
+    own = {key: draft.transfer[key] for key in folder_mapping.OWN if draft.transfer.get(key) is not None}
+    warnings: tuple[str, ...] = (f"/transfer/source: {BESIDE}",)
+    if "schedule" in own:
+        try:
+            schedule = schedules.read_schedule(own["schedule"], path="/transfer/schedule")
+            warnings += tuple(f"transfer.{told}" for told in schedule.warnings)
+        except BlockErrors as error:
+            reader.problems += error.problems
+    if "stop_policy" in own:
+        _stop_policy(reader, own, "/transfer/stop_policy")
+    return replace(
+        draft,
+        transfer={key: value for key, value in draft.transfer.items() if key not in folder_mapping.OWN},
+        schedule=draft.schedule or {"mode": schedules.Mode.AUTO.value},
+        children=own,
+        warnings=(*draft.warnings, *warnings),
+    )
+
+
+def _stop_policy(reader: Reader, given: Mapping[str, object], path: str = "/stop_policy") -> Mapping[str, Any]:
+    limits = reader.members(given.get("stop_policy", {}), path, LIMITS)
     for key, value in limits.items():
-        reader.whole(value, f"/stop_policy/{key}", least=1, most=(1 << 31) - 1)
+        reader.whole(value, f"{path}/{key}", least=1, most=(1 << 31) - 1)
     return limits
 
 

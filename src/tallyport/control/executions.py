@@ -11,6 +11,7 @@ from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_execution, find_job, look
 from tallyport.control.refusals import Conflict, Invalid, Problem, invalid
 from tallyport.domain import agent_runs, stops, transfer_block
+from tallyport.domain import folder_mapping as mapping
 from tallyport.domain.actions import Reason
 from tallyport.domain.executions import SPLIT, Execution
 from tallyport.domain.jobs import Job
@@ -43,6 +44,8 @@ def queue(tx: sa.Connection, job: Job, by: Caller | None, *, trigger: str, **val
     """Store a new execution with its policies frozen. The job must have no active one."""
     if executions.active(tx, job.id) is not None:
         raise Conflict("the job has an execution that has not ended", [Problem("status", "conflict", job.state)])
+    if job.disabled is not None:
+        raise Conflict(f"the job is disabled: {job.disabled}; set disabled to false to let it run")
     return beginnings.queue(tx, job, trigger=trigger, by=None if by is None else by.name, **values)
 
 
@@ -231,7 +234,7 @@ def queue_undo(tx: sa.Connection, job: Job, run: Execution, by: str, *, verb: st
     policies = transfer_block.policies_from_json(run.policies)
     if not run.has_ended:
         raise Conflict(f"execution {run.id} has not ended: cancel it, or wait for its end")
-    if policies.quarantine is None or run.simulation or run.trigger in ("undo", "purge"):
+    if policies.quarantine is None or run.simulation or run.trigger in ("undo", "purge") or job.kind == mapping.KIND:
         raise Conflict(f"execution {run.id} kept nothing: its job had no quarantine when it ran")
     if executions.active(tx, job.id) is not None:
         raise Conflict("the job has an execution that has not ended", [Problem("status", "conflict", job.state)])

@@ -1,16 +1,18 @@
 """Jobs: make, change, clone, delete."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from tallyport.control import documents, endpoints, executions, honoured, maps, parts, predecessors
+from tallyport.control import documents, endpoints, executions, folder_mapping, honoured, maps, parts, predecessors
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
-from tallyport.control.refusals import Invalid, NotBuilt, NotFound, Problem, Stale, invalid
-from tallyport.domain import agent_runs, differences
+from tallyport.control.refusals import Conflict, Invalid, NotFound, Problem, Stale, invalid
+from tallyport.domain import agent_runs, differences, paths
+from tallyport.domain import folder_mapping as mapping
 from tallyport.domain.connections import Connection
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import State
@@ -47,6 +49,8 @@ def create(
         at = rows.now()
         job = Job(
             id=jobs.new_id(),
+            kind=draft.kind,
+            disabled=f"by {by.name}" if draft.disabled else None,
             name=draft.name or f"{source.name} to {destination.name}",
             state=State.CREATED.value,
             source_connection=source.id,
@@ -103,6 +107,8 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
         values = _values(tx, draft, old.extra)
         values["name"] = draft.name or old.name
         values["transfer_type"] = draft.policies.transfer_type.value
+        if draft.disabled != (old.disabled is not None):
+            values["disabled"] = f"by {by.name}" if draft.disabled else None
         warnings = list(draft.warnings)
         rescheduled = isinstance(patch, Mapping) and "schedule" in patch
         if rescheduled and draft.command is None and old.held:
@@ -117,8 +123,11 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
         changes = differences.of_documents(before, _document(tx, find_job(tx, job_id)))
         _note(desk, tx, job_id, "job.changed", f"job changed by {by.name}", changes)
         executions.revise(desk, tx, find_job(tx, job_id), draft.policies, by)
-        _reschedule(desk, tx, find_job(tx, job_id), draft, by, rescheduled=rescheduled)
+        enabled = old.disabled is not None and not draft.disabled
+        _reschedule(desk, tx, find_job(tx, job_id), draft, by, rescheduled=rescheduled or enabled)
         picture = look(tx, find_job(tx, job_id))
+    if old.kind == mapping.KIND:
+        folder_mapping.pass_on(desk, job_id)
     desk.nudge()
     return Done(picture, tuple(warnings))
 
@@ -128,7 +137,7 @@ def clone(desk: Desk, job_id: str, overrides: object, by: Caller) -> Done:
     with desk.database.read() as tx:
         old = find_job(tx, job_id)
         if not old.managed:
-            raise NotBuilt("a job that an outside agent works cannot be cloned")
+            raise Conflict("a job that an outside agent works cannot be cloned: make it anew, as its agent wants it")
         document = _document(tx, old)
     if not (isinstance(overrides, Mapping) and overrides.get("name")):
         document["name"] = f"{old.name} (copy)"
@@ -136,7 +145,17 @@ def clone(desk: Desk, job_id: str, overrides: object, by: Caller) -> Done:
 
 
 def delete(desk: Desk, job_id: str, by: Caller) -> None:
-    """Hide a job; its history stays. An active execution is canceled first."""
+    """Hide a job; its history stays. An active execution is canceled first.
+
+    The children of a folder mapping go with it, before it: asked again after the process died, it goes on.
+    """
+    with desk.database.read() as tx:
+        job = find_job(tx, job_id)
+    if job.kind == mapping.KIND:
+        folder_mapping.close(desk, job)
+        for child in folder_mapping.children_of(desk, job_id):
+            with contextlib.suppress(NotFound):  # somebody else was faster
+                delete(desk, child.id, by)
     with desk.database.begin() as tx:
         job = find_job(tx, job_id)
         active = runs.active(tx, job_id)
@@ -206,7 +225,8 @@ def _warned(draft: documents.Draft, source: Connection, destination: Connection)
 
 
 def _values(tx: sa.Connection, draft: documents.Draft, extra: Mapping[str, object]) -> dict[str, Any]:
-    kept = {"kept": dict(draft.kept)} if draft.kept else {}
+    kept: dict[str, object] = {"kept": dict(draft.kept)} if draft.kept else {}
+    kept |= {mapping.CHILDREN: dict(draft.children)} if draft.children else {}
     return {
         "description": draft.description,
         "transfer": dict(draft.transfer),
@@ -217,7 +237,7 @@ def _values(tx: sa.Connection, draft: documents.Draft, extra: Mapping[str, objec
         "priority": draft.priority,
         "on_predecessor_failure": draft.on_predecessor_failure,
         "warnings": draft.warnings,
-        "extra": {key: value for key, value in extra.items() if key != "kept"} | kept,
+        "extra": {key: value for key, value in extra.items() if key not in ("kept", mapping.CHILDREN)} | kept,
     }
 
 
@@ -244,8 +264,10 @@ def _keep_endpoints(old: Job, draft: documents.Draft) -> None:
     problems = [
         Problem(f"/transfer/{side}", "fixed", "connections and paths of a job are fixed: clone the job instead")
         for side, wanted, had in pairs
-        if wanted != had
+        if wanted not in (had, replace(had, path=paths.display(had.path)))  # as the block of a child has it
     ]
+    if draft.kind != old.kind:
+        problems.append(Problem("/kind", "fixed", "the kind of a job is fixed: make another", (old.kind,)))
     if problems:
         raise Invalid(problems)
 
@@ -257,7 +279,7 @@ def _set_going(desk: Desk, tx: sa.Connection, job: Job, draft: documents.Draft, 
     elif draft.command == "start":
         executions.queue(tx, job, by, trigger="manual")
     elif draft.mode == "auto":
-        _schedule(tx, job, by)
+        beginnings.schedule(tx, job, by=by.name)
 
 
 def _reschedule(
@@ -269,14 +291,4 @@ def _reschedule(
     elif draft.command == "paused":
         executions.hold(desk, tx, job, by)
     elif rescheduled and draft.mode == "auto" and runs.active(tx, job.id) is None and not job.closed:
-        _schedule(tx, job, by)
-
-
-def _schedule(tx: sa.Connection, job: Job, by: Caller) -> None:
-    now = rows.now()
-    due = endings.next_due(tx, job, now)
-    if due is not None and due <= now:
-        executions.queue(tx, job, by, trigger="schedule")
-    else:
-        state = job.state if job.execution_id else State.SCHEDULED.value
-        jobs.change(tx, job.id, next_run_at=due, state=state)
+        beginnings.schedule(tx, job, by=by.name)

@@ -12,7 +12,7 @@ from tallyport.control import access, agents
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture, find_job, look
 from tallyport.control.refusals import Conflict, Invalid, Problem, invalid
-from tallyport.domain import agent_runs, paths, transfer_block
+from tallyport.domain import agent_runs, folder_mapping, paths, transfer_block
 from tallyport.domain import parts as rules
 from tallyport.domain.documents import BlockErrors, Reader, pointer
 from tallyport.domain.executions import SPLIT
@@ -100,8 +100,10 @@ def _open(tx: sa.Connection, job: Job) -> list[Job]:
 
 
 def _judge(tx: sa.Connection, job: Job) -> None:
-    if job.part is not None:
+    if job.part is not None or job.kind == folder_mapping.KIND:
         message = "a part of a job cannot be split"
+        if job.part is None:
+            message = "a folder mapping carries nothing that could be split: split its children"
         raise Conflict(message, [Problem("status", "conflict", message)])
     active = executions.active(tx, job.id) if job.managed else None
     was_split = bool(job.extra.get("split_pending")) or (active is not None and active.is_split)

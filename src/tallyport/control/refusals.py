@@ -9,7 +9,6 @@ __all__ = [
     "Conflict",
     "Invalid",
     "NotAllowed",
-    "NotBuilt",
     "NotFound",
     "NotSignedIn",
     "Problem",
@@ -73,12 +72,6 @@ class Busy(Refusal):
     """The server has as much to do as it takes on; the same request may be carried out later."""
 
     code = "busy"
-
-
-class NotBuilt(Refusal):
-    """Part of the published interface that this version does not carry out."""
-
-    code = "not_implemented"
 
 
 def invalid(path: str, message: str, allowed: Sequence[str] = (), *, code: str = "unknown_value") -> Invalid:

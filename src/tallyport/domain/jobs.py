@@ -33,6 +33,7 @@ class Job:
     on_predecessor_failure: str = "hold"  # domain.predecessors.OnFailure
     lease_until: int | None = None  # of a job that an outside agent works
     extra: Mapping[str, object] = field(default_factory=dict)  # what one dialect keeps with a job
+    disabled: str | None = None  # why it may not run, for people
     warnings: tuple[str, ...] = ()
     held: bool = False  # an automatic schedule that waits for a person
     closed: bool = False  # stop policy met: never runs again

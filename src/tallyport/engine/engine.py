@@ -9,12 +9,12 @@ import logging
 import threading
 import traceback
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tallyport.connectors import probing, registry
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.width import AUTOMATIC
-from tallyport.domain import labels, parts, paths, stops
+from tallyport.domain import folder_mapping, labels, parts, paths, stops
 from tallyport.domain.carrying import carriage_of
 from tallyport.domain.categories import Judge as Failures
 from tallyport.domain.connections import Connection
@@ -28,6 +28,7 @@ from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.states import Wait
 from tallyport.engine import execution as life
 from tallyport.engine import uploads
+from tallyport.engine.asides import Asides
 from tallyport.engine.batch import Batch, Ending, Orders, commit_seconds
 from tallyport.engine.dispatch import Dispatcher, TaskRef
 from tallyport.engine.ends import check_proof, nothing_there
@@ -48,10 +49,6 @@ from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import BatchRow
 from tallyport.store.phrases import sa
 from tallyport.store.vault import Vault
-
-if TYPE_CHECKING:
-    from tallyport.engine.planning import Planner
-    from tallyport.engine.splitting import Splitter
 
 log = logging.getLogger("tallyport.engine")
 
@@ -99,8 +96,7 @@ class Engine:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._slots: dict[int, tuple[int, Crew]] = {}  # slot: (execution, crew) of a batch under way
-        self._planner: Planner | None = None  # made where something is planned
-        self._splitter: Splitter | None = None  # made where a job splits itself
+        self._asides = Asides(database, self._ids, self._vault, self._wake.set)
         self._overseer = threading.Thread(target=self._oversee, name="overseer", daemon=True)
 
     def start(self) -> None:
@@ -128,10 +124,7 @@ class Engine:
             self._taker.stop(grace)
         self._stop_all()
         self._dispatcher.stop(grace)
-        if self._planner is not None:
-            self._planner.stop()
-        if self._splitter is not None:
-            self._splitter.stop()
+        self._asides.stop()
         self._crews.local.close()
         self._crews.other.close()
         if self._overseer.is_alive():
@@ -244,7 +237,10 @@ class Engine:
             self._wake.set()
             return
         if execution.state == "planning":
-            self._plan().look(execution_id)
+            self._asides.planner.look(execution_id)
+            return
+        if job.kind == folder_mapping.KIND:
+            self._asides.mapper.look(execution, job)
             return
         if execution.state in ("created", "ready"):
             with self._database.begin() as tx:
@@ -267,21 +263,10 @@ class Engine:
                 executions.change(tx, execution_id, deadline=None)
         self._hand_over(step.batches)
 
-    def _plan(self) -> "Planner":
-        from tallyport.engine.planning import Planner  # most runs plan nothing
-
-        if self._planner is None:
-            self._planner = Planner(self._database, self._vault, self._wake.set)
-        return self._planner
-
     def _is_being_split(self, execution: Execution, job: Job) -> bool:
-        if not parts.splits_itself(policies_from_json(execution.policies)):
-            return False
-        from tallyport.engine.splitting import Splitter  # few jobs ask for it
-
-        if self._splitter is None:
-            self._splitter = Splitter(self._database, self._vault, self._wake.set)
-        return self._splitter.holds(execution, job)
+        return parts.splits_itself(policies_from_json(execution.policies)) and self._asides.splitter.holds(
+            execution, job
+        )
 
     def _hand_over(self, batches: Iterable[BatchRow]) -> None:
         """Submit batches; one that is out already stays as it is, since its task has the same id.

@@ -12,7 +12,7 @@ from tallyport.domain.jobs import Job
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.predecessors import Go
 from tallyport.domain.states import FINAL, Result, State, Wait
-from tallyport.store import endings, executions, jobs, predecessors
+from tallyport.store import endings, executions, jobs, predecessors, rows
 from tallyport.store.phrases import sa
 
 UNRESOLVED = json.dumps({"unresolved": True})
@@ -42,6 +42,17 @@ def queue(tx: sa.Connection, job: Job, *, trigger: str, by: str | None = None, *
     if job.part is not None and job.parent_id is not None:
         _reopen(tx, job.parent_id, trigger=trigger, by=by)
     return new
+
+
+def schedule(tx: sa.Connection, job: Job, *, by: str | None = None) -> None:
+    """Queue the next run of an automatic job without an active one, or set when it is due; disabled, it waits."""
+    now = rows.now()
+    due = endings.next_due(tx, job, now)
+    if due is not None and due <= now and job.disabled is None:
+        queue(tx, job, trigger="schedule", by=by)
+    else:
+        state = job.state if job.execution_id else State.SCHEDULED.value
+        jobs.change(tx, job.id, next_run_at=due, state=state)
 
 
 def dispatch(tx: sa.Connection, execution: Execution, job: Job) -> bool:

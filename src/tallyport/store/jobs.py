@@ -172,6 +172,7 @@ def due(tx: sa.Connection, now: int, limit: int = 100) -> list[Job]:
             jobs.c.next_run_at <= now,
             jobs.c.deleted_at.is_(None),
             jobs.c.held.is_(False),
+            jobs.c.disabled.is_(None),
             jobs.c.closed.is_(False),
         )
         .order_by(jobs.c.next_run_at)
@@ -228,6 +229,7 @@ def scheduled(tx: sa.Connection, *, limit: int = 100, offset: int = 0) -> list[J
             sa.or_(jobs.c.next_run_at.isnot(None), sa.and_(jobs.c.held.is_(True), jobs.c.schedule_mode == "auto")),
             jobs.c.deleted_at.is_(None),
             jobs.c.closed.is_(False),
+            jobs.c.disabled.is_(None),
         )
         .order_by(jobs.c.next_run_at.is_(None), jobs.c.next_run_at, jobs.c.id)
         .offset(offset)

@@ -269,6 +269,7 @@ CREATE TABLE jobs (
 	warnings TEXT DEFAULT '[]' NOT NULL,
 	held BOOLEAN DEFAULT 0 NOT NULL,
 	closed BOOLEAN DEFAULT 0 NOT NULL,
+	disabled TEXT,
 	next_run_at INTEGER,
 	reset TEXT,
 	root_item_id INTEGER,
@@ -291,6 +292,7 @@ CREATE TABLE jobs (
 	FOREIGN KEY(category_id) REFERENCES categories (id),
 	FOREIGN KEY(parent_id) REFERENCES jobs (id)
 );
+CREATE UNIQUE INDEX jobs_child ON jobs (parent_id, source_path) WHERE parent_id IS NOT NULL AND part IS NULL AND deleted_at IS NULL AND managed IS 1;
 CREATE INDEX jobs_due ON jobs (next_run_at) WHERE next_run_at IS NOT NULL;
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX jobs_listed ON jobs (created_at, id);

@@ -222,6 +222,7 @@ jobs = Table(
     Column("warnings", Text, nullable=False, server_default="[]"),  # JSON list of sentences
     Column("held", Boolean, nullable=False, server_default=sa.false()),
     Column("closed", Boolean, nullable=False, server_default=sa.false()),  # stop policy met: never runs again
+    Column("disabled", Text),  # why it may not run, for people
     Column("next_run_at", Big),
     Column("reset", Text),  # acts on the next execution
     Column("root_item_id", Big),
@@ -242,6 +243,18 @@ Index("jobs_due", jobs.c.next_run_at, **_where(jobs.c.next_run_at.isnot(None)))
 Index("jobs_leased", jobs.c.lease_until, **_where(jobs.c.lease_until.isnot(None)))
 Index("jobs_parent", jobs.c.parent_id, jobs.c.part, **_where(jobs.c.parent_id.isnot(None)))
 Index("jobs_listed", jobs.c.created_at, jobs.c.id)
+# A folder of a folder mapping has one child.
+Index(
+    "jobs_child",
+    jobs.c.parent_id,
+    jobs.c.source_path,
+    unique=True,
+    **_where(
+        sa.and_(
+            jobs.c.parent_id.isnot(None), jobs.c.part.is_(None), jobs.c.deleted_at.is_(None), jobs.c.managed.is_(True)
+        )
+    ),
+)
 
 # A job that may not begin before others are complete.
 predecessors = Table(

@@ -36,7 +36,6 @@ _STATUSES: Mapping[type[Exception], int] = {
     refusals.NotAllowed: 403,
     refusals.Conflict: 409,
     refusals.Stale: 412,
-    refusals.NotBuilt: 501,
     refusals.Refusal: 400,
     TallyportError: 409,
 }
@@ -165,7 +164,7 @@ def _refused(page: Page, error: refusals.Refusal | TallyportError) -> Response:
     if isinstance(error, refusals.NotSignedIn):
         return _to_sign_in(page.request)
     status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
-    titles = {404: "There is no such thing", 403: "Not allowed", 501: "Not in this version"}
+    titles = {404: "There is no such thing", 403: "Not allowed"}
     return page.render("error.html", status, title=titles.get(status, "That did not work"), said=error.message)
 
 

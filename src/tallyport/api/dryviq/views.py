@@ -7,9 +7,10 @@ from typing import Any
 
 from tallyport.api.dryviq import words
 from tallyport.api.times import file_seconds, present, seconds
+from tallyport.control.documents import shown_transfer
 from tallyport.control.pictures import Picture
 from tallyport.control.progress import Gauge
-from tallyport.domain import paths, transfer_block
+from tallyport.domain import folder_mapping, paths, transfer_block
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.executions import Execution
@@ -42,7 +43,9 @@ def job(picture: Picture, gauge: Gauge, fields: frozenset[str] = frozenset()) ->
         "counts": {"completions": value.successes, "failures": value.failures, "executions": value.executions},
         "priority": value.priority,
         "status": words.job(value, picture.execution),
-        "disabled": False,
+        "disabled": value.disabled is not None,
+        "disabled_reason": value.disabled,
+        "discriminator": _folder(value),
         "health": _health(picture),
         "execute_on": seconds(value.next_run_at),
         "held": value.held or None,
@@ -55,7 +58,7 @@ def job(picture: Picture, gauge: Gauge, fields: frozenset[str] = frozenset()) ->
         "created_by": value.created_by,
         "modified_on": seconds(value.modified_at),
         "warnings": list(value.warnings),
-        "transfer": {"type": "transfer", **value.transfer} if value.managed else None,
+        "transfer": {"type": "transfer", **shown_transfer(value)} if value.managed else None,
     }
     if value.managed and fields & {"all", "policies"}:
         full["policies"] = _policies(value)
@@ -261,9 +264,16 @@ def _side(path: str, size: int | None, modified: int | None, digest: bytes | Non
     )
 
 
+def _folder(value: Job) -> str | None:
+    """Name the folder that tells a child of a folder mapping from its siblings."""
+    return paths.display(folder_mapping.folder_of(value).name) if folder_mapping.is_child(value) else None
+
+
 def _health(picture: Picture) -> str:
     if picture.job.managed and (picture.source is None or picture.destination is None):
         return "unavailable"
+    if picture.job.disabled is not None:
+        return "inactive"
     return "unhealthy" if picture.job.state in (State.FAILED, State.FAILED_TO_START) else "healthy"
 
 

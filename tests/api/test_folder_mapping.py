@@ -1,0 +1,137 @@
+"""Folder mappings over HTTP: a parent, its children, and what they look like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallyport.domain.folder_mapping import Folder
+from tallyport.domain.jobs import Job
+from tallyport.store import folder_mapping
+from tests.api.world import World
+
+
+def mapping(world: World, **changes: Any) -> str:
+    body = world.body(kind="folder_mapping", **changes)
+    body["transfer"] |= {"schedule": {"mode": "manual"}, "stop_policy": {"on_success": 3}, "audit_level": "trace"}
+    body["schedule"] = changes.get("schedule", {"mode": "auto", "repeat_interval": {"value": 6, "unit": "h"}})
+    answer = world.post("/v1/jobs", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["job"]["id"])
+
+
+def made(world: World, parent: str, *names: str) -> list[Job]:
+    with world.database.begin() as tx:
+        return folder_mapping.make(tx, world.stored(parent), [Folder(name, name) for name in names])
+
+
+def test_a_mapping_is_shown_as_it_was_sent_and_its_children_name_their_parent(world: World) -> None:
+    parent = mapping(world, name="home drives")
+    shown = world.get(f"/v1/jobs/{parent}?profile=dryviq").json()["job"]
+    assert (shown["kind"], shown["name"]) == ("folder_mapping", "home drives")
+    assert shown["schedule"] == {"mode": "auto", "repeat_interval": {"value": 6, "unit": "h"}}
+    assert shown["transfer"]["schedule"] == {"mode": "manual"}
+    assert shown["transfer"]["stop_policy"] == {"on_success": 3}
+    assert "belong to no child" in shown["warnings"][-1]
+    made(world, parent, "Ann", "Ben")
+    listed = world.get(f"/v1/jobs?parent={parent}&sortDirection=asc&profile=dryviq").json()
+    assert listed["meta"]["total_count"] == 2
+    one = next(job for job in listed["jobs"] if job["discriminator"] == "Ann")
+    assert (one["kind"], one["name"], one["parent_id"]) == ("transfer", "home drives / Ann", parent)
+    assert one["transfer"]["source"]["target"] == {"path": "/a/Ann"}
+    assert one["transfer"]["destination"]["target"] == {"path": "/b/Ann"}
+    assert (one["schedule"], one["stop_policy"], one["disabled"]) == ({"mode": "manual"}, {"on_success": 3}, False)
+    assert "schedule" not in one["transfer"]
+    assert one["transfer"]["audit_level"] == "trace"
+    assert len(world.get("/v1/jobs?excludeChildJobs=true&profile=dryviq").json()["jobs"]) == 1
+    assert world.get("/v1/jobs?kind=folder_mapping").json()["meta"]["total_count"] == 1
+
+
+def test_without_a_schedule_a_mapping_looks_by_itself_and_its_children_wait(world: World) -> None:
+    body = world.body(kind="folder_mapping")
+    del body["schedule"]
+    parent = world.post("/v1/jobs", json=body).json()["job"]
+    assert (parent["schedule"], world.stored(parent["id"]).state) == ({"mode": "auto"}, "ready")
+    (child,) = made(world, parent["id"], "Ann")
+    assert (child.schedule_mode, child.state) == ("manual", "created")
+
+
+def test_making_a_child_of_the_same_folder_again_makes_none(world: World) -> None:
+    parent = mapping(world)
+    first = made(world, parent, "Ann", "caf\udce9")
+    assert [child.source_path for child in first] == ["a/Ann", "a/caf\udce9"]
+    assert made(world, parent, "Ann", "caf\udce9", "Ben")[0].source_path == "a/Ben"
+
+
+def test_a_child_whose_name_is_no_text_can_be_shown_and_changed(world: World) -> None:
+    parent = mapping(world)
+    (child,) = made(world, parent, "caf\udce9")
+    shown = world.get(f"/v1/jobs/{child.id}").json()["job"]
+    assert (shown["discriminator"], shown["transfer"]["source"]["target"]["path"]) == ("caf\\xe9", "/a/caf\\xe9")
+    assert world.patch(f"/v1/jobs/{child.id}", json={"priority": 4}).status_code == 200
+    assert (world.stored(child.id).priority, world.stored(child.id).source_path) == (4, "a/caf\udce9")
+
+
+def test_a_patch_of_the_parent_reaches_every_child_at_once(world: World) -> None:
+    parent = mapping(world)
+    children = made(world, parent, *(f"f{number:03}" for number in range(120)))
+    patch = {"transfer": {"verify": "cold", "schedule": {"mode": "auto", "start_date": 4_000_000_000}}}
+    assert world.patch(f"/v1/jobs/{parent}", json=patch).status_code == 200
+    for child in children:
+        now = world.stored(child.id)
+        assert (now.transfer["verify"], now.schedule_mode) == ("cold", "auto")
+        assert now.next_run_at == 4_000_000_000_000_000
+
+
+def test_all_children_are_commanded_by_the_filter_of_their_parent(world: World) -> None:
+    parent = mapping(world)
+    children = made(world, parent, "Ann", "Ben")
+    answer = world.patch(f"/v1/jobs?parent={parent}&start=1").json()["meta"]
+    assert (answer["changed"], answer["refused"]) == (2, [])
+    assert {world.stored(child.id).state for child in children} == {"ready"}
+
+
+def test_a_disabled_job_does_not_run_until_it_is_enabled(world: World) -> None:
+    job = world.job(schedule={"mode": "auto"})
+    world.run(job, "executing")
+    world.run(job, "complete")
+    shown = world.patch(f"/v1/jobs/{job}", json={"disabled": True}).json()["job"]
+    assert (shown["disabled"], shown["disabled_reason"], shown["health"]) == (True, "by admin", "inactive")
+    for call in (f"/v1/jobs/{job}/execute", f"/v1/jobs/{job}/retry?scope=all"):
+        answer = world.post(call)
+        assert answer.status_code == 409, answer.text
+    assert "disabled: by admin" in world.post(f"/v1/jobs/{job}/execute").json()["detail"]
+    assert world.patch(f"/v1/jobs/{job}", json={"disabled": "yes"}).status_code == 400
+    assert world.patch(f"/v1/jobs/{job}", json={"disabled": None}).json()["job"]["disabled"] is False
+    assert world.post(f"/v1/jobs/{job}/execute").status_code == 200
+    new = world.post("/v1/jobs", json=world.body(disabled=True, schedule={"mode": "auto"})).json()["job"]
+    assert (new["disabled"], world.stored(new["id"]).state) == (True, "scheduled")
+    world.patch(f"/v1/jobs/{new['id']}", json={"disabled": False})
+    assert world.stored(new["id"]).state == "ready"
+
+
+def test_a_mapping_is_not_split_and_not_undone(world: World) -> None:
+    parent = mapping(world)
+    run = world.run(parent, "executing")
+    world.run(parent, "complete")
+    assert world.post(f"/v1/jobs/{parent}/split", json={"parts": 2}).status_code == 409
+    assert world.post(f"/v1/transfers/executions/{run}/undo").status_code == 409
+
+
+def test_a_deleted_mapping_hides_its_children_with_their_history(world: World) -> None:
+    parent = mapping(world)
+    children = made(world, parent, *(f"f{number:03}" for number in range(60)))
+    active = world.run(children[0].id, "executing")
+    assert world.delete(f"/v1/jobs/{parent}").status_code == 200
+    assert world.get("/v1/jobs").json()["meta"]["total_count"] == 0
+    assert {world.get(f"/v1/jobs/{child.id}").status_code for child in children} == {404}
+    with world.database.read() as tx:
+        row = tx.exec_driver_sql("SELECT state FROM executions WHERE id = ?", (active,)).scalar_one()
+    assert row == "canceling"
+
+
+def test_a_clone_of_a_mapping_says_the_same_of_its_children(world: World) -> None:
+    parent = mapping(world)
+    answer = world.post(f"/v1/jobs/{parent}/clone", json={"schedule": {"mode": "manual"}})
+    assert answer.status_code == 201, answer.text
+    cloned = answer.json()["job"]
+    assert (cloned["kind"], cloned["transfer"]["schedule"]) == ("folder_mapping", {"mode": "manual"})
