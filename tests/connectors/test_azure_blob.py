@@ -130,6 +130,35 @@ def test_a_lease_is_a_lock_that_keeps_others_from_writing(azurite: AzureServer, 
     put(on_azurite, path, b"new")
 
 
+def test_a_lease_with_a_mark_is_known_again_by_another_connection_and_lets_its_changes_through(
+    azurite: AzureServer,
+) -> None:
+    place, mark, big = f"run-{uuid.uuid4().hex[:8]}", str(uuid.uuid4()), content(UPLOAD_PART + 5, 3)
+    with closing(opened(azurite, place)) as one, closing(opened(azurite, place)) as other:
+        put(one, "a", b"held")
+        held = one.lock("a", Lock(mark=mark))
+        assert other.lock("a", Lock(mark=mark)) == held
+    with closing(opened(azurite, place)) as stranger:
+        stranger.hold("a", str(uuid.uuid4()))
+        for act in (lambda: put(stranger, "a", b"new"), lambda: stranger.delete("a")):
+            with refused(ErrorKind.LOCKED):
+                act()
+        stranger.hold("a", mark)
+        put(stranger, "a", b"new")
+        stranger.stamp("a", Facts(modified=1_600_000_000_000_000_000))
+        facts = Facts(size=len(big), modified=1)
+        handle = stranger.begin_upload("a", facts, token="run")
+        receipts = [stranger.put_part("a", handle, 0, 0, [big[:UPLOAD_PART]], UPLOAD_PART)]
+        receipts.append(stranger.put_part("a", handle, 1, UPLOAD_PART, [big[UPLOAD_PART:]], 5))
+        stranger.finish_upload("a", handle, receipts, facts)
+        assert stranger.lock_of("a") is not None
+        stranger.delete("a")
+        assert stranger.stat("a") is None
+        put(stranger, "a", b"again")
+        stranger.hold("a", mark)
+        put(stranger, "a", b"and again")
+
+
 def test_a_lock_of_nothing_is_not_found(on_azurite: AzureBlob) -> None:
     with refused(ErrorKind.NOT_FOUND):
         on_azurite.lock(join(made_place(on_azurite), "nothing"), Lock())

@@ -71,6 +71,24 @@ def test_a_lock_keeps_everybody_from_changing_what_it_is_on(memory: Memory) -> N
     memory.write("a.txt", [b"y"], Facts())
 
 
+def test_a_lock_with_a_mark_is_known_again_by_another_connection_and_lets_its_changes_through() -> None:
+    settings = Settings(store="marked")
+    one, other, stranger = (Memory(settings) for _ in range(3))
+    one.write("a.txt", [b"x"], Facts())
+    held = one.lock("a.txt", Lock(mark="m"))
+    assert other.lock("a.txt", Lock(mark="m")) == held
+    stranger.hold("a.txt", "another")
+    with pytest.raises(TallyportError):
+        stranger.write("a.txt", [b"y"], Facts())
+    stranger.hold("a.txt", "m")
+    stranger.write("a.txt", [b"y"], Facts())
+    assert one.lock_of("a.txt") == held, "it is on the name, whatever content has it"
+    stranger.hold("nothing", "m")
+    other.unlock("a.txt", held)
+    other.unlock("nothing", held)
+    stranger.delete("a.txt")
+
+
 def test_properties_are_set_removed_and_left(memory: Memory) -> None:
     assert memory.set_properties("a.txt", {"a": b"1", "b": b"2"}) == {"a": b"1", "b": b"2"}
     assert (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -326,6 +327,36 @@ def test_a_lock_keeps_others_out_until_it_is_taken_away(
         other.write("busy", [b"y"], Facts())
         assert read_all(one, "busy") == b"y"
         one.unlock("busy", held)
+
+
+@pytest.mark.needs("apache2")
+@pytest.mark.parametrize("where", ["wsgidav", "apache"])
+def test_a_lock_with_a_mark_is_known_again_by_another_connection_and_lets_its_changes_through(
+    on_wsgidav: DavServer, on_apache: DavServer, where: str
+) -> None:
+    server = on_apache if where == "apache" else on_wsgidav
+    settings = Settings(**server.settings)
+    alice, mark = Principal(PrincipalKind.ACCOUNT, name="alice"), str(uuid.uuid4())
+    with closing(open_webdav(settings, make=True)) as one, closing(open_webdav(settings)) as other:
+        one.write("marked", [b"x"], Facts())
+        held = one.lock("marked", Lock(alice, mark=mark))
+        seen = other.lock_of("marked")
+        assert seen is not None
+        assert (seen.owner, seen.mark, seen.token) == (alice, mark, held.token)
+        assert other.lock("marked", Lock(alice, mark=mark)).token == held.token
+    with closing(open_webdav(settings)) as stranger:
+        stranger.hold("marked", str(uuid.uuid4()))
+        with refused(ErrorKind.LOCKED):
+            stranger.write("marked", [b"y"], Facts())
+        stranger.hold("marked", mark)
+        entry = stranger.write("marked", [b"y"], Facts())
+        stranger.set_properties("marked", {"color": b"red"})  # whether or not the lock went with what was replaced
+        held = stranger.lock("marked", Lock(alice, mark=mark))
+        stranger.hold("marked", mark)
+        stranger.delete("marked")
+        stranger.write("marked", [b"new"], Facts())
+        stranger.unlock("marked", held)
+        assert entry.size == 1
 
 
 def test_an_account_of_nextcloud_has_more_abilities(on_nextcloud: DavServer) -> None:

@@ -7,12 +7,17 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tallyport.domain.policies import TransferType
+from tallyport.connectors.opening import open_connection
+from tallyport.connectors.protocol import Facts, Locks
+from tallyport.domain.errors import TallyportError
+from tallyport.domain.locks import Lock
+from tallyport.domain.policies import LockPropagation, TransferType
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.store.database import Database
 from tallyport.testing import azure_server, gcs_server, object_servers
@@ -155,3 +160,37 @@ def test_a_tree_goes_from_one_store_to_another(
     second = Way(database, middle.end, end.end, policies).run()
     assert (second.failed, second.transferred) == (0, 7)
     refereed(source, end.remote)
+
+
+def test_a_lease_is_mirrored_lets_our_changes_through_and_is_released_after_the_source_s(
+    database: Database, stores: Stores
+) -> None:
+    here, there = stores.place("azure").end, stores.place("azure").end
+    policies = replace(defaults_for(TransferType.PUBLISH), lock_propagation=LockPropagation.MIRROR_LOCK)
+    ends = [open_connection(end.platform, end.settings, end.path, make=True) for end in (here, there)]
+    one, other = ends
+    assert isinstance(one, Locks)
+    assert isinstance(other, Locks)
+    mark = str(uuid.uuid4())  # with it the test's own changes of what it locked go through
+    with closing(one), closing(other):
+        for name in ("held.txt", "big.bin"):
+            one.write(name, [b"first"], Facts())
+        locks = {name: one.lock(name, Lock(mark=mark)) for name in ("held.txt", "big.bin")}
+        way = Way(database, here, there, policies)
+        assert (way.run().transferred, way.run().writes) == (2, 0)
+        one.write("held.txt", [b"second"], Facts())
+        one.write("big.bin", [content(70_000_000, 2)], Facts(size=70_000_000))
+        changed = way.run()
+        assert (changed.transferred, changed.failed) == (2, 0)
+        with pytest.raises(TallyportError, match="lease"):
+            other.write("held.txt", [b"by a stranger"], Facts())
+        for name in ("big.bin", "held.txt"):
+            one.unlock(name, locks[name])
+        one.delete("big.bin")
+        last = replace(policies, max_delete_percent=100.0)
+        way.policies = last
+        ended = way.run()
+        assert (ended.deleted, ended.failed) == (1, 0)
+        assert other.lock_of("held.txt") is None
+        assert other.stat("big.bin") is None
+        other.write("held.txt", [b"free"], Facts())

@@ -7,14 +7,17 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.protocol import Facts
-from tallyport.domain.policies import TransferType
+from tallyport.connectors.protocol import Facts, Locks
+from tallyport.domain.errors import TallyportError
+from tallyport.domain.locks import Lock
+from tallyport.domain.policies import LockPropagation, TransferType
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.store.database import Database
 from tallyport.testing import ftp_servers, nextcloud_server, object_servers, share_servers
@@ -239,3 +242,38 @@ def test_names_that_a_share_refuses_are_changed_once_and_for_all_and_found_on_th
     assert sorted(os.listdir(root)) == sorted((*REFUSED, "Case.txt", "case.TXT", "prn"))
     last = way.run()
     assert (last.failed, last.transferred, last.writes) == (0, 0, 0)
+
+
+def test_a_lock_is_mirrored_lets_our_changes_through_and_is_released_after_the_source_s(
+    database: Database, shares: Shares
+) -> None:
+    place = f"locks-{uuid.uuid4().hex[:8]}"
+    here, there = shares.end("wsgidav", f"{place}/from"), shares.end("wsgidav", f"{place}/to")
+    policies = replace(
+        defaults_for(TransferType.PUBLISH), lock_propagation=LockPropagation.MIRROR_LOCK, max_delete_percent=100.0
+    )
+    ends = [open_connection(end.platform, end.settings, end.path, make=True) for end in (here, there)]
+    one, other = ends
+    assert isinstance(one, Locks)
+    assert isinstance(other, Locks)
+    mark = str(uuid.uuid4())
+    with closing(one), closing(other):
+        for name in ("held.txt", "gone.txt"):
+            one.write(name, [b"first"], Facts())
+        locks = {name: one.lock(name, Lock(mark=mark)) for name in ("held.txt", "gone.txt")}
+        way = Way(database, here, there, policies)
+        assert (way.run().transferred, way.run().writes) == (2, 0)
+        one.write("held.txt", [b"second"], Facts())
+        locks["held.txt"] = one.lock("held.txt", Lock(mark=mark))
+        changed = way.run()
+        assert (changed.transferred, changed.failed) == (1, 0)
+        assert read_all(other, "held.txt") == b"second"
+        with pytest.raises(TallyportError, match="lock"):
+            other.write("held.txt", [b"by a stranger"], Facts())
+        one.delete("gone.txt")
+        one.unlock("held.txt", locks["held.txt"])
+        ended = way.run()
+        assert (ended.deleted, ended.failed) == (1, 0)
+        assert other.lock_of("held.txt") is None
+        assert other.stat("gone.txt") is None
+        other.write("held.txt", [b"free"], Facts())

@@ -233,6 +233,7 @@ class Container:
         self.way = way_of(settings)
         parts = urlsplit(self.way.endpoint)
         self.host = Host(self.way.endpoint, settings.timeout, code_of=_code_of)
+        self.leases: dict[str, str] = {}  # name of a blob → its lease of ours, which lets our changes through
         self._base = quote(parts.path.rstrip("/"), safe="/") + "/" + quote(settings.container, safe="$")
 
     def close(self) -> None:
@@ -252,6 +253,8 @@ class Container:
         path = self._base if name is None else f"{self._base}/{encoded(name)}"
         asked = dict(query or {})
         sent = {"x-ms-version": VERSION, "x-ms-date": formatdate(usegmt=True), **(headers or {})}
+        if name in self.leases and method in ("PUT", "DELETE") and asked.get("comp") != "lease":
+            sent["x-ms-lease-id"] = self.leases[name]
         if body is not None:
             sent["Content-Length"] = str(len(body))
             sent.setdefault("Content-Type", "application/octet-stream")

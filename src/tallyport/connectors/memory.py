@@ -76,6 +76,7 @@ class Memory:
         self._sleep = sleep
         self._clock = clock
         self._tree = tree_of(settings)
+        self._held: set[str] = set()  # tokens of locks of ours
         self._base = path
         self.location = f"memory://{settings.store or self._tree.number}/{display(path)}"
         self._open_root(make=make)
@@ -134,7 +135,7 @@ class Memory:
                 raise _error(ErrorKind.CHANGED_DURING_COPY, "delete", path, "it changed since it was seen")
             if node.children:
                 raise _error(ErrorKind.ALREADY_EXISTS, "delete", path, "the container is not empty")
-            _refuse_locked("delete", path, node)
+            self._refuse_locked("delete", path, node)
             self._take(path)
 
     def close(self) -> None:
@@ -264,19 +265,37 @@ class Memory:
         self._begin_change("lock", path, new_name=False)
         with self._tree.lock:
             _, node = self._existing(path, "lock")
-            _refuse_locked("lock", path, node)
+            there = node.companions.lock
+            if there is not None and lock.mark and there.mark == lock.mark:
+                self._held.add(there.token)
+                return there
+            if there is not None:
+                raise _locked("lock", path)
             owner = None if lock.owner is None else self._tree.accounts.known(lock.owner)
             held = node.companions.lock = with_token(lock._replace(owner=owner))
+            if lock.mark:
+                self._held.add(held.token)
             return held
+
+    def hold(self, path: str, mark: str) -> None:
+        self._begin("see the lock of", path)
+        with self._tree.lock:
+            found = self._find(path)
+            lock = None if found is None else found[1].companions.lock
+            if lock is not None and lock.mark == mark:
+                self._held.add(lock.token)
 
     def unlock(self, path: str, lock: Lock) -> None:
         self._begin_change("unlock", path, new_name=False)
         with self._tree.lock:
-            _, node = self._existing(path, "unlock")
-            held = node.companions.lock
-            if held is not None and held.token != lock.token:
+            found = self._find(path)
+            held = None if found is None else found[1].companions.lock
+            self._held.discard(lock.token)
+            if found is None or held is None:
+                return
+            if held.token != lock.token:
                 raise _error(ErrorKind.LOCKED, "unlock", path, "the lock is somebody else's")
-            node.companions.lock = None
+            found[1].companions.lock = None
 
     def properties(self, path: str) -> Mapping[str, bytes]:
         self._begin("see the properties of", path)
@@ -451,9 +470,11 @@ class Memory:
                 raise _error(ErrorKind.ALREADY_EXISTS, operation, path, "it changed since it was looked at")
             if old.kind is Kind.CONTAINER:
                 raise _error(ErrorKind.ALREADY_EXISTS, operation, path, "a container has that name")
-            _refuse_locked(operation, path, old)
+            self._refuse_locked(operation, path, old)
         self._before_change(path)
         if taken is not None:
+            if node is not taken[1] and taken[1].companions.lock is not None:
+                node.companions.lock = taken[1].companions.lock  # it is on the name
             self._remember(node, taken[1])
             self._release(taken[1])
         self._touch(container)
@@ -462,6 +483,11 @@ class Memory:
             self._tree.used += len(node.content)
         container.children[key] = (name, node)
         return self._entry(name, node)
+
+    def _refuse_locked(self, operation: str, path: str, node: Node) -> None:
+        lock = node.companions.lock
+        if lock is not None and lock.token not in self._held:
+            raise _locked(operation, path)
 
     def _take(self, path: str) -> None:
         """Remove a name."""
@@ -580,9 +606,8 @@ def _owner(principal: Principal) -> str | int:
     return int(principal.id) if principal.id.isdecimal() else principal.name or principal.id or principal.email
 
 
-def _refuse_locked(operation: str, path: str, node: Node) -> None:
-    if node.companions.lock is not None:
-        raise _error(ErrorKind.LOCKED, operation, path, "somebody holds a lock on it")
+def _locked(operation: str, path: str) -> TallyportError:
+    return _error(ErrorKind.LOCKED, operation, path, "somebody holds a lock on it")
 
 
 def _error(kind: ErrorKind, operation: str, path: str, why: str) -> TallyportError:

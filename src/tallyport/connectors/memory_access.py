@@ -88,7 +88,7 @@ class Companions:
 
 def with_token(lock: Lock) -> Lock:
     """Give a lock that is held: it has a name of its own."""
-    return lock._replace(token=f"lock-{next(_tokens)}")
+    return lock._replace(token=f"lock-{next(_tokens)}")  # its mark, where it has one, is kept with it
 
 
 def _place(grant: Grant) -> tuple[Principal, bool, str]:

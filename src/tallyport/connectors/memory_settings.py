@@ -85,7 +85,7 @@ def abilities_lost(settings: Settings) -> frozenset[str]:
         "versions": not settings.versions,
         "read_version": not settings.versions,
         **dict.fromkeys(("access", "set_access", "principals"), not settings.grants),
-        **dict.fromkeys(("lock_of", "lock", "unlock"), not settings.locks),
+        **dict.fromkeys(("lock_of", "lock", "hold", "unlock"), not settings.locks),
         **dict.fromkeys(("properties", "set_properties"), not settings.properties),
     }
     return frozenset(method for method, is_lost in lost.items() if is_lost)

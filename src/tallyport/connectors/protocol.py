@@ -216,10 +216,19 @@ class Locks(Protocol):
     def lock_of(self, path: str) -> Lock | None: ...
 
     def lock(self, path: str, lock: Lock) -> Lock:
-        """Lock it, for ``lock.owner`` where the platform can; gives the lock as held. Locked already is LOCKED."""
+        """Lock it, for ``lock.owner`` where the platform can; gives the lock as held. Locked already is LOCKED.
+
+        With a mark our changes of the item are let through from then on, and a lock that has it is given as it is.
+        """
+
+    def hold(self, path: str, mark: str) -> None:
+        """Have our changes of an item let through by the lock with that mark, where there is one.
+
+        For a lock that another process made.
+        """
 
     def unlock(self, path: str, lock: Lock) -> None:
-        """Take a lock of ours away. Gone already is success."""
+        """Take a lock of ours away, by its token. Gone already is success; somebody else's may be LOCKED."""
 
 
 @runtime_checkable

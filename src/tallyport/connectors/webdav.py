@@ -101,7 +101,7 @@ class Webdav(Content, Values):
         if entry.kind is Kind.CONTAINER and next(self._listing(path, hides=False), None) is not None:
             raise refusal(ErrorKind.ALREADY_EXISTS, "delete", path, "the folder is not empty")
         with self._call("DELETE", path, "delete", allowed=(404, 410), is_container=entry.kind is Kind.CONTAINER):
-            pass
+            self._locks.pop(path, None)  # it went with the file
 
     def close(self) -> None:
         self._server.close()

@@ -7,14 +7,15 @@ from typing import TypeVar
 from tallyport.connectors.protocol import Facts, Precondition
 from tallyport.connectors.remote_content import CHUNK, Announced, blocks, chained
 from tallyport.connectors.remote_errors import refusal
-from tallyport.connectors.webdav_folder import SECOND, Folder, changed, differs
+from tallyport.connectors.webdav_folder import SECOND, changed, differs
+from tallyport.connectors.webdav_locks import Locking
 from tallyport.domain.entries import Entry, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind
 
 T = TypeVar("T")
 
 
-class Content(Folder):
+class Content(Locking):
     """A folder whose files can be read and written."""
 
     # -- reading
@@ -122,3 +123,5 @@ class Content(Folder):
             sent["If"] = f"<{sent['Destination']}> (<{token}>)"
         with self._server.call("MOVE", url, "write", path, headers=sent):
             pass
+        if token is not None and all(lock.token != token for lock in self._locks_on(path)):
+            self._locks.pop(path, None)  # some servers take the lock of what was replaced away with it

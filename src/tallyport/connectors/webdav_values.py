@@ -1,20 +1,16 @@
-"""Locks and named values (dead properties) over WebDAV."""
+"""Named values (dead properties) over WebDAV."""
 
 import base64
 import re
-import time
 from collections.abc import Mapping
 from typing import TypeVar
 
 from tallyport.connectors import webdav_xml as xml
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_path
-from tallyport.connectors.webdav_folder import SECOND, Folder
-from tallyport.connectors.webdav_xml import DAV
-from tallyport.domain.access import Principal, PrincipalKind
+from tallyport.connectors.webdav_folder import Folder
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import ErrorKind
-from tallyport.domain.locks import Lock
 
 T = TypeVar("T")
 
@@ -29,38 +25,7 @@ _CODED = "base64:"
 
 
 class Values(Folder):
-    """A folder whose entries have locks and named values."""
-
-    # -- locks
-
-    def lock_of(self, path: str) -> Lock | None:
-        check_path("look at", path)
-        with self._propfind(path, "look at", 0, xml.propfind([f"{DAV}lockdiscovery"])) as found:
-            for response in found:
-                discovery = response.found.get(f"{DAV}lockdiscovery")
-                for active in discovery.all(f"{DAV}activelock") if discovery is not None else ():
-                    return _lock(active)
-        return None
-
-    def lock(self, path: str, lock: Lock) -> Lock:
-        check_path("lock", path)
-        self._standing(path)  # a lock of nothing would make an empty file
-        owner = lock.owner.name or lock.owner.id or lock.owner.email if lock.owner is not None else "Tallyport"
-        headers = {"Content-Type": "application/xml; charset=utf-8", "Depth": "0", "Timeout": _timeout(lock.until)}
-        with self._call("LOCK", path, "lock", headers=headers, body=xml.lockinfo(owner)) as reply:
-            token = reply.headers.get("Lock-Token", "").strip("<> ")
-            active = xml.document(reply.content(), f"{DAV}activelock")
-        if not token:
-            raise refusal(ErrorKind.UNSUPPORTED, "lock", path, "the server gave no lock")
-        self._locks[path] = token
-        held = _lock(active[0]) if active else Lock(lock.owner, lock.until)
-        return held._replace(token=token)
-
-    def unlock(self, path: str, lock: Lock) -> None:
-        check_path("unlock", path)
-        headers = {"Lock-Token": f"<{lock.token}>"}
-        with self._call("UNLOCK", path, "unlock", headers=headers, allowed=(400, 404, 409, 412)):
-            self._locks.pop(path, None)
+    """A folder whose entries have named values."""
 
     # -- named values
 
@@ -99,27 +64,6 @@ class Values(Folder):
             if entry.kind is Kind.FILE and now.modified != entry.modified and self._way != "none":
                 self._set_time(path, entry.modified, is_container=False)
         return self.properties(path)
-
-
-def _timeout(until: int | None) -> str:
-    if until is None:
-        return "Infinite, Second-4100000000"
-    return f"Second-{max(1, until // SECOND - int(time.time()))}"
-
-
-def _lock(active: xml.Node) -> Lock:
-    owner, token, limit = (next(active.all(DAV + name), None) for name in ("owner", "locktoken", "timeout"))
-    named = "" if owner is None else (owner.text.strip() or "".join(child.text for child in owner.children).strip())
-    href = None if token is None else next(token.all(f"{DAV}href"), None)
-    seconds = re.fullmatch(r"second-(\d+)", "" if limit is None else limit.text.strip().lower())
-    until = None
-    if seconds is not None and int(seconds[1]) < 4_000_000_000:
-        until = (int(time.time()) + int(seconds[1])) * SECOND
-    return Lock(
-        Principal(PrincipalKind.ACCOUNT, name=named) if named else None,
-        until,
-        "" if href is None else href.text.strip(),
-    )
 
 
 def _is_dead(tag: str) -> bool:

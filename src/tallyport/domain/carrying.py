@@ -53,6 +53,11 @@ class Carriage:
         return self.owners or self.grants is not PermissionsPolicy.NONE
 
     @property
+    def names_people(self) -> bool:
+        """Whether somebody of one side is looked up at the other."""
+        return self.has_access or self.locks is LockPropagation.MIRROR_OWNER
+
+    @property
     def is_on(self) -> bool:
         """Whether anything travels besides content, times and permission bits."""
         is_more = self.special_bits or bool(self.accounts) or self.locks is not LockPropagation.IGNORE

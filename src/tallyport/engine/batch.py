@@ -32,6 +32,7 @@ from tallyport.engine.work import (
     FinishWork,
     ItemResult,
     LinkWork,
+    LockWork,
     PartWork,
     StampWork,
     Terms,
@@ -360,6 +361,8 @@ def _task_work(task: TaskRow) -> Work:
         )
     if task.task == "stamp":
         return StampWork(task.id, task.path, task.d_path, sweeps=bool(task.size))
+    if task.task == "lock":
+        return LockWork(task.id, *marshal.loads(task.payload))
     if task.temporary is not None and task.task == "delete_destination":
         return DeleteWork(task.id, "destination", task.d_path, 1, None, (), task.temporary)
     item, replaces = marshal.loads(task.payload)
@@ -385,4 +388,4 @@ def _task_work(task: TaskRow) -> Work:
     else:
         expect = None if result.d_size is None else (result.d_size, result.d_modified or 0, result.d_tag or b"")
     path = task.path if side == "source" else task.d_path
-    return DeleteWork(task.id, side, path, result.kind, expect, item)
+    return DeleteWork(task.id, side, path, result.kind, expect, item, s_path=task.path)

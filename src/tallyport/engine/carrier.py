@@ -23,7 +23,7 @@ from tallyport.domain.carrying import (
 from tallyport.domain.documents import Reader
 from tallyport.domain.entries import Entry, Kind, Side
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
-from tallyport.domain.locks import Lock
+from tallyport.domain.locks import Fate, Lock, fate, mark_of
 from tallyport.domain.losses import MOST, Loss, Lost, loss
 from tallyport.domain.map_documents import principal_document, read_map_document
 from tallyport.domain.maps import PrincipalMap, Resolution, automatic, resolve, shown
@@ -31,6 +31,7 @@ from tallyport.domain.paths import display
 from tallyport.domain.policies import LockPropagation, PermissionsPolicy
 from tallyport.domain.properties import choose
 from tallyport.engine.imports import Imported
+from tallyport.engine.work import Held, LockWork
 
 MOST_KNOWN = 4_096  # kinds of access whose plan is remembered
 EVERYBODY = 50_000  # principals of one platform that are gone through where a rule asks for all
@@ -65,9 +66,17 @@ class Carrier:
     """Gives what was carried its owner, grants and properties."""
 
     def __init__(
-        self, carriage: Carriage, maps: Maps, source: Connector, destination: Connector, *, native_kind: str = ""
+        self,
+        carriage: Carriage,
+        maps: Maps,
+        source: Connector,
+        destination: Connector,
+        *,
+        native_kind: str = "",
+        job: str = "",
     ) -> None:
         self.carriage = carriage
+        self._job = job
         self._native_kind = native_kind  # of access lists that both sides speak
         self._maps = maps
         self._sides: Mapping[Side, Connector] = {Side.SOURCE: source, Side.DESTINATION: destination}
@@ -76,6 +85,7 @@ class Carrier:
         self._plans: dict[tuple[Side, Access], tuple[Planned, tuple[Principal, ...]]] = {}
         self._uses: Counter[tuple[Side, Principal]] = Counter()
         self._losses: list[Loss] = []
+        self._held: list[Held] = []
         self.grants_from: Imported | None = None  # a text file with the grants of the source's items
         self.properties_from: Imported | None = None
         self.own_account = "its own account"
@@ -190,17 +200,16 @@ class Carrier:
         if not isinstance(giving, Locks) or not isinstance(taking, Locks):
             return []
         lock = giving.lock_of(path)
-        if lock is None:
-            return []
+        mine = receiving if to is Side.SOURCE else path  # the item's path at the source
+        if lock is None or (lock.mark and lock.mark == mark_of(self._job, to.other, mine)):
+            return []  # one of ours is a lock of the other side's
         losses: list[Loss] = []
-        owner = None
-        if self.carriage.locks is LockPropagation.MIRROR_OWNER and lock.owner is not None:
-            found = self.resolved(lock.owner, to)
-            owner = found.principal
-            if owner is None:
-                losses.append(loss(Lost.LOCK, f"the lock is in nobody's name: {found.message}"))
+        owner, why = self._in_whose_name(lock, to)
+        if why:
+            losses.append(loss(Lost.LOCK, f"the lock is in nobody's name: {why}"))
         try:
-            held = taking.lock(receiving, Lock(owner, lock.until))
+            held = taking.lock(receiving, Lock(owner, lock.until, mark=mark_of(self._job, to, mine)))
+            self._held.append(_held(to, path, receiving, held.token))
         except TallyportError as error:
             if REMEDIES[error.kind][0] is Scope.CONNECTION:
                 raise
@@ -209,6 +218,54 @@ class Carrier:
             now = "nobody's" if held.owner is None else f"{shown(held.owner)}'s"
             losses.append(loss(Lost.LOCK, f"the lock is {now}, not {shown(owner)}'s"))
         return losses
+
+    def _in_whose_name(self, lock: Lock, to: Side) -> tuple[Principal | None, str]:
+        """Say in whose name a lock is to be made again, or why in nobody's."""
+        if self.carriage.locks is not LockPropagation.MIRROR_OWNER or lock.owner is None:
+            return None, ""
+        found = self.resolved(lock.owner, to)
+        return found.principal, "" if found.principal is not None else found.message
+
+    def present(self, to: Side, path: str, receiving: str, through: Connector | None = None, at: str = "") -> None:
+        """Have changes of an item let through by the lock that this job made on it, where there is one.
+
+        ``through`` is another connection to the same side, where the item is at ``at``.
+        """
+        taking = self._sides[to] if through is None else through
+        if self.carriage.locks is not LockPropagation.IGNORE and isinstance(taking, Locks):
+            mine = receiving if to is Side.SOURCE else path
+            taking.hold(receiving if through is None else at, mark_of(self._job, to, mine))
+
+    def locks(self) -> tuple[Held, ...]:
+        """Give the locks that were made again since the last call."""
+        held, self._held = self._held, []
+        return tuple(held)
+
+    def look_at_lock(self, work: LockWork) -> tuple[Held, ...]:
+        """Take a lock that this job made away once the other side has none, or see to it that it is still held."""
+        to = Side(work.side)
+        giving, taking = self._sides[to.other], self._sides[to]
+        if not isinstance(giving, Locks) or not isinstance(taking, Locks):
+            return ()
+        path, receiving = (work.path, work.d_path) if to is Side.DESTINATION else (work.d_path, work.path)
+        given, there = lock_at(giving, path), lock_at(taking, receiving)
+        mark = mark_of(self._job, to, work.path)
+        if there is not None and mark != there.mark != "":
+            there = None  # somebody else's: ours ended
+        owner = None if given is None else self._in_whose_name(given, to)[0]
+        what = fate(given=given, held=there, owner=owner)
+        held = Lock(token=work.token)
+        if what is Fate.RELEASE or (what is Fate.RENEW and there is not None):
+            _unlock(taking, receiving, work.token)
+            held = Lock()
+        if what is Fate.RENEW and given is not None:
+            try:
+                held = taking.lock(receiving, Lock(owner, given.until, mark=mark))
+            except TallyportError as error:
+                if error.kind not in (ErrorKind.LOCKED, ErrorKind.NOT_FOUND):
+                    raise
+                held = Lock()  # somebody else was faster, or it is gone
+        return (_held(to, path, receiving, held.token),)
 
     def _carry_access(
         self, giving: Connector, taking: Connector, to: Side, path: str, entry: Entry, receiving: str
@@ -292,6 +349,30 @@ class Carrier:
             for one in lost:
                 if is_denial(one, wanted):
                     raise refused(path, one.detail)
+
+
+def lock_at(connector: Locks, path: str) -> Lock | None:
+    """Give the lock on an item; one that is gone has none."""
+    try:
+        return connector.lock_of(path)
+    except TallyportError as error:
+        if error.kind is not ErrorKind.NOT_FOUND:
+            raise
+        return None
+
+
+def _unlock(connector: Locks, path: str, token: str) -> None:
+    """Take a lock of ours away; where another has come in its place, it is gone already."""
+    try:
+        connector.unlock(path, Lock(token=token))
+    except TallyportError as error:
+        if error.kind not in (ErrorKind.LOCKED, ErrorKind.NOT_FOUND):
+            raise
+
+
+def _held(to: Side, path: str, receiving: str, token: str) -> Held:
+    here, there = (path, receiving) if to is Side.DESTINATION else (receiving, path)
+    return str(to), here, there, token
 
 
 def access_of(entry: Entry) -> Access:

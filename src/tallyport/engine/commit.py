@@ -4,6 +4,7 @@ import marshal
 from collections import Counter
 from operator import itemgetter
 
+from tallyport.connectors.hashing import digest
 from tallyport.domain import paths
 from tallyport.domain.actions import Reason
 from tallyport.domain.categories import CategoryAction, Failure
@@ -37,8 +38,8 @@ from tallyport.engine.tally import (
     would_go,
 )
 from tallyport.engine.uploads import place_of
-from tallyport.engine.work import AS_IT_WAS, Deferred, ItemResult, TaskReport, VisitReport, results_of
-from tallyport.store import audit, executions, failures, frontier, items, losses, rows, security_map
+from tallyport.engine.work import AS_IT_WAS, Deferred, Held, ItemResult, TaskReport, VisitReport, results_of
+from tallyport.store import audit, executions, failures, frontier, items, locks, losses, rows, security_map
 from tallyport.store.database import Database
 from tallyport.store.frontier import TaskRow, VisitRow
 from tallyport.store.ids import Ids
@@ -46,6 +47,12 @@ from tallyport.store.phrases import sa
 
 PART_ATTEMPTS = 3
 _S_SIZE, _S_MODIFIED = itemgetter(1), itemgetter(2)  # of an engine.work.Filled
+
+
+def _as_kept(held: Held) -> locks.LockChange:
+    side, path, d_path, token = held
+    here = paths.to_bytes(path)
+    return side, digest(here), here, paths.to_bytes(d_path), token
 
 
 class Commit:
@@ -88,6 +95,7 @@ class Commit:
         self.halted_by: str | None = None  # an error category
         self.losses: list[tuple[int, str, str]] = []
         self.uses: list[Result] = []
+        self.locks: list[Held] = []
 
     def write(self, reports: list[VisitReport | TaskReport]) -> bool:
         """Write the rows of these reports; tells whether work was queued that others may take."""
@@ -111,6 +119,7 @@ class Commit:
         frontier.add_tasks(tx, database, self.tasks)
         losses.write(tx, database, self.ids, self.scene.execution_id, self.losses)
         security_map.write(tx, database, self.scene.job, self.scene.execution_id, together(self.uses))
+        locks.write(tx, database, self.scene.job, self.scene.execution_id, list(map(_as_kept, self.locks)))
         audit.write(tx, database, self.ids, self.scene.job_id, self.scene.execution_id, self.audit)
         executions.count(tx, self.scene.execution_id, self.totals)
         if self.halted_by is not None:
@@ -134,6 +143,7 @@ class Commit:
             self._filled(report, opened, before)
         deferred = [self._defer(Deferred._make(raw), opened, before) for raw in report.deferred]
         self.uses += report.uses
+        self.locks += report.locks
         if report.losses:
             numbers = {r[NAME]: number for r, number in zip(report.items, given, strict=True)}
             numbers |= {raw[1]: number for raw, number in zip(report.deferred, deferred, strict=True)}
@@ -492,12 +502,15 @@ class Commit:
         if task is None:
             return
         self.uses += report.uses
+        self.locks += report.locks
         for what, detail in report.losses:
             self._lost(task.item_id, task.path, what, detail)
         if report.halted is not None:
             frontier.end_task(self.tx, task.id, "pending")
         elif task.task == "part":
             self._part(task, report)
+        elif task.task == "lock":
+            self._looked_at_lock(task, report)
         elif task.temporary is not None and task.task == "delete_destination":
             frontier.end_task(self.tx, task.id, "done")  # the temporary of a big file that failed
         elif report.item is not None:
@@ -510,6 +523,18 @@ class Commit:
                     (4, "container.not_stamped", paths.to_bytes(task.path), report.error[1], task.item_id)
                 )
             frontier.end_task(self.tx, task.id, "done")
+
+    def _looked_at_lock(self, task: TaskRow, report: TaskReport) -> None:
+        """A lock of ours was looked at; where that failed it is looked at again by the next execution."""
+        frontier.end_task(self.tx, task.id, "done")
+        if report.error is not None:
+            line = (4, "item.lock_kept", report.error[1])
+        elif report.locks and not report.locks[-1][3]:
+            line = (3, "item.lock_released", "its lock was taken away: the other side has none any more")
+        else:
+            return
+        if self.scene.audit_level <= line[0]:
+            self.audit.append((line[0], line[1], paths.to_bytes(task.path), line[2], None))
 
     def _part(self, task: TaskRow, report: TaskReport) -> None:
         execution_id = self.scene.execution_id

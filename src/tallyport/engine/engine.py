@@ -542,7 +542,7 @@ class Engine:
             source = connections.find(tx, job.source_connection or "")
             destination = connections.find(tx, job.destination_connection or "")
             policies = policies_from_json(execution.policies)
-            maps = maps_of(tx, job) if carriage_of(policies).has_access else ""
+            maps = maps_of(tx, job) if carriage_of(policies).names_people else ""
         if source is None or destination is None:
             raise TallyportError(ErrorKind.CONFIG, "a connection of this job was deleted")
         return Terms(
@@ -561,6 +561,7 @@ class Engine:
             places=f"{_place(source, job.source_path)} {_place(destination, job.destination_path)}",
             maps=maps,
             regrants=execution.reset == "permissions",
+            job=job.id,
         )
 
     def _end(self, connection: Connection, path: str) -> tuple[str, str, str]:

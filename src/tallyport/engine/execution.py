@@ -7,6 +7,7 @@
 """
 
 import json
+import marshal
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
@@ -18,10 +19,10 @@ from tallyport.domain.entries import Kind
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import FAILED, Status
 from tallyport.domain.jobs import Job
-from tallyport.domain.policies import EmptyContainers, ItemInspection, Policies
+from tallyport.domain.policies import EmptyContainers, ItemInspection, LockPropagation, Policies
 from tallyport.domain.policies_json import policies_from_json, policies_to_json
 from tallyport.engine.undoing import order_of
-from tallyport.store import audit, empties, executions, frontier, items, jobs, rows, seats
+from tallyport.store import audit, empties, executions, frontier, items, jobs, locks, rows, seats
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
 from tallyport.store.ids import Ids
@@ -31,7 +32,7 @@ PHASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     # phase, queue, tasks worked in it
     ("purging", "enumerate", ()),  # only where the destination is to be emptied before the first run
     ("purge", "transfer", ("delete_destination",)),
-    ("executing", "enumerate", ("part", "finish")),
+    ("executing", "enumerate", ("part", "finish", "lock")),
     ("links", "transfer", ("link",)),
     ("times", "transfer", ("stamp",)),  # of folders that big files and links landed in
     ("deletes", "transfer", ("delete_source", "delete_destination")),
@@ -113,6 +114,7 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
         )
     elif execution.scope is None:
         frontier.add_visits(tx, database, [(ids.take(), execution.id, root, b"", b"", False, blank, "", None)])
+        _queue_locks(tx, database, ids, execution, job, policies)
     else:
         _queue_retry(tx, database, ids, execution, job, json.loads(execution.scope))
     note(tx, database, ids, execution, 3, "execution.started", f"execution {execution.id} started")
@@ -361,6 +363,21 @@ def _queue_retry(
         for left in frontier.unfinished_visits(tx, execution.retry_of):
             queued.append((ids.take(), execution.id, *left[:3], False, False, "", left[3]))
     frontier.add_visits(tx, database, queued)
+
+
+def _queue_locks(
+    tx: sa.Connection, database: Database, ids: Ids, execution: Execution, job: Job, policies: Policies
+) -> None:
+    """Have each lock that earlier executions made again looked at: what the source gave up is to be taken away."""
+    if policies.simulation or policies.lock_propagation is LockPropagation.IGNORE:
+        return
+    for page in locks.pages(tx, job.number):
+        queued: list[tuple[object, ...]] = []
+        for row in page:
+            where = (0, 0, paths.to_bytes(row.path), paths.to_bytes(row.d_path), 0, 0, 0, 0, None)
+            payload = marshal.dumps((row.side, row.path, row.d_path, row.token))
+            queued.append((ids.take(), execution.id, "lock", *where, payload, "pending"))
+        frontier.add_tasks(tx, database, queued)
 
 
 def _has_pending(tx: sa.Connection, execution_id: int, kinds: tuple[str, ...], visits: int) -> bool:

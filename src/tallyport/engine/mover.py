@@ -40,6 +40,7 @@ from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.revising import deciding
 from tallyport.domain.rules import rules_for
+from tallyport.engine.carrier import Carrier
 from tallyport.engine.lease import LEASE_SIZE, Guard, Lease, free
 from tallyport.engine.orders import Orders
 from tallyport.engine.passage import Passage, accounts_of, is_lean, open_passage, task_error
@@ -50,6 +51,7 @@ from tallyport.engine.work import (
     DeleteWork,
     FinishWork,
     LinkWork,
+    LockWork,
     PartWork,
     StampWork,
     TaskReport,
@@ -60,14 +62,15 @@ from tallyport.engine.work import (
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Work = VisitWork | PartWork | FinishWork | LinkWork | DeleteWork | StampWork
-CODES: tuple[type[Any], ...] = (VisitWork, PartWork, FinishWork, LinkWork, DeleteWork, StampWork)
+Work = VisitWork | PartWork | FinishWork | LinkWork | DeleteWork | StampWork | LockWork
+CODES: tuple[type[Any], ...] = (VisitWork, PartWork, FinishWork, LinkWork, DeleteWork, StampWork, LockWork)
 BENCHES = 8  # executions that a place is set for at once: more take turns
 SLOTS = 4096  # stop flags: executions that run at once
 SHARED = SLOTS + SIZE + LEASE_SIZE  # bytes shared with the movers: flags, accounts, lease
 _GROUPS_BETWEEN_COLLECTIONS = 64
 _TOLD_TOGETHER = 512  # weight of reports that go over the pipe in one
 _TOLD_LATE = 0.1  # seconds that a report waits for others at most, about
+_TOGETHER = (PartWork, LockWork)  # tasks that do not depend on each other, and wait for a network
 _MARSHAL = 2  # the version without references: a third faster here
 
 
@@ -181,15 +184,15 @@ class Bench:
         try:
             if visits:
                 work_round(visits, passage, orders, known, report, stopped, several)
-            parts = [work for work in works if type(work) is PartWork]
-            acts = [partial(self._task, passage, orders, work, stopped) for work in parts]
-            for reports in passage.together(acts, [work.length for work in parts]):
+            apart = [work for work in works if type(work) in _TOGETHER]
+            acts = [partial(self._task, passage, orders, work, stopped) for work in apart]
+            for reports in passage.together(acts, [getattr(work, "length", 0) for work in apart]):
                 for said in reports:
                     task(said)
             for work in works:
-                if type(work) not in (VisitWork, PartWork):
+                if type(work) is not VisitWork and type(work) not in _TOGETHER:
                     for said in self._task(passage, orders, work, stopped):
-                        task(said if passage.carrier is None else said._replace(uses=passage.carrier.uses()))
+                        task(said if passage.carrier is None else _with_companions(said, passage.carrier))
         except BaseException:
             self.close()  # what is unsettled there belongs to nobody any more
             raise
@@ -213,6 +216,8 @@ class Bench:
                 return passage.link(work)
             case DeleteWork():
                 return (passage.delete(work),)
+            case LockWork():
+                return (passage.look_at_lock(work),)
             case StampWork():
                 if work.sweeps:
                     _sweep(passage, work)
@@ -225,6 +230,11 @@ class Bench:
         passage, self._passage = self._passage, None
         if passage is not None:
             passage.close()
+
+
+def _with_companions(said: TaskReport, carrier: Carrier) -> TaskReport:
+    """Add to a report who was met, and what was locked."""
+    return said._replace(uses=carrier.uses(), locks=(*said.locks, *carrier.locks()))
 
 
 def _as_ourselves(act: Callable[P, T]) -> Callable[P, T]:

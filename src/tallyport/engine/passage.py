@@ -30,6 +30,7 @@ from tallyport.engine.work import (
     DeleteWork,
     FinishWork,
     LinkWork,
+    LockWork,
     PartWork,
     StampWork,
     TaskReport,
@@ -189,6 +190,8 @@ class Passage(Protocol):
 
     def stamp(self, work: StampWork) -> TaskReport: ...
 
+    def look_at_lock(self, work: LockWork) -> TaskReport: ...
+
     def close(self) -> None: ...
 
 
@@ -255,6 +258,7 @@ def carrier_of(
     *,
     is_same_book: bool,
     native_kind: str = "",
+    job: str = "",
 ) -> Carrier | None:
     """Give what carries owners, grants and properties, or None where the job carries none."""
     carriage = carriage_of(policies)
@@ -267,7 +271,7 @@ def carrier_of(
     if not carriage.is_on or policies.simulation:
         return None
     chosen = Maps(maps, is_same_book=is_same_book)
-    return Carrier(carriage, chosen, source, destination, native_kind=native_kind)
+    return Carrier(carriage, chosen, source, destination, native_kind=native_kind, job=job)
 
 
 def planned_source(item: tuple[Any, ...]) -> Fingerprint:

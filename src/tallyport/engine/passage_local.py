@@ -58,6 +58,7 @@ from tallyport.engine.work import (
     DeleteWork,
     FinishWork,
     LinkWork,
+    LockWork,
     PartWork,
     StampWork,
     TaskReport,
@@ -448,6 +449,9 @@ class LocalPassage:
             if error.kind is not ErrorKind.NOT_FOUND:
                 return task_error(work.task_id, error)
         return TaskReport(work.task_id, item_gone(work.item, work.side, kept=kept))
+
+    def look_at_lock(self, work: LockWork) -> TaskReport:
+        return TaskReport(work.task_id)  # a folder has no locks: this one is of another place
 
     def stamp(self, work: StampWork) -> TaskReport:
         try:

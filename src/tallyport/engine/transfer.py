@@ -68,6 +68,7 @@ from tallyport.engine.work import (
     DeleteWork,
     FinishWork,
     LinkWork,
+    LockWork,
     PartWork,
     StampWork,
     TaskReport,
@@ -114,6 +115,7 @@ def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
         maps=terms.maps,
         is_same_book=both_local or terms.source[:2] == terms.destination[:2],
         quarantine=quarantine_of(terms.quarantine, terms.execution_id),
+        job=terms.job,
     )
     try:
         _read_imports(passage, terms, policies)
@@ -185,9 +187,10 @@ class StreamPassage:
         maps: str = "",
         is_same_book: bool = False,
         quarantine: str | None = None,
+        job: str = "",
     ) -> None:
         self._inside = inside
-        self.carrier = carrier_of(policies, maps, source, destination, is_same_book=is_same_book)
+        self.carrier = carrier_of(policies, maps, source, destination, is_same_book=is_same_book, job=job)
         self.source = source
         self.destination = destination
         self.source_limits = source.limits
@@ -312,6 +315,8 @@ class StreamPassage:
 
     def carry(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None) -> Landed:
         """Carry one file or symlink; raises when nothing was stored."""
+        if replaces is not None:
+            self.present(to, path, receiving)
         if replaces is None or not self._keepers:
             return self._carry(to, path, entry, receiving, replaces)
         keeper = self._keepers[to]
@@ -322,6 +327,11 @@ class StreamPassage:
             if replaces is None:
                 keeper.put_back(receiving, place)
             raise
+
+    def present(self, to: Side, path: str, receiving: str) -> None:
+        """Have changes of what stands at one side let through by a lock that this job made on it."""
+        if self.carrier is not None:
+            self.carrier.present(to, path, receiving)
 
     def _carry(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None) -> Landed:
         if self.carrier is not None and entry.kind is Kind.FILE:
@@ -397,6 +407,8 @@ class StreamPassage:
         self.guard()
         facts = self.facts_of(entry, taking)
         there = "/".join(filter(None, (inside.destination, receiving)))
+        if self.carrier is not None and not when.absent:
+            self.carrier.present(_DESTINATION, path, receiving, cast(Connector, inside.connector), there)
         stored = inside.connector.copy("/".join(filter(None, (inside.source, path))), there, facts, when=when)
         now = self.source.stat(path)
         if now is None or now.tag != entry.tag or now.size != entry.size:
@@ -459,12 +471,15 @@ class StreamPassage:
 
     def part(self, work: PartWork, stopped: Callable[[], bool]) -> TaskReport:
         try:
+            self.present(_DESTINATION, work.path, work.d_path)
             return TaskReport(work.task_id, hash=self.patiently(lambda: uploads.part(self, work)))
         except TallyportError as error:
             return task_error(work.task_id, error)
 
     def finish(self, work: FinishWork) -> TaskReport:
         try:
+            if work.replaces:
+                self.present(_DESTINATION, work.path, work.d_path)
             keeping, kept = self._keeping(work)
             entry, content = self.patiently(lambda: uploads.finish(self, keeping))
             level = self._prove(self.destination, work.d_path, entry, content, work.size)
@@ -513,6 +528,8 @@ class StreamPassage:
                 if fingerprint(entry) != planned_source(item):
                     raise _error(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed since it was listed")
                 kept = ""
+                if replaces is not None:
+                    self.present(_DESTINATION, path, d_path)
                 if made is not None and isinstance(self.destination, Links):
                     if replaces is not None and self._keepers:
                         replaces, kept = self._keepers[_DESTINATION].keep(d_path, replaces)
@@ -552,6 +569,8 @@ class StreamPassage:
         if work.expect is not None and kind is not Kind.CONTAINER:
             expect = Entry(split(work.path)[1], kind, *work.expect)
         try:
+            if kind is Kind.FILE:
+                self.present(Side(work.side), work.s_path, work.path)
             if expect is not None and not expect.tag and work.side == _SOURCE and kind is Kind.FILE:
                 expect = self._still_as_carried(work.path, expect, work.item)
             kept = ""
@@ -577,6 +596,21 @@ class StreamPassage:
         if not is_as_listed or item[12] is None or hash_of(self.source, path) != item[12]:
             raise _error(ErrorKind.CHANGED_DURING_COPY, "remove", path, "it changed since it was carried")
         return entry
+
+    def look_at_lock(self, work: LockWork) -> TaskReport:
+        if self.carrier is None:
+            return TaskReport(work.task_id)
+        try:
+            self._require_roots()
+            return TaskReport(work.task_id, locks=self.carrier.look_at_lock(work))
+        except TallyportError as error:
+            return task_error(work.task_id, error)
+
+    def _require_roots(self) -> None:
+        """Refuse to look for items below a root that is gone: that would not mean that they are."""
+        for connector in (self.source, self.destination):
+            if connector.stat("") is None:
+                raise _error(ErrorKind.NOT_FOUND, "look at", "", "it is gone")
 
     def stamp(self, work: StampWork) -> TaskReport:
         try:
@@ -700,6 +734,8 @@ class StreamCrossing:
     def stamp(self, to: Side, entry: Entry, name: str) -> Entry:
         connector = self._passage.connector(to)
         path = self._path(to, name)
+        if entry.kind is Kind.FILE:
+            self._passage.present(to, self._path(to.other, entry.name), path)
         if isinstance(connector, Stamps):
             self._passage.changed()
             stamped = connector.stamp(path, self._passage.facts_of(entry, connector))
@@ -717,6 +753,8 @@ class StreamCrossing:
         self._passage.changed()
         if self._passage.carrier is None:
             return ()
+        if entry.kind is Kind.FILE:
+            self._passage.present(to, self._path(to.other, entry.name), self._path(to, name))
         return self._passage.carrier.carry(to, self._path(to.other, entry.name), entry, self._path(to, name))
 
     def holds_earlier(self, to: Side, entry: Entry, there: Entry) -> bool:

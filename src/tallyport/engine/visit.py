@@ -293,6 +293,7 @@ class Round:
                 () if self._passage.carrier is None else self._passage.carrier.uses(),
                 tuple(visit.left_out.items()),
                 tuple(visit.slices),
+                () if self._passage.carrier is None else self._passage.carrier.locks(),
             )
         )
         if not last:

@@ -124,6 +124,7 @@ class VisitReport(NamedTuple):
     uses: tuple[tuple[object, ...], ...] = ()  # who was met and became whom: engine.carrier.Use
     left_out: tuple[tuple[str, str], ...] = ()  # sub-containers left out and yet gone through: name, reason
     slices: tuple[tuple[bytes, bytes | None, bool], ...] = ()  # slice, last name in it, whether nothing stands there
+    locks: tuple[tuple[str, str, str, str], ...] = ()  # made again: Held
 
 
 class Filled(NamedTuple):
@@ -163,6 +164,7 @@ class Terms(NamedTuple):
     places: str = ""  # both ends without their secrets: what marks of them are made of
     regrants: bool = False  # reset=permissions: grants alone are applied again
     maps: str = ""  # JSON of the account map and the group map, empty where the job has none
+    job: str = ""  # whose execution it is: locks that it makes again are known by it
 
     def __repr__(self) -> str:
         """Show what may be shown: the settings of both ends may hold secrets."""
@@ -217,6 +219,7 @@ class DeleteWork(NamedTuple):
     expect: tuple[int, int, bytes] | None
     item: tuple[object, ...]
     temporary: str = ""  # the handle of an upload to abandon instead
+    s_path: str = ""  # the item's path at the source, by which a lock of ours on it is known
 
 
 class StampWork(NamedTuple):
@@ -226,6 +229,20 @@ class StampWork(NamedTuple):
     path: str
     d_path: str
     sweeps: bool = False  # and remove the temporaries that a slice of it left behind
+
+
+class LockWork(NamedTuple):
+    """Look whether a lock that this job made again is still to be held, and take it away where it is not."""
+
+    task_id: int
+    side: str  # at which it is held
+    path: str
+    d_path: str
+    token: str
+
+
+Held = tuple[str, str, str, str]
+"""A lock of ours as it is now: side it is at, path at the source, path at the destination, token (empty: gone)."""
 
 
 class TaskReport(NamedTuple):
@@ -238,3 +255,4 @@ class TaskReport(NamedTuple):
     halted: str | None = None  # "stopped" or an ErrorKind of connection scope: not done, try again later
     losses: tuple[tuple[str, str], ...] = ()  # what, detail
     uses: tuple[tuple[object, ...], ...] = ()
+    locks: tuple[tuple[str, str, str, str], ...] = ()  # what is held now: Held

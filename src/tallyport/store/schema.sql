@@ -137,6 +137,17 @@ CREATE TABLE items (
 );
 CREATE INDEX items_job ON items (job, status, id);
 CREATE UNIQUE INDEX items_name ON items (parent_id, name, job);
+CREATE TABLE locks (
+	job INTEGER NOT NULL,
+	side TEXT NOT NULL,
+	"key" BLOB NOT NULL,
+	path BLOB NOT NULL,
+	d_path BLOB NOT NULL,
+	token TEXT NOT NULL,
+	execution_id INTEGER NOT NULL,
+	PRIMARY KEY (job, side, "key"),
+	CONSTRAINT side_word CHECK (side IN ('source', 'destination'))
+);
 CREATE TABLE named_secrets (
 	id TEXT NOT NULL,
 	environment TEXT NOT NULL,
@@ -534,7 +545,7 @@ CREATE TABLE tasks (
 	batch_id INTEGER,
 	attempts INTEGER DEFAULT '0' NOT NULL,
 	PRIMARY KEY (id),
-	CONSTRAINT task_word CHECK (task IN ('part', 'finish', 'link', 'delete_source', 'delete_destination', 'stamp')),
+	CONSTRAINT task_word CHECK (task IN ('part', 'finish', 'link', 'delete_source', 'delete_destination', 'stamp', 'lock')),
 	CONSTRAINT state_word CHECK (state IN ('blocked', 'pending', 'claimed', 'done', 'failed')),
 	CONSTRAINT claimed_has_batch CHECK ((state = 'claimed') = (batch_id IS NOT NULL)),
 	FOREIGN KEY(execution_id) REFERENCES executions (id)

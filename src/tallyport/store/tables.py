@@ -388,6 +388,20 @@ containers = Table(
 Index("containers_parent", containers.c.parent_id)
 Index("containers_path", containers.c.job, containers.c.path)
 
+# Locks that a job made again and did not take away yet. Another's lock is never here.
+locks = Table(
+    "locks",
+    metadata,
+    Column("job", Integer, primary_key=True, autoincrement=False),  # jobs.number
+    Column("side", Text, primary_key=True),  # at which it is held
+    Column("key", LargeBinary, primary_key=True),  # hash of ``path``
+    Column("path", LargeBinary, nullable=False),  # at the source
+    Column("d_path", LargeBinary, nullable=False),
+    Column("token", Text, nullable=False),  # the platform's own name of it
+    Column("execution_id", Integer, nullable=False),  # that made it or found it last
+    _one_of("side", ("source", "destination")),
+)
+
 # The frontier: one row for each container to visit in an execution.
 visits = Table(
     "visits",
@@ -438,7 +452,7 @@ tasks = Table(
     Column("state", Text, nullable=False),
     Column("batch_id", Big),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    _one_of("task", ("part", "finish", "link", "delete_source", "delete_destination", "stamp")),
+    _one_of("task", ("part", "finish", "link", "delete_source", "delete_destination", "stamp", "lock")),
     _one_of("state", ("blocked", "pending", "claimed", "done", "failed")),
     CheckConstraint("(state = 'claimed') = (batch_id IS NOT NULL)", name="claimed_has_batch"),
 )

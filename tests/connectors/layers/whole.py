@@ -160,6 +160,9 @@ class Whole(Synced):
         self.held = lock
         return lock
 
+    def hold(self, path: str, mark: str) -> None:
+        self.done.append("hold")
+
     def unlock(self, path: str, lock: Lock) -> None:
         self.done.append("unlock")
         self.held = None
@@ -222,6 +225,7 @@ def every_call(connector: Connector) -> dict[str, Callable[[], object]]:
         "principals": lambda: list(whole.principals(SOMEBODY)),
         "lock_of": lambda: whole.lock_of("a.txt"),
         "lock": lambda: whole.lock("a.txt", Lock(SOMEBODY)),
+        "hold": lambda: whole.hold("a.txt", "mark"),
         "unlock": lambda: whole.unlock("a.txt", Lock(SOMEBODY)),
         "properties": lambda: whole.properties("a.txt"),
         "set_properties": lambda: whole.set_properties("a.txt", {"a": b"1"}),

@@ -205,6 +205,9 @@ class _Locking(Layer):
     def lock(self, path: str, lock: Lock) -> Lock:
         return self._call("lock", cast(Locks, self.inner).lock, path, lock)
 
+    def hold(self, path: str, mark: str) -> None:
+        self._call("hold", cast(Locks, self.inner).hold, path, mark)
+
     def unlock(self, path: str, lock: Lock) -> None:
         self._call("unlock", cast(Locks, self.inner).unlock, path, lock)
 
@@ -239,7 +242,7 @@ OPERATIONS = (
     *("stat", "children", "read", "write", "make_container", "delete"),
     *("stamp", "rename", "content_hash", "make_symlink", "make_hard_link", "sync", "sweep"),
     *("page", "copy", "begin_upload", "put_part", "finish_upload", "abandon_upload", "versions", "read_version"),
-    *("access", "set_access", "principals", "lock_of", "lock", "unlock", "properties", "set_properties"),
+    *("access", "set_access", "principals", "lock_of", "lock", "hold", "unlock", "properties", "set_properties"),
 )
 
 

@@ -14,7 +14,17 @@ PASSING = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE, ErrorKind.TI
 REPEATABLE = frozenset(
     {
         *("stat", "delete", "make_container", "stamp", "rename"),
-        *("page", "versions", "access", "principals", "lock_of", "properties", "abandon_upload", "set_properties"),
+        *(
+            "page",
+            "versions",
+            "access",
+            "principals",
+            "lock_of",
+            "hold",
+            "properties",
+            "abandon_upload",
+            "set_properties",
+        ),
     }
 )
 
