@@ -156,3 +156,24 @@ def test_a_job_is_renamed_and_deleted(client: Client, job: Job) -> None:
     client.jobs.delete(job)
     with pytest.raises(NotFound):
         client.jobs.get(job)
+
+
+def test_a_run_is_held_against_both_ends(served: Served, client: Client, job: Job, tmp_path: Path) -> None:
+    def with_a_root(database: Database, run: int) -> None:
+        failing(database, run)
+        with database.begin() as tx:
+            execution = executions.find(tx, run)
+            assert execution is not None
+            found = jobs.find(tx, execution.job_id)
+            assert found is not None
+            root = items.at_path(tx, found.number, "")
+            assert root is not None
+            jobs.change(tx, found.id, root_item_id=root.id)
+
+    served.play = with_a_root
+    client.jobs.start(job)
+    (tmp_path / "source" / "secret").write_text("x")
+    (tmp_path / "source" / "new").write_text("x")
+    run = next(iter(client.jobs.history(job)))["id"]
+    found = client.jobs.reconcile(run, timeout=60)
+    assert (found["failed"], found["paths"]["unknown"]) == ({"permission_denied": 1}, ["/new"])

@@ -46,6 +46,7 @@ from tallyport.control.desk import Desk
 from tallyport.control.posting import posting
 from tallyport.control.progress import Gauge, ahead_in
 from tallyport.control.reasons import Reasons
+from tallyport.control.reconciling import Reconciliations
 from tallyport.control.throughput import Meter
 from tallyport.domain.events import EXTENSIONS
 from tallyport.store.database import Database
@@ -109,6 +110,7 @@ def create_api(
     app.state.hub = hub
     app.state.meter = Meter(database)
     app.state.breakdowns = Breakdowns()
+    app.state.reconciliations = Reconciliations()
     app.state.reasons = Reasons()
     problems.install(app)
     for router in (

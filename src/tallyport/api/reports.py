@@ -9,7 +9,7 @@ from starlette.responses import Response
 from tallyport.api import csv_rows, xlsx
 from tallyport.api.dryviq import words
 from tallyport.api.times import iso
-from tallyport.api.wiring import Desked, flag, json_response, whole
+from tallyport.api.wiring import Called, Desked, execution_number, flag, json_response, whole
 from tallyport.api.wiring import words as listed
 from tallyport.control import failed, reading, summaries
 from tallyport.control.breakdowns import Breakdowns
@@ -17,6 +17,7 @@ from tallyport.control.desk import Desk
 from tallyport.control.items import Wanted as WantedItems
 from tallyport.control.items import every
 from tallyport.control.pictures import Picture
+from tallyport.control.reconciling import Reconciliations
 from tallyport.control.refusals import invalid
 from tallyport.domain import paths
 from tallyport.domain.capabilities import VerifyLevel
@@ -99,6 +100,18 @@ def show_breakdown(request: Request, desk: Desked, job: str) -> Response:
         return json_response({"status": 202, "type": "breakdown", "data": document}, 202, {"Retry-After": "1"})
     document = {"is_ready": True, **_breakdown(found)}
     return json_response({"status": 200, "type": "breakdown", "breakdown": document, "data": document})
+
+
+@router.post("/transfers/executions/{execution}/reconcile", summary="Hold both ends of a run's job against its ledger")
+def reconcile_execution(request: Request, desk: Desked, caller: Called, execution: str) -> Response:
+    counts: Reconciliations = request.app.state.reconciliations
+    found = counts.of_execution(desk, execution_number(execution), caller)
+    if found is None:  # being counted: ask again
+        document: dict[str, Any] = {"is_ready": False}
+        return json_response({"status": 202, "type": "reconciliation", "data": document}, 202, {"Retry-After": "1"})
+    document = {"is_ready": True, **found.document()}
+    document["paths"] = {word: [f"/{paths.display(one)}" for one in shown] for word, shown in found.shown.items()}
+    return json_response({"status": 200, "type": "reconciliation", "reconciliation": document, "data": document})
 
 
 @router.get("/jobs/{job}/report.xlsx", summary="A job, its runs, its failed items and all its items as a workbook")

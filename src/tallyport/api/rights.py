@@ -130,6 +130,7 @@ RULES: dict[tuple[str, str], Right] = {
     ("GET", "/v1/jobs/history.csv"): R,
     ("POST", "/v1/transfers/executions/{execution}/undo"): M,
     ("POST", "/v1/transfers/executions/{execution}/purge"): M,
+    ("POST", "/v1/transfers/executions/{execution}/reconcile"): U,  # reads both ends from top to bottom
     ("GET", "/v1/transfers/categories"): R,
     ("POST", "/v1/transfers/categories"): M,
     ("DELETE", "/v1/transfers/categories/{category}"): M,

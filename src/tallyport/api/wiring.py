@@ -10,7 +10,7 @@ from starlette.responses import Response
 from tallyport.api import rights
 from tallyport.api.parameters import PARAMETERS
 from tallyport.control.desk import Caller, Desk
-from tallyport.control.refusals import Invalid, NotAllowed, NotSignedIn, Problem, invalid
+from tallyport.control.refusals import Invalid, NotAllowed, NotFound, NotSignedIn, Problem, invalid
 
 TRUE = frozenset({"", "1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off"})
@@ -94,6 +94,13 @@ def text(query: Mapping[str, str], name: str) -> str | None:
     if "\0" in query.get(name, ""):
         raise invalid(name, "cannot hold a NUL")
     return query.get(name) or None
+
+
+def execution_number(text: str) -> int:
+    """Read the number of an execution out of a path."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise NotFound(f"there is no execution {text[:40]!r}")
+    return int(text)
 
 
 def words(query: Any, *names: str) -> list[str]:

@@ -203,6 +203,7 @@ def cancel(run: str, data: str | None) -> None:
 @data_option
 def reconcile(run: str, as_json: bool, data: str | None) -> None:
     """Count both ends of a run's job now, and say whether every item is there or reported."""
+    from tallyport.app import own_vault
     from tallyport.cli.reconcile import as_lines
     from tallyport.control.reconciling import reconcile as count
     from tallyport.domain.transfer_block import policies_from_json
@@ -213,7 +214,7 @@ def reconcile(run: str, as_json: bool, data: str | None) -> None:
             found = find_run(tx, run)
             job = jobs.find(tx, found.job_id, deleted=True)
         assert job is not None
-        counted = count(database, job, policies_from_json(found.policies))
+        counted = count(database, job, policies_from_json(found.policies), own_vault(data_folder(data)))
     if as_json:
         click.echo(json.dumps(counted.document()))
     else:

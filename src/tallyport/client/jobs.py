@@ -144,6 +144,21 @@ class Jobs:
         for document in pages(self._transport, f"{_at(job)}/history", "job_executions", {}, limit=100):
             yield document.get("job_execution", document)
 
+    def reconcile(self, run: int | str, *, timeout: float | None = None) -> Mapping[str, Any]:
+        """Hold both ends of a run's job against its ledger, and wait until that is counted.
+
+        Raises TimedOut; the server goes on counting.
+        """
+        until = None if timeout is None else self._clock() + timeout
+        while True:
+            document = self._transport.post(f"/v1/transfers/executions/{quote(str(run), safe='')}/reconcile", None)
+            found: Mapping[str, Any] = document["data"]
+            if found["is_ready"]:
+                return found
+            if until is not None and self._clock() + LONGEST_LOOK / 2 > until:
+                raise TimedOut(f"run {run} is still being counted after {timeout} s")
+            self._sleep(LONGEST_LOOK / 2)
+
     def schedule(self, job: Job | str, schedule: Mapping[str, Any], *, held: bool = False) -> Job:
         """Give a job another schedule; ``held`` keeps its next run until somebody starts it."""
         body: dict[str, Any] = {"schedule": dict(schedule)}

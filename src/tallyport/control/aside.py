@@ -22,9 +22,13 @@ class _Entry(Generic[Count]):
 
 
 class Aside(Generic[Count]):
-    """Keeps counts by key, and makes one at a time. ``stale``: seconds after which one is made anew when asked for."""
+    """Keeps counts by key, and makes one at a time. ``stale``: seconds after which one is made anew when asked for.
 
-    def __init__(self, what: str, stale: float) -> None:
+    Without ``gives_last`` the last count is not given while a newer one is made.
+    """
+
+    def __init__(self, what: str, stale: float, *, gives_last: bool = True) -> None:
+        self._gives_last = gives_last
         self._what = what
         self._stale = stale
         self._lock = threading.Lock()
@@ -36,7 +40,7 @@ class Aside(Generic[Count]):
         with self._lock:
             entry = self._kept.get(key)
             if entry is None or (entry.is_ready.is_set() and time.monotonic() - entry.at > self._stale):
-                entry = _Entry(None if entry is None else entry.made)
+                entry = _Entry(entry.made if entry is not None and self._gives_last else None)
                 self._kept[key] = entry
                 if len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)

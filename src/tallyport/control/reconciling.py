@@ -12,6 +12,11 @@ from typing import NamedTuple
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector
 from tallyport.connectors.temporaries import is_temporary
+from tallyport.control import access
+from tallyport.control.aside import Aside
+from tallyport.control.desk import Caller, Desk
+from tallyport.control.pictures import find_execution, find_job
+from tallyport.control.refusals import Conflict
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -19,9 +24,12 @@ from tallyport.domain.items import DONE, Status
 from tallyport.domain.jobs import Job
 from tallyport.domain.paths import join
 from tallyport.domain.policies import Policies, Symlinks
+from tallyport.domain.policies_json import policies_from_json
 from tallyport.store import connections, items
 from tallyport.store.database import Database
+from tallyport.store.vault import Vault
 
+_STALE = 15.0  # seconds after which a count is made anew when somebody asks
 SHOWN = 100  # paths of each kind of trouble
 _BLOCK = 500  # names looked up at once
 _REPORTED = {Status.SKIPPED: "left_out", Status.IGNORED: "left_out", Status.RETRY: "failed", Status.FLAGGED: "failed"}
@@ -84,16 +92,49 @@ class Reconciliation:
         }
 
 
-def reconcile(database: Database, job: Job, policies: Policies) -> Reconciliation:
+class Reconciliations:
+    """Counts in one thread at a time, for whoever asks again until one is made. One per server."""
+
+    def __init__(self) -> None:
+        self._kept: Aside[Reconciliation | TallyportError] = Aside("reconciliation", _STALE, gives_last=False)
+
+    def of_execution(self, desk: Desk, execution_id: int, by: Caller) -> Reconciliation | None:
+        """Give what stands at both ends of an execution's job, or None while that is counted: ask again in a second."""
+        with desk.database.read() as tx:
+            execution = find_execution(tx, execution_id)
+            job = find_job(tx, execution.job_id)
+            access.require_job(tx, job, by)
+            ends = [connections.find(tx, end or "") for end in (job.source_connection, job.destination_connection)]
+        if not job.managed:
+            raise Conflict("a job that an outside agent works has no items of ours")
+        if job.root_item_id is None:
+            raise Conflict("the job has not run: there is no ledger to hold its ends against")
+        if None in ends:
+            raise Conflict("a connection of this job was deleted")
+        desk.require_reach(*ends)
+
+        def count() -> Reconciliation | TallyportError:
+            try:
+                return reconcile(desk.database, job, policies_from_json(execution.policies), desk.vault)
+            except TallyportError as error:  # told to whoever asked, not to the log
+                return error
+
+        found = self._kept.of((execution.id, job.version, job.execution_id), count)
+        if isinstance(found, TallyportError):
+            raise found
+        return found
+
+
+def reconcile(database: Database, job: Job, policies: Policies, vault: Vault) -> Reconciliation:
     """List both ends of a job and hold them against its ledger. Writes nothing."""
     with database.read() as tx:
         ends = [connections.find(tx, end) for end in (job.source_connection, job.destination_connection) if end]
     if len(ends) != 2 or ends[0] is None or ends[1] is None or job.root_item_id is None:
         raise TallyportError(ErrorKind.CONFIG, "the job has not run, or a connection of it is gone", operation="count")
     follow = policies.symlinks is Symlinks.FOLLOW_INSIDE
-    source = _open(ends[0], job.source_path, follow=follow, act_as=policies.source_account)
+    source = _open(ends[0], vault, job.source_path, follow=follow, act_as=policies.source_account)
     try:
-        destination = _open(ends[1], job.destination_path, act_as=policies.destination_account)
+        destination = _open(ends[1], vault, job.destination_path, act_as=policies.destination_account)
         try:
             found = Reconciliation()
             _Count(database, source, destination, found, policies.quarantine or "").container("", "", job.root_item_id)
@@ -104,8 +145,8 @@ def reconcile(database: Database, job: Job, policies: Policies) -> Reconciliatio
         source.close()
 
 
-def _open(end: Connection, path: str, *, act_as: str, follow: bool = False) -> Connector:
-    return open_connection(end.platform, end.settings, path, read_only=True, follow=follow, act_as=act_as)
+def _open(end: Connection, vault: Vault, path: str, *, act_as: str, follow: bool = False) -> Connector:
+    return open_connection(end.platform, vault.settings(end), path, read_only=True, follow=follow, act_as=act_as)
 
 
 class _Count:

@@ -10,7 +10,17 @@ from starlette.responses import Response
 from tallyport.api import csv_rows, paging
 from tallyport.api.dryviq import views, words
 from tallyport.api.times import iso
-from tallyport.api.wiring import Called, Desked, Document, flag, json_response, only_known, text, whole
+from tallyport.api.wiring import (
+    Called,
+    Desked,
+    Document,
+    execution_number,
+    flag,
+    json_response,
+    only_known,
+    text,
+    whole,
+)
 from tallyport.api.wiring import words as listed
 from tallyport.control import executions, items, reading, reports
 from tallyport.control.breakdowns import Breakdowns
@@ -321,9 +331,7 @@ def _stats(desk: Desk, jobs: list[str], one: Job | None = None) -> Response:
 
 
 def _undone(request: Request, desk: Desk, caller: Caller, execution: str, verb: str) -> Response:
-    if not (execution.isascii() and execution.isdigit() and len(execution) < 19):
-        raise NotFound(f"there is no execution {execution[:40]!r}")
-    picture = executions.undo(desk, int(execution), caller, verb=verb)
+    picture = executions.undo(desk, execution_number(execution), caller, verb=verb)
     shown = views.job(picture, request.app.state.gauge)
     return json_response({"status": 202, "type": "job", "job": shown, "data": shown}, 202)
 
