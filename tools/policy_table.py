@@ -28,10 +28,11 @@ from tallyport.domain.actions import (
     Stamp,
     Transfer,
 )
-from tallyport.domain.block_words import KEY_WORDS
+from tallyport.domain.block_words import KEY_WORDS, RULE_WORDS
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.decide import decide
 from tallyport.domain.entries import Baseline, Entry, Kind, Pair, Side, fingerprint
+from tallyport.domain.filters import RULE_TYPES
 from tallyport.domain.policies import ConflictResolution, DeletePropagation, ItemOverwrite, Policies, TransferType
 from tallyport.domain.rules import Rules, rules_for
 from tallyport.domain.transfer_block import KEYS, defaults_for
@@ -323,6 +324,17 @@ def page() -> str:
         "`null` means the same as leaving a key out. An unknown key or word is refused with its JSON path and the",
         "words that would do. A choice that cannot act as it reads is answered with a warning.",
         "",
+        "## Filter rules",
+        "",
+        'A filter is a list of blocks, each `{"action": "exclude", "rules": [{"type": "filter_hidden"}]}`. `exclude`,',
+        "the default, leaves out what any of its rules matches; `include` leaves out what none of its rules matches.",
+        "Exclude beats include, and an item takes part where every block lets it. What a filter leaves out is",
+        "touched on neither side. `filter_` may be left off.",
+        "",
+        *_table(
+            ("type", "members", "matches"),
+            [(f"`filter_{kind}`", *RULE_WORDS[kind]) for kind in RULE_TYPES],
+        ),
         "## What happens to files, by transfer type",
         "",
         "Every other policy at its default. *Send* is source to destination, *fetch* the other way. *Adopt* remembers",

@@ -10,9 +10,10 @@ import itertools
 
 import pytest
 
-from tallyport.domain.block_words import KEY_WORDS
+from tallyport.domain.block_words import KEY_WORDS, RULE_WORDS
 from tallyport.domain.changes import Change, change
 from tallyport.domain.entries import Kind
+from tallyport.domain.filters import RULE_TYPES
 from tallyport.domain.policies import ConflictResolution, DeletePropagation, ItemOverwrite, TransferType
 from tallyport.domain.transfer_block import KEYS
 from tools import policy_table
@@ -263,6 +264,10 @@ def test_nothing_is_deleted_without_a_baseline_but_extras_of_a_publish_job():
 
 def test_the_page_is_made_from_the_table_and_the_code():
     assert policy_table.main(["--check"]) == 0
+
+
+def test_every_type_of_filter_rule_has_words():
+    assert list(RULE_WORDS) == list(RULE_TYPES)
 
 
 def test_every_key_has_words():

@@ -335,6 +335,10 @@ def test_choices_that_cannot_act_are_said(keys, warning):
     assert any(warning in said for said in read(**keys).warnings)
 
 
+def test_an_original_is_what_is_carried_anyway():
+    assert read(rendition="original").warnings == read().warnings
+
+
 @pytest.mark.parametrize("name", ["a/b", "..", ".", "/", "a\0b", " "])
 def test_a_quarantine_is_one_folder_at_the_root(name):
     assert problems(quarantine=name)[0][0] == "/transfer/quarantine"

@@ -54,3 +54,24 @@ KEY_WORDS: Mapping[str, str] = {
     "limits.quarantine_days": "Days after which a server empties the quarantine of a run. Without it, nobody does.",
     "limits.max_delete_percent": "Deletes of more than this share of the known items wait for a person.",
 }
+
+RULE_WORDS: Mapping[str, tuple[str, str]] = {  # type of filter rule: its members, what it matches
+    "extension": ("`extensions`", "Files with one of the extensions, with or without their dot, in any case."),
+    "pattern": (
+        "`text`, `targets`: `all` (the default) `item` `container` `none`",
+        "Names that fit: `*` is anything, `;` stands between patterns, case counts for nothing.",
+    ),
+    "size": ("`min`, `max`, in bytes", "Files *outside* of the range: exclude with `max: 1024` drops what is larger."),
+    "date": (
+        "`targets`: `all` (the default) `created_on` `modified_on` `accessed_on` `last_touched` `none`; `range`: `type`"
+        " `day` `week` `month` `year` with `value`, or `range` with `from`, `to` in seconds since 1970",
+        "Files with such a time within the last so many, or from one moment to another.",
+    ),
+    "shared": ("", "What others share with the connection's account. Kept unless a rule leaves it out."),
+    "hidden": ("", "What the platform marks as hidden, and names that begin with a dot."),
+    "group": (
+        "`groups`",
+        "Files of a predefined set, as Audio, Documents, Executables, Images, Movies, Temporary, Windows.",
+    ),
+    "path": ("`paths`, each from the source path on, with `/` first", "That item, and all that is in it. Case counts."),
+}

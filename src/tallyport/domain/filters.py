@@ -127,7 +127,8 @@ def _shared(rule: FilterRule, started: int) -> _Rule:
 
 
 def _hidden(rule: FilterRule, started: int) -> _Rule:
-    return _Rule(lambda path, entry: entry.hidden, Reason.IGNORED_HIDDEN, False, False)
+    """Match what the platform marks as hidden, and what most people hide: a name that begins with a dot."""
+    return _Rule(lambda path, entry: entry.hidden or entry.name.startswith("."), Reason.IGNORED_HIDDEN, False, False)
 
 
 def _group(rule: FilterRule, started: int) -> _Rule:

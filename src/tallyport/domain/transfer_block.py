@@ -124,6 +124,7 @@ def read_transfer_block(
     )
     reader.finish()
     kept = {key: value for key, value in found.items() if key not in KEYS and key not in (*ends, *maps, "type")}
+    said = {key for key, value in found.items() if (key, value) != ("rendition", "original")}
     return ReadBlock(
         policies=policies,
         set_by=set_by,
@@ -132,7 +133,7 @@ def read_transfer_block(
         account_map=maps["account_map"],
         group_map=maps["group_map"],
         kept=kept,
-        warnings=tuple(warnings_of(policies, defaults_for(policies.transfer_type), set_by, set(found), ends)),
+        warnings=tuple(warnings_of(policies, defaults_for(policies.transfer_type), set_by, said, ends)),
     )
 
 
