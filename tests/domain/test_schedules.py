@@ -275,3 +275,9 @@ def test_a_run_may_last_as_long_as_the_schedule_says():
 def test_a_schedule_at_the_end_of_the_calendar_never_comes():
     assert next_due(zoned(start_date=253_402_300_799), None, NOON) is None
     assert next_due(zoned(start_date=253_402_300_799, cron="@daily"), None, NOON) is None
+
+
+@pytest.mark.parametrize("key", ["repeat_interval", "max_execution"])
+@pytest.mark.parametrize(("value", "unit"), [(101 * 366, "d"), (1e18, "h"), (2**62, "d")])
+def test_an_interval_longer_than_anybody_waits_is_refused(key, value, unit):
+    assert problems({"mode": "auto", key: {"value": value, "unit": unit}}) == [(f"/schedule/{key}", "out_of_range")]

@@ -335,6 +335,28 @@ def test_choices_that_cannot_act_are_said(keys, warning):
     assert any(warning in said for said in read(**keys).warnings)
 
 
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ({"max_items_per_container": 10**30}, "max_items_per_container"),
+        ({"performance": {"upload": {"bytes_per_second": 2**63}}}, "performance/upload/bytes_per_second"),
+        ({"limits": {"max_deletes": 1e300}}, "limits/max_deletes"),
+        ({"limits": {"quarantine_days": 10**400}}, "limits/quarantine_days"),
+        ({"filter": {"source": [{"rules": [{"type": "size", "min": 10**30}]}]}}, "filter/source/0/rules/0/min"),
+        (
+            {"filter": {"source": [{"rules": [{"type": "date", "range": {"type": "range", "from": 1e308}}]}]}},
+            "filter/source/0/rules/0/range/from",
+        ),
+        (
+            {"filter": {"source": [{"rules": [{"type": "date", "range": {"type": "range", "to": 10**400}}]}]}},
+            "filter/source/0/rules/0/range/to",
+        ),
+    ],
+)
+def test_a_number_that_nothing_can_hold_is_refused_at_its_place(keys, place):
+    assert problems(**keys) == [(f"/transfer/{place}", "out_of_range")]
+
+
 def test_an_original_is_what_is_carried_anyway():
     assert read(rendition="original").warnings == read().warnings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 
@@ -55,3 +56,19 @@ def test_an_example_happens_as_it_is_told(title, text):
 
 def test_there_are_six():
     assert len(EXAMPLES) == 6
+
+
+def test_every_promise_of_the_page_is_a_test_that_there_is():
+    with open(PAGE, encoding="utf-8") as stream:
+        _, _, table = stream.read().partition("## What is proved")
+    named = set(re.findall(r"`(test_\w+)`", table))
+    there = set()
+    for folder in ("domain", "engine"):
+        for path in glob.glob(os.path.join(ROOT, "tests", folder, "test_*.py")):
+            with open(path, encoding="utf-8") as stream:
+                there |= set(re.findall(r"^def (test_\w+)\(", stream.read(), re.MULTILINE))
+    assert len(named) > 15
+    assert named - there == set()
+    assert all(
+        re.search(rf"^\| {promise} ", table, re.MULTILINE) for promise in (*range(1, 10), "M1 to M5", "M6", "M7")
+    )

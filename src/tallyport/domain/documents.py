@@ -56,6 +56,9 @@ def name_of_type(value: object) -> str:
     return "null" if value is None else _TYPES.get(type(value), type(value).__name__)
 
 
+LARGEST = 2**63 - 1  # of any number: what a ledger and a shared account can hold
+
+
 @dataclass(slots=True)
 class Reader:
     """Checks values and collects problems. ``spoken``: values come as text from a command line."""
@@ -183,8 +186,9 @@ class Reader:
         return [(pointer(path, index), member) for index, member in enumerate(value)]
 
     def _within(self, value: float, path: str, least: float, most: float | None) -> bool:
-        if value < least or (most is not None and value > most):
-            bounds = f"at least {least}" if most is None else f"between {least} and {most}"
-            self.wrong(path, "out_of_range", f"must be {bounds}, not {value}")
-            return False
-        return True
+        if least <= value <= (LARGEST if most is None else most):
+            return True
+        bounds = f"at least {least}" if most is None and value < least else f"between {least} and {most or LARGEST}"
+        given = value if abs(value) <= LARGEST else "more than anything can hold"
+        self.wrong(path, "out_of_range", f"must be {bounds}, not {given}")
+        return False

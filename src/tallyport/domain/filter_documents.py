@@ -8,6 +8,7 @@ from tallyport.domain.policies import FilterBlock, FilterRule
 
 _RANGE_TYPES = ["day", "week", "month", "year", "range"]
 _PATTERN_TARGETS = ["container", "item", "all", "none"]
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 _DATE_TARGETS = ["created_on", "modified_on", "accessed_on", "last_touched", "all", "none"]
 
 
@@ -112,7 +113,9 @@ def _date(reader: Reader, value: object, path: str) -> FilterRule | None:
         return None
     if kind == "range":
         ends = {
-            name: reader.number(span[name], pointer(here, name), least=0) for name in ("from", "to") if name in span
+            name: reader.number(span[name], pointer(here, name), least=0, most=_LAST_SECOND)
+            for name in ("from", "to")
+            if name in span
         }
         if not ends:
             reader.wrong(here, "missing", "needs from, to or both, in seconds since 1970")

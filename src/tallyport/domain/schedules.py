@@ -305,9 +305,13 @@ def _interval(reader: Reader, members: Mapping[str, object], path: str, name: st
     if value == 0:
         reader.wrong(pointer(here, "value"), "out_of_range", "must be more than 0")
     unit = reader.choice(parts["unit"], pointer(here, "unit"), list(_UNITS))
-    return None if value is None or unit is None else value * _UNITS[unit]
+    seconds = None if value is None or unit is None else value * _UNITS[unit]
+    if seconds is not None and seconds > _LONGEST:
+        reader.wrong(here, "out_of_range", "must be a hundred years at most")
+    return seconds
 
 
+_LONGEST = 100 * 366 * 86_400.0  # seconds
 _NAMED = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
