@@ -2,7 +2,8 @@
 
 A :class:`Passage` joins the two connections of an execution; a :class:`Crossing` is one container on both sides,
 held open while it is visited. What is carried counts only once the passage has *settled* it: then it is visible
-and as durable as the job asks. Two kinds exist: ``passage_local`` for two local trees, ``transfer`` for the rest.
+and as durable as the job asks. Two kinds exist: ``passage_local`` for two local trees; for the rest ``transfer``,
+with ``crossing_stream``, opened by ``joining``.
 Errors are :class:`~tallyport.domain.errors.TallyportError`. A passage is used by one thread.
 """
 
@@ -229,7 +230,7 @@ def is_lean(terms: Terms, policies: Policies) -> bool:
 def open_passage(terms: Terms, policies: Policies) -> Passage:
     """Open the right passage for a pair of connections."""
     if not is_lean(terms, policies):
-        from tallyport.engine.transfer import open_connections
+        from tallyport.engine.joining import open_connections
 
         return open_connections(terms, policies)
     from tallyport.connectors.local import Local

@@ -4,7 +4,6 @@ A write is invisible until it is complete. The source is looked at once more bef
 so that a file which changed while it was read is never stored.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -14,24 +13,18 @@ from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.layers.layer import find, innermost
 from tallyport.connectors.local import Local
 from tallyport.connectors.local_identity import acting
-from tallyport.connectors.opening import open_connection
-from tallyport.connectors.probing import MEASURED
 from tallyport.connectors.protocol import (
     Connector,
     Copies,
     Facts,
-    Hashes,
     Links,
-    Moves,
     Pins,
     Precondition,
     Stamps,
-    Sweeps,
     Syncs,
     Versions,
 )
 from tallyport.connectors.quarantine import Keeper
-from tallyport.connectors.registry import below
 from tallyport.connectors.width import Holding
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Durability, VerifyLevel
@@ -39,16 +32,14 @@ from tallyport.domain.entries import Entry, Kind, Side, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.losses import Loss
 from tallyport.domain.naming import is_converted
-from tallyport.domain.paths import display, join, segments, split
-from tallyport.domain.policies import EmptyContainers, Policies, Symlinks, TransferType
+from tallyport.domain.paths import split
+from tallyport.domain.policies import EmptyContainers, Policies, TransferType
 from tallyport.domain.versions import carries_versions
 from tallyport.engine import uploads
 from tallyport.engine.archive import zipped
-from tallyport.engine.imports import Imported
+from tallyport.engine.crossing_stream import StreamCrossing, error_of, hash_of
 from tallyport.engine.lease import Guard, free
-from tallyport.engine.listing_stream import StreamListing
 from tallyport.engine.passage import (
-    LOCAL_PLATFORMS,
     Landed,
     Settled,
     carrier_of,
@@ -58,7 +49,6 @@ from tallyport.engine.passage import (
     item_gone,
     plain,
     planned_source,
-    quarantine_of,
     task_error,
 )
 from tallyport.engine.pool import Pool
@@ -72,7 +62,6 @@ from tallyport.engine.work import (
     PartWork,
     StampWork,
     TaskReport,
-    Terms,
     VisitWork,
 )
 
@@ -83,92 +72,12 @@ FULL = 256  # items that wait for one sync
 R = TypeVar("R")
 
 
-def open_connections(terms: Terms, policies: Policies) -> "StreamPassage":
-    """Open both connections of an execution and the way between them."""
-    source = open_connection(
-        terms.source[0],
-        json.loads(terms.source[1]),
-        terms.source[2],
-        read_only=policies.simulation or policies.transfer_type in _SOURCE_STAYS,
-        token=terms.token,
-        follow=policies.symlinks is Symlinks.FOLLOW_INSIDE,
-        act_as=policies.source_account,
-        durability=policies.durability,
-    )
-    destination = open_connection(
-        terms.destination[0],
-        json.loads(terms.destination[1]),
-        terms.destination[2],
-        make=True,
-        read_only=policies.simulation,
-        token=terms.token,
-        act_as=policies.destination_account,
-        durability=policies.durability,
-    )
-    both_local = all(end[0] in LOCAL_PLATFORMS for end in (terms.source, terms.destination))
-    passage = StreamPassage(
-        source,
-        destination,
-        policies=policies,
-        token=terms.token,
-        inside=_inside(terms, policies, destination),
-        maps=terms.maps,
-        is_same_book=both_local or terms.source[:2] == terms.destination[:2],
-        quarantine=quarantine_of(terms.quarantine, terms.execution_id),
-        job=terms.job,
-    )
-    try:
-        _read_imports(passage, terms, policies)
-    except BaseException:
-        passage.close()
-        raise
-    return passage
-
-
-def _read_imports(passage: "StreamPassage", terms: Terms, policies: Policies) -> None:
-    """Read the text files that grants and properties come from, out of the source's connection."""
-    carrier = passage.carrier
-    if carrier is None or (policies.permissions_import is None and policies.metadata_import is None):
-        return
-    platform, settings, _ = terms.source
-    whole = open_connection(platform, json.loads(settings), read_only=True, act_as=policies.source_account)
-    try:
-        if policies.permissions_import is not None:
-            carrier.grants_from = Imported(whole, policies.permissions_import, grants=True)
-        if policies.metadata_import is not None:
-            carrier.properties_from = Imported(whole, policies.metadata_import, grants=False)
-    except TallyportError as error:
-        raise TallyportError(ErrorKind.CONFIG, error.message, operation="import") from error
-    finally:
-        whole.close()
-
-
 class Inside(NamedTuple):
     """A connection that is both ends, at its root: content can be copied there without passing through us."""
 
     connector: Copies
     source: str  # where the two ends are below its root
     destination: str
-
-
-def _account(end: tuple[str, str, str]) -> tuple[str, dict[str, Any]]:
-    """Give what says whose account an end is; what was measured of it does not."""
-    return end[0], {name: value for name, value in json.loads(end[1]).items() if name != MEASURED}
-
-
-def _inside(terms: Terms, policies: Policies, destination: Connector) -> Inside | None:
-    if _account(terms.source) != _account(terms.destination) or policies.simulation:
-        return None
-    if not isinstance(destination, Copies):
-        return None
-    platform, settings, _ = terms.source
-    whole = open_connection(platform, json.loads(settings), token=terms.token)
-    if not isinstance(whole, Copies):
-        return None
-    return Inside(whole, below(terms.source[2]), below(terms.destination[2]))
-
-
-_SOURCE_STAYS = (TransferType.COPY, TransferType.PUBLISH, TransferType.TAXONOMY)
 
 
 class StreamPassage:
@@ -249,7 +158,7 @@ class StreamPassage:
     def pace(self, meter: Meter | None, stopped: Callable[[], bool]) -> None:
         self._meter, self._stopped = meter, stopped
 
-    def cross(self, work: VisitWork) -> "StreamCrossing":
+    def cross(self, work: VisitWork) -> StreamCrossing:
         return StreamCrossing(self, work)
 
     @property
@@ -290,7 +199,7 @@ class StreamPassage:
                 raise
             except Exception as error:  # the top of a thread: the item fails, the others go on
                 why = f"an error nobody foresaw, {type(error).__name__}: {error}"
-                self.landed(ticket, _error(ErrorKind.UNEXPECTED, "carry", path, why))
+                self.landed(ticket, error_of(ErrorKind.UNEXPECTED, "carry", path, why))
                 return 0
             self.landed(ticket, landed)
             return landed.moved
@@ -340,7 +249,7 @@ class StreamPassage:
         when = _ABSENT if replaces is None else Precondition(entry=replaces)
         if entry.kind is Kind.SYMLINK:
             if not isinstance(taking, Links):
-                raise _error(ErrorKind.UNSUPPORTED, "make the symlink", receiving, "the platform has none")
+                raise error_of(ErrorKind.UNSUPPORTED, "make the symlink", receiving, "the platform has none")
             facts = self.facts_of(entry, taking)._replace(mode=None)
             made = taking.make_symlink(receiving, entry.target or "", facts, when=when)
             return self._with_companions(to, path, entry, receiving, Landed(made, None, 0), is_new=replaces is None)
@@ -413,10 +322,10 @@ class StreamPassage:
         now = self.source.stat(path)
         if now is None or now.tag != entry.tag or now.size != entry.size:
             self._unwrite(taking, receiving, stored)
-            raise _error(ErrorKind.CHANGED_DURING_COPY, "copy", path, "it changed while it was copied")
+            raise error_of(ErrorKind.CHANGED_DURING_COPY, "copy", path, "it changed while it was copied")
         if stored.size != entry.size or (entry.hash is not None and stored.hash != entry.hash):
             self._unwrite(taking, receiving, stored)
-            raise _error(ErrorKind.CORRUPT, "copy", receiving, "the copy is not what was copied")
+            raise error_of(ErrorKind.CORRUPT, "copy", receiving, "the copy is not what was copied")
         level = VerifyLevel.ACK if entry.hash is None else VerifyLevel.HASH
         return Landed(stored, entry.hash, entry.size, int(level))
 
@@ -437,7 +346,7 @@ class StreamPassage:
                 held = chunk
         now = giving.stat(path)
         if now is None or now.kind is not entry.kind or fingerprint(now) != fingerprint(entry):
-            raise _error(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed while it was read")
+            raise error_of(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed while it was read")
         self.guard()
         if held is not None:
             yield held
@@ -446,10 +355,10 @@ class StreamPassage:
         """Prove what was stored at the level asked for, as far as the platform allows; gives the level."""
         if stored.size != moved:
             self._unwrite(taking, path, stored)
-            raise _error(ErrorKind.CORRUPT, "write", path, f"{moved} bytes were sent and {stored.size} are stored")
+            raise error_of(ErrorKind.CORRUPT, "write", path, f"{moved} bytes were sent and {stored.size} are stored")
         if stored.hash is not None and stored.hash != expected:
             self._unwrite(taking, path, stored)
-            raise _error(ErrorKind.CORRUPT, "write", path, "the platform reports another hash than was sent")
+            raise error_of(ErrorKind.CORRUPT, "write", path, "the platform reports another hash than was sent")
         if not self._reads_back:
             return self.level
         local, layer = innermost(taking), find(taking, Acting)
@@ -458,7 +367,7 @@ class StreamPassage:
             found = cast(Local, local).cold_hash(path) if is_cold else hash_of(taking, path)
         if found != expected:
             self._unwrite(taking, path, stored)
-            raise _error(ErrorKind.CORRUPT, "prove", path, "what was read back is not what was sent")
+            raise error_of(ErrorKind.CORRUPT, "prove", path, "what was read back is not what was sent")
         return int(VerifyLevel.COLD if is_cold else VerifyLevel.READBACK)
 
     def _unwrite(self, taking: Connector, path: str, stored: Entry) -> None:
@@ -524,9 +433,9 @@ class StreamPassage:
             try:
                 entry = self.source.stat(path)
                 if entry is None:
-                    raise _error(ErrorKind.NOT_FOUND, "read", path, "it vanished since it was listed")
+                    raise error_of(ErrorKind.NOT_FOUND, "read", path, "it vanished since it was listed")
                 if fingerprint(entry) != planned_source(item):
-                    raise _error(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed since it was listed")
+                    raise error_of(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed since it was listed")
                 kept = ""
                 if replaces is not None:
                     self.present(_DESTINATION, path, d_path)
@@ -549,7 +458,7 @@ class StreamPassage:
         for task_id, item, d_path, content, level, moved, losses, kept in carried:
             entry = self.destination.stat(d_path)
             if entry is None:
-                gone = _error(ErrorKind.NOT_FOUND, "link", d_path, "it vanished at once")
+                gone = error_of(ErrorKind.NOT_FOUND, "link", d_path, "it vanished at once")
                 reports.append(task_error(task_id, gone))
                 continue
             done = item_done(item, entry, content=content, level=level, moved=moved, losses=losses, kept=kept)
@@ -594,7 +503,7 @@ class StreamPassage:
             return expect
         is_as_listed = fingerprint(entry)[:2] == fingerprint(expect)[:2]
         if not is_as_listed or item[12] is None or hash_of(self.source, path) != item[12]:
-            raise _error(ErrorKind.CHANGED_DURING_COPY, "remove", path, "it changed since it was carried")
+            raise error_of(ErrorKind.CHANGED_DURING_COPY, "remove", path, "it changed since it was carried")
         return entry
 
     def look_at_lock(self, work: LockWork) -> TaskReport:
@@ -610,7 +519,7 @@ class StreamPassage:
         """Refuse to look for items below a root that is gone: that would not mean that they are."""
         for connector in (self.source, self.destination):
             if connector.stat("") is None:
-                raise _error(ErrorKind.NOT_FOUND, "look at", "", "it is gone")
+                raise error_of(ErrorKind.NOT_FOUND, "look at", "", "it is gone")
 
     def stamp(self, work: StampWork) -> TaskReport:
         try:
@@ -643,194 +552,3 @@ class StreamPassage:
         self.destination.close()
         if self._inside is not None:
             cast(Connector, self._inside.connector).close()
-
-
-class StreamCrossing:
-    """One container on both sides, by paths."""
-
-    def __init__(self, passage: StreamPassage, work: VisitWork) -> None:
-        self._passage = passage
-        self._work = work
-        self._source: Entry | None = None
-        self._stands = False  # at the destination
-        self._is_implied = passage.destination.limits.containers_implied
-        self._has_children = False  # made there, or going to be, by what is carried into them
-        if work.gone != "source":
-            self._source = passage.source.stat(work.path)
-            if self._source is None:
-                raise _error(ErrorKind.NOT_FOUND, "open", work.path, "there is no such container")
-        is_new = work.d_fresh and (passage.is_dry or (self._is_implied and not work.resumed))
-        if not work.s_only and work.gone != "destination" and not is_new:
-            there = passage.destination.stat(work.d_path)
-            self._stands = there is not None and there.kind is Kind.CONTAINER
-
-    def _path(self, side: Side, name: str) -> str:
-        return join(self._work.path if side is _SOURCE else self._work.d_path, name)
-
-    def _ready(self, side: Side) -> None:
-        """Make a missing destination container, and those above it."""
-        if side is _SOURCE or self._stands:
-            return
-        if self._is_implied:
-            self._stands = True
-            return
-        path = ""
-        for segment in segments(self._work.d_path):
-            path = join(path, segment)
-            self._passage.destination.make_container(path, Facts())
-        self._stands = True
-
-    def container(self, side: Side) -> Entry | None:
-        if side is _SOURCE:
-            return self._source
-        return self._passage.destination.stat(self._work.d_path) if self._stands else None
-
-    def listing(self, side: Side) -> "StreamListing":
-        if side is _SOURCE:
-            stands = self._source is not None
-        else:
-            stands = self._stands
-        connector = self._passage.connector(side)
-        path = self._work.path if side is _SOURCE else self._work.d_path
-        return StreamListing(connector.children(path) if stands else ())
-
-    def look(self, side: Side, name: str) -> Entry | None:
-        if side is _DESTINATION and not self._stands:
-            return None
-        return self._passage.connector(side).stat(self._path(side, name))
-
-    def fill(
-        self, listing: Any, largest: int, ticket: Any, stopped: Callable[[], bool]
-    ) -> tuple[list[Entry], bool] | None:
-        return None
-
-    def carry(self, to: Side, entry: Entry, name: str, *, replaces: Entry | None, ticket: Any) -> None:
-        try:
-            self._ready(to)
-        except TallyportError as error:
-            self._passage.landed(ticket, error)
-            return
-        self._passage.send(to, self._path(to.other, entry.name), entry, self._path(to, name), replaces, ticket)
-
-    def begin(self, entry: Entry, name: str) -> str:
-        self._ready(_DESTINATION)
-        return uploads.begin(self._passage, self._path(_DESTINATION, name), entry)
-
-    def make(self, to: Side, entry: Entry, name: str) -> Entry:
-        if self._is_implied and to is _DESTINATION:
-            self._has_children = True  # it is made by what comes into it, or by its own visit when nothing does
-            return Entry(name, Kind.CONTAINER)
-        self._ready(to)
-        self._passage.changed()
-        connector = self._passage.connector(to)
-        path = self._path(to, name)
-        made = connector.make_container(path, self._passage.facts_of(entry, connector))
-        if self._passage.carrier is None:
-            return made
-        # Before anything is in it, so that nobody sees what they should not; what fails here holds back what is below.
-        self._passage.carrier.carry(to, self._path(to.other, entry.name), entry, path)
-        return connector.stat(path) or made
-
-    def stamp(self, to: Side, entry: Entry, name: str) -> Entry:
-        connector = self._passage.connector(to)
-        path = self._path(to, name)
-        if entry.kind is Kind.FILE:
-            self._passage.present(to, self._path(to.other, entry.name), path)
-        if isinstance(connector, Stamps):
-            self._passage.changed()
-            stamped = connector.stamp(path, self._passage.facts_of(entry, connector))
-            if self._passage.carrier is None:
-                return stamped
-        if self._passage.carrier is not None:
-            losses = self._passage.carrier.carry(to, self._path(to.other, entry.name), entry, path)
-            self._passage.carrier.note(losses)
-        there = connector.stat(path)
-        if there is None:
-            raise _error(ErrorKind.NOT_FOUND, "stamp", path, "it vanished")
-        return there
-
-    def dress(self, to: Side, entry: Entry, name: str) -> tuple[Loss, ...]:
-        self._passage.changed()
-        if self._passage.carrier is None:
-            return ()
-        if entry.kind is Kind.FILE:
-            self._passage.present(to, self._path(to.other, entry.name), self._path(to, name))
-        return self._passage.carrier.carry(to, self._path(to.other, entry.name), entry, self._path(to, name))
-
-    def holds_earlier(self, to: Side, entry: Entry, there: Entry) -> bool:
-        if not self._passage.has_versions or entry.kind is not Kind.FILE or there.kind is not Kind.FILE:
-            return False
-        series = self._passage.series(to, self._path(to.other, entry.name), self._path(to, there.name))
-        return series.holds_earlier()
-
-    def rename(self, side: Side, name: str, new_name: str) -> None:
-        connector = self._passage.connector(side)
-        path, to = self._path(side, name), self._path(side, new_name)
-        self._passage.changed()
-        if isinstance(connector, Moves):
-            connector.rename(path, to)
-            return
-        entry = connector.stat(path)
-        if not isinstance(connector, Copies) or entry is None or entry.kind is not Kind.FILE:
-            raise _error(ErrorKind.UNSUPPORTED, "rename", name, "the platform cannot rename")
-        connector.copy(path, to, Facts(), when=_ABSENT)
-        connector.delete(path, expect=entry)
-
-    def content_hash(self, side: Side, entry: Entry, *, is_cold: bool = False) -> bytes:
-        return hash_of(self._passage.connector(side), self._path(side, entry.name))
-
-    def sweep(self) -> None:
-        passage = self._passage
-        if self._stands and isinstance(passage.destination, Sweeps):
-            passage.destination.sweep(self._work.d_path, passage.token)
-        if passage.both_ways and self._source is not None and isinstance(passage.source, Sweeps):
-            passage.source.sweep(self._work.path, passage.token)
-
-    def _seal_implied(self) -> tuple[Entry | None, bool]:
-        """Make an empty container where nothing else does; one that holds something is there already."""
-        passage, path = self._passage, self._work.d_path
-        if self._source is None or self._work.s_only:
-            return (passage.destination.stat(path) if self._stands else None), False
-        there = passage.destination.stat(path)
-        if there is not None or self._has_children:
-            return there or Entry(split(path)[1], Kind.CONTAINER), False
-        if passage.skips_empty:
-            return None, False
-        return passage.destination.make_container(path, Facts()), True
-
-    def seal(self) -> tuple[Entry | None, bool]:
-        if self._is_implied:
-            return self._seal_implied()
-        if not self._stands:
-            return None, False
-        passage, work = self._passage, self._work
-        if self._source is None:
-            return passage.destination.stat(work.d_path), False
-        if passage.carrier is not None and not work.carried:
-            passage.carrier.note(passage.carrier.carry(_DESTINATION, work.path, self._source, work.d_path))
-            passage.changed()
-            return passage.stamp_container(work.path, work.d_path)[0], True
-        return passage.stamp_container(work.path, work.d_path)
-
-    def identity(self, *, has_containers: bool) -> bytes:
-        there = self._passage.destination.stat(self._work.d_path) if self._stands else None
-        return b"nothing" if there is None else f"{there.modified} {there.tag.hex()}".encode()
-
-    def close(self) -> None:
-        """Hold nothing."""
-
-
-def hash_of(connector: Connector, path: str) -> bytes:
-    """Give the content hash, by the platform's own means where it has them, else by reading."""
-    if isinstance(connector, Hashes):
-        return connector.content_hash(path)
-    running = ContentHash()
-    with connector.read(path) as chunks:
-        for chunk in chunks:
-            running.update(chunk)
-    return running.digest()
-
-
-def _error(kind: ErrorKind, operation: str, path: str, why: str) -> TallyportError:
-    message = f"cannot {operation} {display(path) or 'the root'}: {why}"
-    return TallyportError(kind, message, path=path, operation=operation)
