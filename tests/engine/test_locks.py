@@ -10,6 +10,7 @@ import pytest
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.protocol import Facts
+from tallyport.control.executions import queue_undo
 from tallyport.domain.access import Principal, PrincipalKind
 from tallyport.domain.entries import Side
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -242,3 +243,25 @@ def test_locks_are_gone_through_in_pages(port: Port, monkeypatch: pytest.MonkeyP
         port.source.unlock(name, found)
     port.run(copy(lock_propagation=LockPropagation.MIRROR_LOCK, audit_level=AuditLevel.NONE))
     assert sorted(held(port)) == names[1::2]
+
+
+def test_what_a_run_replaced_under_its_own_lock_can_be_put_back(port: Port) -> None:
+    locked_world(port)
+    put(port.source, "a.txt", b"changed by who holds it")
+    run = port.run(copy(lock_propagation=LockPropagation.MIRROR_LOCK, quarantine=".kept"))
+    with port.database.begin() as tx:
+        job = jobs.find(tx, port.job.id)
+        assert job is not None
+        undone = queue_undo(tx, job, run, "test", verb="undo")
+    assert port.engine is not None
+    port.engine.nudge()
+    assert port.wait(undone.id).failed == 0
+    assert content_of(port.destination, "a.txt") == b"a.txt"
+
+
+def test_nobody_renames_what_somebody_else_locked(port: Port) -> None:
+    put(port.destination, "a.txt", b"a")
+    port.destination.lock("a.txt", Lock(BOB))
+    with pytest.raises(TallyportError) as caught:
+        port.destination.rename("a.txt", "b.txt")
+    assert caught.value.kind is ErrorKind.LOCKED

@@ -9,7 +9,7 @@ from tallyport.connectors.protocol import Facts
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.policies import DeletePropagation, EmptyContainers, Policies, TransferType
 from tallyport.domain.transfer_block import defaults_for
-from tallyport.engine import transfer
+from tallyport.engine import crossing_stream
 from tallyport.store import items
 from tallyport.testing.worlds import differences, picture, tree
 from tests.engine.conftest import Port
@@ -159,7 +159,7 @@ def test_a_move_keeps_what_is_equal_by_its_times_alone(port: Port, monkeypatch: 
     def refuse(connector: object, path: str) -> bytes:
         raise TallyportError(ErrorKind.UNSUPPORTED, "nothing can be read here")
 
-    monkeypatch.setattr(transfer, "hash_of", refuse)
+    monkeypatch.setattr(crossing_stream, "hash_of", refuse)
     for side in (0, 1):
         port.slow(side, hashes=False, free_hashes=False)
     tree("a.txt 3b v1", port.source)

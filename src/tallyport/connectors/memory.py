@@ -167,6 +167,8 @@ class Memory:
                 raise _error(ErrorKind.ALREADY_EXISTS, "rename", path, f"the name {display(to)!r} is taken")
             if node.kind is Kind.CONTAINER and node.holds(container):
                 raise _error(ErrorKind.UNSUPPORTED, "rename", path, "a container cannot move into itself")
+            self._refuse_locked("rename", path, node)
+            node.companions.lock = None  # a lock is on the name
             node.links += 1  # the name it is about to get
             self._take(path)
             return self._put("rename", to, node, Precondition())

@@ -121,6 +121,8 @@ class Bench:
         source, destination = accounts_of(terms, policies)
         # Where both sides are worked as one account the whole work is; else each call is, by a layer of its connection.
         self._identity = source if source == destination and is_lean(terms, policies) else None
+        if self._identity is not None:  # whoever we are from here on may not be let read our own program
+            import tallyport.engine.passage_local  # noqa: F401
         with acting(self._identity):
             passage = self._passage = open_passage(terms, policies)
         passage.guard = self._guard

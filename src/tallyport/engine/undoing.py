@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.protocol import Connector, Facts, Moves, Precondition, Stamps
+from tallyport.connectors.protocol import Connector, Facts, Locks, Moves, Precondition, Stamps
 from tallyport.connectors.quarantine import facts_of, kept
 from tallyport.domain import paths
 from tallyport.domain.actions import Reason
@@ -19,6 +19,8 @@ from tallyport.domain.entries import Entry, Kind, Side
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
+from tallyport.domain.locks import mark_of
+from tallyport.domain.policies import LockPropagation
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.undoing import Left, Undo, undo
 from tallyport.engine.passage import quarantine_of
@@ -77,6 +79,7 @@ class Undoing:
         self._accounts = {Side.DESTINATION: policies.destination_account, Side.SOURCE: policies.source_account}
         self._drops_rows = job.transfer_type == "sync"  # without a baseline sync finds a conflict, never a delete
         self._audit_level = audit_level
+        self._locks = policies.lock_propagation is not LockPropagation.IGNORE
 
     def run(self, stopped: Callable[[], bool]) -> bool:
         """Work both sides to the end; False where a stop came first."""
@@ -138,6 +141,8 @@ class Undoing:
             connector.delete(place)
             return False
         _make(connector, paths.split(path)[0])
+        if here is not None and self._locks and isinstance(connector, Locks):
+            connector.hold(path, mark_of(self._job.id, side, path))  # one that the run made on what it wrote
         if verdict is Undo.EXCHANGE and here is not None:
             _move(connector, path, self._free_place(connector, path), here)
         _move(connector, place, path, entry)
