@@ -265,3 +265,18 @@ def test_nobody_renames_what_somebody_else_locked(port: Port) -> None:
     with pytest.raises(TallyportError) as caught:
         port.destination.rename("a.txt", "b.txt")
     assert caught.value.kind is ErrorKind.LOCKED
+
+
+def test_a_copy_is_kept_of_what_changed_on_both_sides_under_our_own_lock(port: Port) -> None:
+    put(port.source, "a.txt", b"a")
+    port.source.lock("a.txt", Lock(ALICE))
+    port.start()
+    syncing = mirroring(TransferType.SYNC)
+    port.run(syncing)
+    put(port.destination, "a.txt", b"theirs")
+    put(port.source, "a.txt", b"newer")
+    run = port.run(syncing)
+    assert run.failed == 0, run
+    assert content_of(port.destination, "a.txt") == b"newer"
+    assert b"theirs" in {content_of(port.destination, entry.name) for entry in port.destination.children("")}
+    assert is_locked(port.destination, "a.txt")

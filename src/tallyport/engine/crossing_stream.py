@@ -152,6 +152,7 @@ class StreamCrossing:
     def rename(self, side: Side, name: str, new_name: str) -> None:
         connector = self._passage.connector(side)
         path, to = self._path(side, name), self._path(side, new_name)
+        self._passage.present(side, self._path(_SOURCE, name), path)
         self._passage.changed()
         if isinstance(connector, Moves):
             connector.rename(path, to)
