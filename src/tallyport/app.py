@@ -372,19 +372,42 @@ def _worker_engine(database: "Database", workers: int | None, vault: "Vault", la
     return Engine(database, dispatcher, crews, roster=roster, vault=vault)
 
 
+AWAY_SECONDS = 1.0  # between two tries of a worker that begins while its database is away
+
+
 def work(database_url: str, data: Path | None = None, workers: int | None = None, labels: Sequence[str] = ()) -> int:
-    """Work batches on a shared database, without an API, until a signal."""
+    """Work batches on a shared database, without an API, until a signal. Waits for a database that is away."""
+    from tallyport.store.database import away
+
     ended = threading.Event()
     folder = data or data_folder()
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with _shared(database_url) as database:
-            engine = _worker_engine(database, workers, _server_vault(folder), labels)
-            engine.start()
-            print(f"tallyport worker {engine.owner} is at work", file=sys.stderr, flush=True)
-            ended.wait()
-            engine.stop(grace=30.0)
+        vault = _server_vault(folder)
+        told = ""
+        while not ended.is_set():
+            try:
+                _work(database_url, ended, lambda database: _worker_engine(database, workers, vault, labels))
+            except Exception as error:
+                if (why := away(error)) is None:
+                    raise
+                if why != told:
+                    print(f"{why}; tallyport worker goes on trying", file=sys.stderr, flush=True)
+                told = why
+                ended.wait(AWAY_SECONDS)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0
+
+
+def _work(database_url: str, ended: threading.Event, make: "Callable[[Database], Engine]") -> None:
+    """Work until ``ended``; an outage while everything begins is raised, later ones pass."""
+    with _shared(database_url) as database:
+        engine = make(database)
+        try:
+            engine.start()
+            print(f"tallyport worker {engine.owner} is at work", file=sys.stderr, flush=True)
+            ended.wait()
+        finally:
+            engine.stop(grace=30.0)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from tallyport.store.database import Database
+from tallyport.testing import compare, trees
 from tallyport.testing.postgres import PostgresServer
 from tests.acceptance.product import Server, Worker
 
@@ -56,7 +58,27 @@ class Fleet:
 
     def close(self) -> None:
         for worker in self.workers:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):  # it ended by itself
                 worker.thaw()
-            worker.kill()
+                worker.kill()
         self.server.kill()
+
+
+class Ledger(Protocol):
+    """Something whose ledger can be asked."""
+
+    def sql(self, statement: str) -> list[tuple]: ...
+
+
+def check(ledger: Ledger, state: Mapping[str, Any], source: str, destination: str, made: trees.Tree) -> None:
+    """Check that the trees are equal, each item has one outcome, and nothing is left over, after the last run."""
+    assert state["status"] == "complete", state
+    found = compare.differences(source, destination, modes=False, owners=False)
+    assert not found, f"the trees differ: {found[:5]}"
+    left = compare.leftovers(destination)
+    assert not left, f"left over: {left[:5]}"
+    counted = ledger.sql(
+        "SELECT files, transferred + unchanged, failed, pending FROM executions ORDER BY id DESC LIMIT 1"
+    )
+    assert counted == [(made.files, made.files + made.symlinks, 0, 0)]
+    assert ledger.sql("SELECT count(*) FROM batches WHERE state <> 'done'") == [(0,)]

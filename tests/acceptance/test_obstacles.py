@@ -150,3 +150,18 @@ def disk(path: str, size: int):
         except PermissionError as refusal:
             pytest.skip(str(refusal))
         yield resize
+
+
+def test_a_damaged_ledger_ends_the_run_with_a_word_and_deletes_nothing(place, data, make):
+    """C9: it is refused and explained, never waited for."""
+    source = make({"a.txt": "a", "b.txt": "b"})
+    destination = os.path.join(place, "destination")
+    mirror = ["--policy", "delete_propagation=mirror", "--policy", "limits.max_delete_percent=100"]
+    product.copy(source, destination, *mirror, data=data).expect(DONE)
+    os.unlink(os.path.join(source, "b.txt"))
+    faults.spoil(product.ledger_file(data), "audit")
+    ended = product.copy(source, destination, *mirror, data=data, timeout=60)
+    assert ended.status not in (DONE, FAILED_ITEMS)
+    assert "is damaged" in ended.err
+    assert "put a backup in its place" in ended.err
+    assert text(os.path.join(destination, "b.txt")) == "b"

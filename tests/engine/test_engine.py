@@ -1,18 +1,22 @@
 """Executions end to end over memory worlds: nothing lost, nothing done twice, every item accounted for."""
 
+import sqlite3
 import threading
 import time
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from tallyport.domain.errors import ErrorKind
 from tallyport.domain.items import Status
-from tallyport.domain.policies import FailurePolicy
+from tallyport.domain.policies import DeletePropagation, FailurePolicy
 from tallyport.domain.retries import Backoff
 from tallyport.engine.batch import Batch
 from tallyport.store import failures, frontier, items, jobs
 from tallyport.testing.worlds import differences, picture, tree
 from tests.engine.conftest import Port, copy
+from tests.engine.test_visit import fault, faulty
 
 WORLD = """
     a.txt 3b v1
@@ -230,6 +234,40 @@ def test_a_connection_changed_while_a_run_waits_is_opened_as_it_is_now(
     port.wait(execution_id, lambda found: found.state == "waiting")
     port.slow(1, quota=1_000)
     assert port.wait(execution_id).transferred == 1
+
+
+@pytest.mark.parametrize("fails_in", [1, 2])
+def test_a_folder_that_could_not_be_listed_once_is_still_known_to_be_ours(
+    port: Port, monkeypatch: pytest.MonkeyPatch, fails_in: int
+) -> None:
+    tree("kept.txt 3b v1\nfickle/\nother/a.txt 2b v1", port.source)
+    port.start()
+    policies = copy(delete_propagation=DeletePropagation.MIRROR, max_delete_percent=100.0)
+    if fails_in == 2:
+        assert port.run(policies).result == "clean"
+    with monkeypatch.context() as patch:
+        faulty(patch, 0, [fault("children", "fickle", ErrorKind.NOT_FOUND)])
+        assert port.run(policies).failed == 1
+    port.source.delete("fickle")
+    assert port.run(policies).result == "clean"
+    assert differences(port.source, port.destination) == []
+
+
+def test_a_batch_that_met_a_locked_ledger_is_worked_again(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Batch.run
+    met: list[Batch] = []
+
+    def locked(self: Batch) -> Any:
+        if len(met) < 2:
+            met.append(self)
+            raise sa.exc.OperationalError("BEGIN IMMEDIATE", {}, sqlite3.OperationalError("database is locked"))
+        return run(self)
+
+    monkeypatch.setattr(Batch, "run", locked)
+    tree(WORLD, port.source)
+    port.start()
+    execution = port.run()
+    assert (execution.result, execution.transferred, len(met)) == ("clean", 5, 2)
 
 
 def test_a_missing_source_fails_to_start_and_says_why(port: Port) -> None:

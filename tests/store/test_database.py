@@ -16,6 +16,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.store import migrations
 from tallyport.store.database import HEAD, Database, open_database
 from tallyport.store.tables import metadata
+from tallyport.testing.faults import spoil
 from tallyport.testing.postgres import PostgresServer
 from tools.schema import TARGET, snapshot
 
@@ -114,3 +115,17 @@ def until(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def test_a_damaged_file_is_said_and_not_written_into_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    open_database(f"sqlite:///{path}").close()
+    spoil(str(path), "audit")
+    database = open_database(f"sqlite:///{path}")
+    with pytest.raises(TallyportError, match="is damaged") as caught, database.begin() as tx:
+        tx.exec_driver_sql("DELETE FROM audit")
+    assert caught.value.kind is ErrorKind.CONFIG
+    assert str(path) in caught.value.message
+    with pytest.raises(TallyportError, match="is damaged"), database.begin() as tx:
+        tx.exec_driver_sql("UPDATE jobs SET name = 'x'")
+    database.close()

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.store.database import open_database
+from tallyport.store.database import away, open_database
 from tallyport.testing.postgres import PostgresServer, postgres_server
 
 pytestmark = pytest.mark.needs("pg_ctlcluster")
@@ -70,3 +70,14 @@ def test_processes_that_start_at_once_make_the_tables_once(postgres: PostgresSer
     assert len(opened) == 6
     for database in opened:
         database.close()
+
+
+def test_a_server_that_answers_and_refuses_is_not_away(postgres: PostgresServer) -> None:
+    with pytest.raises(TallyportError) as refused:
+        open_database(postgres.url("no-such-database"))
+    assert away(refused.value) is None
+    with pytest.raises(TallyportError) as absent:
+        open_database("postgresql://somebody:secret@127.0.0.1:1/nothing")
+    assert "cannot reach the database" in (away(absent.value) or "")
+    assert "secret" not in (away(absent.value) or "")
+    assert away(ValueError("a mistake")) is None

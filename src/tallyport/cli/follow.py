@@ -129,6 +129,7 @@ class Follower:
             if run.has_ended or run.state == State.PAUSED:
                 self._screen.clear()
                 return run
+            self._embedded.database.check()
             self._show(run)
             if self._wants_pause(run):
                 self._pause(run)

@@ -358,7 +358,12 @@ class Commit:
         elif report.error is not None:
             kind, message = report.error
             name = paths.split(row.path)[1]
+            known = items.known_in(self.tx, self.database, row.parent_id, name)
             failed = ItemResult(name, Kind.CONTAINER, Status.RETRY, kind, row.item_id, row.attempts, message=message)
+            if known is not None:  # what is known of it is kept: it is ours, and may go with its source later
+                sides = (known[5:8], (0, 0, None) if row.fresh and known[8] is None else known[8:11])
+                failed = ItemResult._make((*failed[:6], *sides[0], *sides[1], *failed[12:]))
+                failed = failed._replace(d_name=known[12])
             self._container(tuple(failed), row)
         self.ended.append((state, row.id))
         self.open_visits.pop(row.id, None)

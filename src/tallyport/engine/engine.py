@@ -95,6 +95,7 @@ class Engine:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        self._fell: set[int] = set()  # batches whose thread met an outage, where nobody else gives them back
         self._slots: dict[int, tuple[int, Crew]] = {}  # slot: (execution, crew) of a batch under way
         self._asides = Asides(database, self._ids, self._vault, self._wake.set)
         self._overseer = threading.Thread(target=self._oversee, name="overseer", daemon=True)
@@ -189,7 +190,11 @@ class Engine:
             if self._roster is None:
                 with self._database.read() as tx:
                     ready = [batch for batch in frontier.open_batches(tx) if batch.state == "ready"]
-                self._hand_over(ready)
+                self._hand_over([batch for batch in ready if batch.id not in self._fell])
+                for batch_id in tuple(self._fell):
+                    with self._database.begin() as tx:
+                        frontier.fence(tx, batch_id)
+                    self._fell.discard(batch_id)
             self._dispatcher.purge()
         except Exception:  # the top of a thread: the next tick looks again
             log.exception("tick.failed")
@@ -395,7 +400,11 @@ class Engine:
         with contextlib.nullcontext() if self._taker is None else self._taker.holding(task):
             if not self._may_work():
                 return
-            execution_id = self._database.outlast(take, stopped=self._stopping.is_set)
+            try:
+                execution_id = self._database.outlast(take, stopped=self._stopping.is_set)
+            except sa.exc.DBAPIError:
+                self._fell.add(task.batch_id)
+                raise
             if execution_id is not None:
                 self._work_batch(execution_id, task)
 
@@ -408,7 +417,8 @@ class Engine:
         except Exception as error:  # the top of a thread: recorded, given back, the execution told
             log.error("batch.failed: %s", traceback.format_exc())
             if is_outage(error):
-                return  # given back with the next beat, or found by whoever looks when we are gone
+                self._fell.add(task.batch_id)
+                return  # given back with the next beat or tick, or found by whoever looks when we are gone
             with self._database.begin() as tx:
                 frontier.fence(tx, task.batch_id)
                 execution = executions.find(tx, execution_id)

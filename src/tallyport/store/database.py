@@ -39,6 +39,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
+        self.damage: str | None = None  # why nothing is written any more: the file is not what it was (SQLite)
         self._turns = Turns()
         self._is_closed = False
         if self.is_sqlite:
@@ -85,12 +86,18 @@ class Database:
                 yield tx
             return
         with self._turns.turn():
+            self.check()
             line = self._open_writer()
             if durable:
                 line.raw.execute("PRAGMA synchronous=FULL")
             try:
                 with _between(line, "BEGIN IMMEDIATE", "COMMIT"):
                     yield cast("sa.Connection", Transaction(line))
+            except sa.exc.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                self.damage = DAMAGED.format(self.path)
+                raise TallyportError(ErrorKind.CONFIG, self.damage) from error
             finally:
                 if durable:
                     line.raw.execute("PRAGMA synchronous=NORMAL")
@@ -114,6 +121,11 @@ class Database:
     def _check_open(self) -> None:
         if self._is_closed:
             raise RuntimeError("the store is closed")
+
+    def check(self) -> None:
+        """Raise CONFIG when the file was found damaged: what is written into it makes it worse."""
+        if self.damage is not None:
+            raise TallyportError(ErrorKind.CONFIG, self.damage)
 
     @contextlib.contextmanager
     def read(self) -> Iterator["sa.Connection"]:
@@ -289,6 +301,31 @@ def is_outage(error: BaseException) -> bool:
     is_cut = error.connection_invalidated or (isinstance(error, sa.exc.OperationalError) and state is None)
     # 57P0x: it shuts down or starts; 53xxx: it has no room for us; 40xxx: it undid this in favour of another
     return is_cut or (state or "").startswith(("57P0", "53", "40", "08"))
+
+
+DAMAGED = (
+    "the ledger {} is damaged, so nothing is written into it any more: put a backup in its place, or move it away; "
+    "without it the next run looks at both sides again and deletes nothing"
+)
+
+
+def is_damage(error: BaseException) -> bool:
+    """Tell whether SQLite found its file to be something else than it wrote."""
+    return isinstance(error, sa.exc.DatabaseError) and getattr(error.orig, "sqlite_errorcode", 0) in (11, 26)
+
+
+def away(error: BaseException | None) -> str | None:
+    """Say that the store is away for a while where that is what an error comes from, or None.
+
+    A store that answers and refuses, as over a wrong password, is not away.
+    """
+    while error is not None:
+        if is_outage(error):
+            text = str(getattr(error, "orig", error))
+            if "FATAL" not in text or "the database system is" in text:
+                return f"cannot reach the database: {text}"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _has_tables(tx: "sa.Connection") -> bool:

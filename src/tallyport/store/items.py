@@ -372,6 +372,13 @@ def known_of(database: Database, container: int, names: Sequence[str]) -> list[t
     return found
 
 
+def known_in(tx: sa.Connection, database: Database, container: int, name: str) -> tuple[Any, ...] | None:
+    """Give the row of one name in a container as this transaction sees it, as an ``engine.work.Known`` tuple."""
+    statement = database.sql(f"{KNOWN[: KNOWN.index('name >')]}name = ?")
+    found = tx.exec_driver_sql(statement, (container, paths.to_bytes(name))).all()
+    return _known(found)[0] if found else None
+
+
 def _known(found: Iterable[Any]) -> list[tuple[Any, ...]]:
     decode = paths.from_bytes
     time_out = rows.time_out

@@ -5,10 +5,12 @@ Beside them stands a reader of strace logs, which proves that what was called do
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -135,6 +137,20 @@ def wait_until(holds: Callable[[], bool], seconds: float, *, step: float = 0.02)
             return False
         time.sleep(step)
     return True
+
+
+# Damaged ledger
+
+
+def spoil(path: str, table: str) -> None:
+    """Overwrite the first page of a table in a SQLite file that nobody has open."""
+    with contextlib.closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = raw.execute("PRAGMA page_size").fetchone()
+        (page,) = raw.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    with open(path, "r+b") as stream:
+        stream.seek((page - 1) * size)
+        stream.write(b"\xff" * size)
 
 
 # Full disk
