@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tallyport.domain.folder_mapping import Folder
+from tallyport.domain.items import Status
 from tallyport.domain.jobs import Job
 from tallyport.store import folder_mapping
 from tests.api.world import World
@@ -135,3 +136,70 @@ def test_a_clone_of_a_mapping_says_the_same_of_its_children(world: World) -> Non
     assert answer.status_code == 201, answer.text
     cloned = answer.json()["job"]
     assert (cloned["kind"], cloned["transfer"]["schedule"]) == ("folder_mapping", {"mode": "manual"})
+
+
+def three_children(world: World) -> str:
+    """A mapping with a child that carried all, one with a failed item, and one that is disabled."""
+    parent = mapping(world, name="home drives")
+    ann, ben, cleo = made(world, parent, "Ann", "Ben", "Cleo")
+    world.run(parent, "executing")
+    world.run(parent, "complete", folders=3, writes=3)
+    for child, failed in ((ann, 0), (ben, 1)):
+        world.run(child.id, "executing")
+        world.item(child.id, "one.txt", size=7)
+        if failed:
+            world.item(child.id, "two.txt", Status.FLAGGED, reason="permission_denied", size=5)
+        result = "errors" if failed else "clean"
+        world.run(
+            child.id, "complete", result=result, files=1 + failed, transferred=1, transferred_bytes=7, failed=failed
+        )
+    assert world.patch(f"/v1/jobs/{cleo.id}", json={"disabled": True}).status_code == 200
+    return parent
+
+
+def test_the_document_of_a_mapping_counts_its_children_and_what_they_did(world: World) -> None:
+    parent = three_children(world)
+    found = world.get(f"/v1/jobs/{parent}?profile=dryviq").json()["job"]["children"]
+    assert (found["count"], found["by_state"]) == (3, {"complete": 2, "created": 1})
+    assert (found["disabled"], found["with_errors"], found["unresolved_items"]) == (1, 1, 1)
+    stats = found["stats"]
+    assert (stats["files"], stats["transferred"], stats["transferred_bytes"], stats["failed"]) == (3, 2, 14, 1)
+    child = world.get(f"/v1/jobs?parent={parent}&profile=dryviq").json()["jobs"][0]["id"]
+    assert "children" not in world.get(f"/v1/jobs/{child}?profile=dryviq").json()["job"]
+
+
+def test_a_child_that_was_deleted_counts_no_more(world: World) -> None:
+    parent = three_children(world)
+    listed = world.get(f"/v1/jobs?parent={parent}&profile=dryviq").json()["jobs"]
+    ben = next(job["id"] for job in listed if job["discriminator"] == "Ben")
+    assert world.delete(f"/v1/jobs/{ben}").status_code == 200
+    found = world.get(f"/v1/jobs/{parent}?profile=dryviq").json()["job"]["children"]
+    assert (found["count"], found["with_errors"], found["unresolved_items"]) == (2, 0, 0)
+    assert found["stats"]["transferred"] == 1
+
+
+def test_the_stats_of_a_mapping_are_those_of_its_children(world: World) -> None:
+    parent = three_children(world)
+    stats = world.get(f"/v1/transfers/{parent}/stats").json()["stats"]
+    children = [job["id"] for job in world.get(f"/v1/jobs?parent={parent}").json()["jobs"]]
+    each = [world.get(f"/v1/transfers/{child}/stats").json()["stats"] for child in children]
+    assert stats["count"] == sum(one["count"] for one in each)
+    assert stats["by_status"]["success"]["bytes"] == sum(
+        one["by_status"].get("success", {"bytes": 0})["bytes"] for one in each
+    )
+    assert stats["by_status"]["remediation"] == {"count": 1, "bytes": 5}
+    assert (stats["jobs"], stats["executions"], stats["children"]["count"]) == (4, 3, 3)
+    whole = world.get("/v1/transfers/stats").json()["stats"]
+    assert {key: whole[key] for key in ("count", "bytes", "jobs", "executions")} == {
+        key: stats[key] for key in ("count", "bytes", "jobs", "executions")
+    }
+
+
+def test_a_report_has_the_figures_of_the_children_once(world: World) -> None:
+    parent = three_children(world)
+    alone = world.get(f"/v1/reports/summary?job={parent}").json()["report"]
+    assert alone["unresolved"] == 1
+    (row,) = alone["jobs"]
+    assert (row["files"], row["carried"], row["carried bytes"], row["failed now"]) == (3, 2, 14, 1)
+    together = world.get("/v1/reports/summary").json()["report"]
+    assert (len(together["jobs"]), together["unresolved"]) == (4, 1)

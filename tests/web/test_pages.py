@@ -14,8 +14,9 @@ import pytest
 from tallyport.control import dashboard
 from tallyport.control.desk import ROLES, Right
 from tallyport.control.reasons import Reasons
+from tallyport.domain.folder_mapping import Folder
 from tallyport.domain.items import Status
-from tallyport.store import executions
+from tallyport.store import executions, folder_mapping
 from tallyport.web.doorway import PREFIX
 from tallyport.web.pages import ROUTES
 from tests.web.conftest import Console
@@ -307,6 +308,34 @@ def test_a_split_job_shows_its_parts_and_leads_to_their_items(console: Console) 
     assert f"/console/jobs/{job}/items?outcome=carried" not in text.split("h-parts")[0]
     assert "part 1</a>" in console.page(f"/jobs/{job}/failed")
     assert "a part of a job</a>" in console.page(f"{parts[0][0].removeprefix('/console')}/overview")
+
+
+def test_a_folder_mapping_shows_its_children_and_each_leads_back_to_it(console: Console) -> None:
+    world = console.world
+    body = world.body(kind="folder_mapping", name="home drives")
+    parent = str(world.post("/v1/jobs", json=body).json()["job"]["id"])
+    console.sign_in()
+    assert "No folder has a child yet" in console.page(f"/jobs/{parent}/overview")
+    with world.database.begin() as tx:
+        folders = [Folder("Ann", "Ann"), Folder("<b>", "<b>")]
+        ann, odd = folder_mapping.make(tx, world.stored(parent), folders)
+    world.run(ann.id, "executing")
+    world.item(ann.id, "one.txt", Status.FLAGGED, reason="permission_denied")
+    world.run(ann.id, "complete", result="errors", failed=1)
+    world.patch(f"/v1/jobs/{odd.id}", json={"disabled": True})
+    text = console.page(f"/jobs/{parent}/overview").split('id="h-children"')[1]
+    assert f'href="/console/jobs/{ann.id}/overview"><bdi>home drives / Ann</bdi>' in text
+    assert f'<a class="tag tag-red" href="/console/jobs/{ann.id}/failed">1</a>' in text
+    assert "done, some failed" in text
+    assert "home drives / &lt;b&gt;</bdi>" in text
+    assert ">disabled</span>" in text
+    assert f"/console/jobs?parent={parent}" in text
+    assert "1 items of theirs are failed now" in console.page(f"/jobs/{parent}/failed")
+    back = f'<a href="/console/jobs/{parent}/overview">a child of a folder mapping</a>'
+    assert back in console.page(f"/jobs/{ann.id}/overview")
+    assert back not in console.page(f"/jobs/{parent}/overview")
+    row = console.page(f"/reports?job={parent}")
+    assert f'<a href="/console/jobs/{parent}/failed">1</a>' in row
 
 
 def test_a_run_with_a_quarantine_can_be_undone_from_the_list_of_runs(console: Console) -> None:

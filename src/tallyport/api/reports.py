@@ -11,7 +11,7 @@ from tallyport.api.dryviq import words
 from tallyport.api.times import iso
 from tallyport.api.wiring import Called, Desked, execution_number, flag, json_response, whole
 from tallyport.api.wiring import words as listed
-from tallyport.control import failed, reading, summaries
+from tallyport.control import failed, folder_mapping, reading, summaries
 from tallyport.control.breakdowns import Breakdowns
 from tallyport.control.desk import Desk
 from tallyport.control.items import Wanted as WantedItems
@@ -134,6 +134,8 @@ def job_xlsx(request: Request, desk: Desked, job: str) -> Response:
         xlsx.Sheet("Failed by reason", group_columns, groups),
         xlsx.Sheet("Failed items", ITEM_COLUMNS, bad),
     ]
+    if picture.children is not None:
+        sheets.append(xlsx.Sheet("Children", COLUMNS, map(_cells, folder_mapping.pictures(desk, job))))
     if flag(request.query_params, "items"):
         sheets.append(xlsx.Sheet("Items", ITEM_COLUMNS, _items(desk, WantedItems(jobs=(job,)))))
     return xlsx.answer(sheets, "job-report.xlsx")
@@ -154,11 +156,11 @@ def _wanted(request: Request) -> summaries.Wanted:
 
 def _cells(picture: Picture) -> tuple[object, ...]:
     job, run = picture.job, picture.execution
-    totals = ("files", "bytes", "transferred", "transferred_bytes", "unchanged", "skipped", "deleted") if run else ()
-    counted = [getattr(run, name) for name in totals] if run else [0] * 7
+    totals = ("files", "bytes", "transferred", "transferred_bytes", "unchanged", "skipped", "deleted")
+    counted = [picture.total(name) for name in totals]
     last = None if run is None else iso(run.started_at)
     about = (job.name, job.transfer_type or job.kind, picture.category, job.state, job.result)
-    return (*about, *counted, picture.unresolved, last)
+    return (*about, *counted, picture.failed_now, last)
 
 
 def _items(desk: Desk, wanted: WantedItems) -> Iterator[tuple[object, ...]]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from tallyport.control.desk import Caller, Desk
-from tallyport.control.pictures import find_job
+from tallyport.control.desk import Desk
+from tallyport.control.pictures import Picture, find_job, look_many
 from tallyport.domain import folder_mapping as rules
 from tallyport.domain.jobs import Job
 from tallyport.store import executions, folder_mapping, jobs
-from tallyport.store.folder_mapping import Children
 
 CHUNK = 50  # children of one transaction
 
@@ -43,11 +42,18 @@ def children_of(desk: Desk, parent_id: str) -> Iterator[Job]:
         yield from chunk
 
 
-def count(desk: Desk, job_id: str, by: Caller | None = None) -> Children | None:
-    """Count the children of a folder mapping with what they did; None of another job."""
+def pictures(desk: Desk, parent_id: str) -> Iterator[Picture]:
+    """Give what is shown of every child."""
+    for chunk in _chunks(desk, parent_id):
+        with desk.database.read() as tx:
+            found = look_many(tx, chunk)
+        yield from found
+
+
+def first(desk: Desk, parent_id: str, limit: int) -> list[Picture]:
+    """Give what is shown of the first children."""
     with desk.database.read() as tx:
-        job = find_job(tx, job_id)
-        return folder_mapping.count(tx, job_id) if job.kind == rules.KIND else None
+        return look_many(tx, folder_mapping.page(tx, parent_id, limit=limit))
 
 
 def _chunks(desk: Desk, parent_id: str) -> Iterator[list[Job]]:

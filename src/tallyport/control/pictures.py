@@ -1,15 +1,17 @@
 """What is shown of a job: its row with its newest executions and the names around it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
 from tallyport.control.refusals import NotFound
+from tallyport.domain import folder_mapping as mapping
 from tallyport.domain.connections import Connection
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
-from tallyport.store import connections, executions, failures, jobs, predecessors
+from tallyport.store import connections, executions, failures, folder_mapping, jobs, predecessors
+from tallyport.store.folder_mapping import Children
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,19 @@ class Picture:
     unresolved: int  # items that are failed now
     waits_for: tuple[str, ...] = ()  # ids of the jobs that must be complete first
     parts: tuple[tuple[Job, Execution | None], ...] = ()  # of a run whose work they do
+
+    children: Children | None = None  # of a folder mapping that is looked at alone, or for a report
+
+    def total(self, name: str) -> int:
+        """Give one total of what was done: by the newest run, or by the newest runs of the children."""
+        if self.children is not None:
+            return self.children.totals[name]
+        return 0 if self.execution is None else int(getattr(self.execution, name))
+
+    @property
+    def failed_now(self) -> int:
+        """Items that are failed now, of the job and of its children."""
+        return self.unresolved + (0 if self.children is None else self.children.unresolved)
 
     @property
     def active(self) -> Execution | None:
@@ -49,7 +64,15 @@ def find_execution(tx: sa.Connection, execution_id: int) -> Execution:
 
 def look(tx: sa.Connection, job: Job) -> Picture:
     """Take the picture of one job."""
-    return look_many(tx, [job])[0]
+    return look_below(tx, look_many(tx, [job]))[0]
+
+
+def look_below(tx: sa.Connection, pictures: Iterable[Picture]) -> list[Picture]:
+    """Count the children of the folder mappings among some jobs."""
+    return [
+        replace(one, children=folder_mapping.count(tx, one.job.id)) if one.job.kind == mapping.KIND else one
+        for one in pictures
+    ]
 
 
 def look_many(tx: sa.Connection, several: Iterable[Job]) -> list[Picture]:

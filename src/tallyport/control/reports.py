@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import find_job
 from tallyport.control.refusals import NotFound, invalid
-from tallyport.store import audit, executions, items, jobs
+from tallyport.domain import folder_mapping as mapping
+from tallyport.domain.jobs import Job
+from tallyport.store import audit, executions, folder_mapping, items, jobs
 from tallyport.store.audit import AuditRow
 from tallyport.store.items import Totals
 
@@ -24,19 +26,33 @@ class JobTotals(NamedTuple):
 
 
 def totals(desk: Desk, job_ids: Sequence[str]) -> JobTotals:
-    """Count the items of some jobs, or of all; reads them all."""
+    """Count the items of some jobs and of their children, or of all; reads them all."""
     counted: dict[int, Totals] = {}
+    runs = 0
     with desk.database.read() as tx:
         chosen = [find_job(tx, one) for one in job_ids]
         if not job_ids:
             while block := jobs.page(tx, offset=len(chosen), limit=_CHUNK)[0]:
                 chosen += block
-        for job in chosen:
+        seen: set[int] = set()
+        for job in _with_children(tx, chosen):
+            if job.number in seen:
+                continue
+            seen.add(job.number)
+            runs += executions.page(tx, job_id=job.id, limit=1)[1]
             for status, found in items.totals(tx, job.number).items():
                 before = counted.get(status, Totals(0, 0))
                 counted[status] = Totals(before.count + found.count, before.bytes + found.bytes)
-        runs = sum(executions.page(tx, job_id=job.id, limit=1)[1] for job in chosen)
-    return JobTotals(counted, len(chosen), runs)
+    return JobTotals(counted, len(seen), runs)
+
+
+def _with_children(tx: sa.Connection, several: Sequence[Job]) -> Iterator[Job]:
+    for job in several:
+        yield job
+        after = ""
+        while job.kind == mapping.KIND and (found := folder_mapping.page(tx, job.id, after=after, limit=_CHUNK)):
+            yield from found
+            after = found[-1].id
 
 
 def audit_page(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tallyport.control.desk import Desk
-from tallyport.control.pictures import Picture, find_job, look_many
+from tallyport.control.pictures import Picture, find_job, look_below, look_many
 from tallyport.control.refusals import invalid
 from tallyport.domain.jobs import Job
 from tallyport.store import executions, failures, jobs, rows
@@ -38,11 +38,16 @@ class Summary:
 
     def total(self, name: str) -> int:
         """Add up one total over the newest executions."""
-        return sum(getattr(one.execution, name) for one in self.pictures if one.execution is not None)
+        return sum(one.total(name) for one in self._each_once())
 
     @property
     def unresolved(self) -> int:
-        return sum(one.unresolved for one in self.pictures)
+        return sum(one.failed_now for one in self._each_once())
+
+    def _each_once(self) -> list[Picture]:
+        """Leave out the folder mappings whose children are in the report themselves."""
+        parents = {one.job.parent_id for one in self.pictures}
+        return [one for one in self.pictures if one.children is None or one.job.id not in parents]
 
 
 def summary(desk: Desk, wanted: Wanted) -> Summary:
@@ -61,7 +66,7 @@ def summary(desk: Desk, wanted: Wanted) -> Summary:
         is_cut = len(chosen) > MOST_JOBS
         chosen = chosen[:MOST_JOBS]
         days = executions.carried_per_day(tx, rows.now() - wanted.days * _DAY, [one.id for one in chosen])
-        pictures = look_many(tx, chosen)
+        pictures = look_below(tx, look_many(tx, chosen))
         found = _reasons(tx, pictures) if sum(one.unresolved for one in pictures) <= MOST_COUNTED else None
     return Summary(pictures=pictures, is_cut=is_cut, days=days, failed_by_reason=found)
 

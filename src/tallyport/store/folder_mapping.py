@@ -10,10 +10,12 @@ from tallyport.domain import folder_mapping as rules
 from tallyport.domain import paths, schedules, transfer_block
 from tallyport.domain.documents import BlockErrors
 from tallyport.domain.folder_mapping import Folder
+from tallyport.domain.items import FAILED
 from tallyport.domain.jobs import Job
 from tallyport.store import beginnings, executions, jobs, rows
 from tallyport.store.endings import TOTALS
 from tallyport.store.names import executions as runs
+from tallyport.store.names import items
 from tallyport.store.names import jobs as table
 from tallyport.store.phrases import sa
 
@@ -24,6 +26,7 @@ class Children(NamedTuple):
     by_state: Mapping[str, int]
     disabled: int
     with_errors: int  # complete, with items that failed
+    unresolved: int  # items that are failed now
     totals: Mapping[str, int]
 
     @property
@@ -55,11 +58,15 @@ def count(tx: sa.Connection, parent_id: str) -> Children:
     sums = sa.select(*[sa.func.coalesce(sa.func.sum(runs.c[name]), 0) for name in TOTALS]).where(
         runs.c.id == table.c.execution_id, *_of(parent_id)
     )
+    failed = sa.select(sa.func.count()).where(
+        items.c.job == table.c.number, items.c.status.in_([int(status) for status in FAILED]), *_of(parent_id)
+    )
     totals = tx.execute(sums).one()
     return Children(
         {row[0]: int(row[1]) for row in tx.execute(states)},
         int(tx.execute(disabled).scalar_one()),
         int(tx.execute(errors).scalar_one()),
+        int(tx.execute(failed).scalar_one()),
         {name: int(value) for name, value in zip(TOTALS, totals, strict=True)},
     )
 

@@ -26,6 +26,7 @@ from tallyport.control import executions, items, reading, reports
 from tallyport.control.breakdowns import Breakdowns
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.items import Wanted
+from tallyport.control.pictures import Picture
 from tallyport.control.refusals import NotFound, invalid
 from tallyport.domain.actions import Reason
 from tallyport.domain.entries import Kind
@@ -146,7 +147,7 @@ def purge_execution(request: Request, desk: Desked, caller: Called, execution: s
 
 @router.get("/{job}/stats", summary="Totals of a job")
 def job_stats(desk: Desked, job: str) -> Response:
-    return _stats(desk, [job], reading.job(desk, job).job)
+    return _stats(desk, [job], reading.job(desk, job))
 
 
 @router.get("/{job}/stats/{kind}", summary="Items of a job counted one way: the largest five classes and the rest")
@@ -311,7 +312,7 @@ def _audit_filters(request: Request) -> dict[str, Any]:
     }
 
 
-def _stats(desk: Desk, jobs: list[str], one: Job | None = None) -> Response:
+def _stats(desk: Desk, jobs: list[str], one: Picture | None = None) -> Response:
     found = reports.totals(desk, jobs)
     by_status = {
         words.ITEM[Status(status)]: {"count": total.count, "bytes": total.bytes}
@@ -325,8 +326,10 @@ def _stats(desk: Desk, jobs: list[str], one: Job | None = None) -> Response:
         "executions": found.executions,
     }
     if one is not None:
-        reached = "complete" if one.closed else "pending" if one.stop_policy else "none"
+        reached = "complete" if one.job.closed else "pending" if one.job.stop_policy else "none"
         document["stop_policy"] = reached
+        if one.children is not None:
+            document["children"] = views.children(one.children)
     return json_response({"status": 200, "type": "stats", "stats": document, "data": document})
 
 

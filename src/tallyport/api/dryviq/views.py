@@ -21,6 +21,7 @@ from tallyport.domain.secrets import secrets_set
 from tallyport.domain.states import State
 from tallyport.store.audit import AuditRow
 from tallyport.store.failures import FailedItem
+from tallyport.store.folder_mapping import Children
 from tallyport.store.items import ItemRow
 from tallyport.store.losses import LossRow
 
@@ -54,6 +55,7 @@ def job(picture: Picture, gauge: Gauge, fields: frozenset[str] = frozenset()) ->
         "execution": _run(picture.active, picture.previous, gauge),
         "previous_execution": _run(picture.previous if picture.active is not None else picture.execution, None, gauge),
         "unresolved_items": picture.unresolved,
+        "children": None if picture.children is None else children(picture.children),
         "created_on": seconds(value.created_at),
         "created_by": value.created_by,
         "modified_on": seconds(value.modified_at),
@@ -63,6 +65,18 @@ def job(picture: Picture, gauge: Gauge, fields: frozenset[str] = frozenset()) ->
     if value.managed and fields & {"all", "policies"}:
         full["policies"] = _policies(value)
     return present(full) if not fields or "all" in fields else trim(present(full), fields)
+
+
+def children(value: Children) -> dict[str, Any]:
+    """Show the children of a folder mapping, counted, with the totals of their newest runs."""
+    return {
+        "count": value.number,
+        "by_state": dict(sorted(value.by_state.items())),
+        "disabled": value.disabled,
+        "with_errors": value.with_errors,
+        "unresolved_items": value.unresolved,
+        "stats": dict(value.totals),
+    }
 
 
 def _run(run: Execution | None, previous: Execution | None, gauge: Gauge) -> dict[str, Any] | None:

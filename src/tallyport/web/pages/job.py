@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
-from tallyport.control import items, reading, reports
+from tallyport.control import folder_mapping, items, reading, reports
 from tallyport.control.items import Wanted
 from tallyport.control.refusals import NotFound
 from tallyport.domain import schedules, transfer_block
@@ -51,7 +51,9 @@ def overview(page: Page) -> Response:
     seen = _job(page)
     runs, total = reading.history(page.desk, job_id=seen.picture.job.id, ended=None, offset=0, limit=10)
     reasons = page.request.app.state.reasons.of_job(page.desk, seen.picture.job.id)
-    return _tab(page, "overview", seen, runs=runs, run_count=total, reasons=reasons, REASONS=REASONS, topics=TOPICS)
+    below = [] if seen.picture.children is None else folder_mapping.first(page.desk, seen.picture.job.id, _SIZE)
+    about: dict[str, Any] = {"runs": runs, "run_count": total, "reasons": reasons, "below": below}
+    return _tab(page, "overview", seen, **about, REASONS=REASONS, topics=TOPICS)
 
 
 def live(page: Page) -> Response:
