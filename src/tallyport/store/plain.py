@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, ClassVar, NoReturn
 
+from tallyport.store import bulk
 from tallyport.store.phrases import Phrase, Spelled, spelled
 
 
@@ -88,7 +89,7 @@ class Transaction:
     def exec_driver_sql(self, statement: str, parameters: Any = None) -> "Result":
         """Execute SQL as it stands; a list of parameters executes it for each."""
         if type(parameters) is list:
-            return _run(self._raw.executemany, statement, parameters)
+            return _run_many(self._raw, statement, parameters)
         return _run(self._raw.execute, statement, parameters or ())
 
     def _run_ddl_visitor(self, *given: Any, **options: Any) -> None:
@@ -103,7 +104,7 @@ class Transaction:
     def _known(self, known: Spelled, values: tuple[Any, ...], parameters: Any) -> "Result | None":
         if type(parameters) is list:
             rows = [tuple(_value(key, values, row) for key in known.order) for row in parameters]
-            return _run(self._raw.executemany, known.text, rows, known)
+            return _run_many(self._raw, known.text, rows)
         text, given = known.text, []
         for key in known.order:
             value = _value(key, values, parameters)
@@ -149,6 +150,13 @@ def _run(act: Any, text: str, values: Any, known: Spelled | None = None) -> "Res
         _tell(error, text, values)
 
 
+def _run_many(raw: sqlite3.Connection, text: str, rows: list[Any]) -> "Result":
+    try:
+        return Result.of_changes(bulk.write(raw, text, rows))
+    except sqlite3.Error as error:
+        _tell(error, text, rows)
+
+
 class Row(tuple[Any, ...]):
     """A row whose values have names."""
 
@@ -190,6 +198,13 @@ class Result:
             if known is not None and known.truths:
                 self._rows = [_truly(row, known.truths) for row in self._rows]
         self.rowcount = cursor.rowcount
+
+    @classmethod
+    def of_changes(cls, count: int) -> "Result":
+        """Give the result of statements that changed so many rows and gave none."""
+        self = cls.__new__(cls)
+        self._rows, self._names, self.rowcount = [], (), count
+        return self
 
     def __iter__(self) -> Iterator[Any]:
         return map(_kind(self._names), self._rows)
