@@ -98,9 +98,35 @@ def test_every_attack_is_held(capfd) -> None:
     assert battery.main([]) == 0, capfd.readouterr().out
 
 
+def rows(table: str) -> dict[str, list[str]]:
+    """Give the lines of a table of the page by their first cell."""
+    _, _, after = PAGE.read_text("utf-8").partition(f"<!-- {table} -->\n")
+    lines = [line.strip("| ").split(" | ") for line in after.partition("\n\n")[0].splitlines()[2:]]
+    assert len({cells[0] for cells in lines}) == len(lines), "a line stands there twice"
+    return {cells[0]: cells for cells in lines}
+
+
 def test_the_page_has_a_line_for_each_attack() -> None:
-    told = set(re.findall(r"^\| ([A-Z]\d+) \|", PAGE.read_text("utf-8"), re.M))
-    assert told == {attack.id for attack in ATTACKS}
+    assert set(rows("card")) == {attack.id for attack in ATTACKS}
+
+
+def test_every_line_of_the_battery_is_proved_by_attacks_and_tests_that_there_are() -> None:
+    found = rows("proofs")
+    parts = {"C": 9, "D": 6, "S": 4, "T": 3}
+    assert list(found) == [f"{part}{number}" for part, most in parts.items() for number in range(1, most + 1)]
+    there = set()
+    for path in Path(__file__).parents[1].rglob("test_*.py"):
+        there |= set(re.findall(r"^def (test_\w+)\(", path.read_text("utf-8"), re.M))
+    attacks = {attack.id for attack in ATTACKS}
+    for line, cells in found.items():
+        assert len(cells) == 5, line
+        assert all(cells), line
+        tests, made = set(re.findall(r"`(test_\w+)`", cells[3])), set(re.findall(r"attack (\w+)", cells[3]))
+        assert tests | made, f"nothing proves {line}"
+        assert tests - there == set(), f"{line} names tests that there are not"
+        assert made - attacks == set(), f"{line} names attacks that there are not"
+        assert made >= {line} & attacks, f"{line} has an attack of its own"
+        assert set(re.findall(r"--only (\w+)", cells[4])) <= made, line
 
 
 def test_without_saying_what_to_test_nothing_is_attacked() -> None:

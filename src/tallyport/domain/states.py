@@ -184,6 +184,7 @@ MOVES: dict[State, frozenset[State]] = {
     State.SCHEDULED: frozenset({State.READY, State.WAITING, State.PAUSED, State.CANCELED}),
     State.READY: frozenset(
         {State.EXECUTING, State.PLANNING, State.WAITING, State.PAUSED, State.FAILED_TO_START, State.CANCELED}
+        | {State.CANCELING}  # it began before: the engine ends it
         | {State.COMPLETE, State.FAILED}  # unmanaged: the agent ends it without an ack
     ),
     State.WAITING: frozenset(
