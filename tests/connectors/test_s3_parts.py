@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tallyport.connectors.s3_parts import Room, filled
+from tallyport.connectors.s3_parts import Room, filled, slice_length
+from tallyport.connectors.s3_settings import MIB, PART_MIN
 
 LENGTH = 8
 
@@ -16,6 +17,20 @@ def test_slices_are_the_content_whatever_came_in_which_chunks(content: list[byte
     assert b"".join(slices) == b"".join(content)
     assert all(len(one) == LENGTH for one in slices[:-1])
     assert all(slices)
+
+
+@pytest.mark.parametrize("size", [PART_MIN, 8 * MIB, 8 * MIB + 1, 9 * MIB, 13 * MIB, 17 * MIB - 1, 60 * MIB, 64 * MIB])
+@pytest.mark.parametrize("length", [8 * MIB, 16 * MIB, 32 * MIB, 64 * MIB])
+def test_no_slice_of_a_part_is_too_small_for_what_follows_it(size: int, length: int) -> None:
+    found = slice_length(size, length)
+    whole, rest = divmod(size, found)
+    assert rest == 0 or rest >= PART_MIN
+    assert whole + bool(rest) <= 64 * MIB // length  # as many as a part has numbers
+
+
+def test_the_last_part_may_be_smaller_than_any_slice() -> None:
+    assert slice_length(3, 8 * MIB) == 3
+    assert slice_length(0, 8 * MIB) == 8 * MIB
 
 
 def test_a_slice_is_in_the_memory_that_the_one_before_was_in() -> None:

@@ -51,6 +51,7 @@ from tallyport.connectors.object_http import Answer, Refused, check_part, chunks
 from tallyport.connectors.object_keys import is_twin, key_of
 from tallyport.connectors.object_listing import Line
 from tallyport.connectors.object_metadata import MTIME, checked, hash_in, time_out, type_of
+from tallyport.connectors.pausing import Pause
 from tallyport.connectors.protocol import ANYTHING, Facts, Page, Precondition
 from tallyport.connectors.remote_content import Announced, blocks
 from tallyport.connectors.remote_errors import refusal
@@ -239,6 +240,9 @@ class AzureBlob:
 
     def close(self) -> None:
         self._container.close()
+
+    def pause_with(self, pause: Pause) -> None:
+        self._container.pause_with(pause)
 
     # -- abilities
 

@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 
 from tallyport.connectors import reach
 from tallyport.connectors.object_http import Answer, Host, Meaning, check_plain, translated, wrong_address
+from tallyport.connectors.pausing import Pause
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 VERSION = "2021-12-02"
@@ -238,6 +239,9 @@ class Container:
 
     def close(self) -> None:
         self.host.close()
+
+    def pause_with(self, pause: Pause) -> None:
+        self.host.pause = pause
 
     def call(
         self,

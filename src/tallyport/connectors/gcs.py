@@ -47,6 +47,7 @@ from tallyport.connectors.object_http import Answer, Refused, check_part, chunks
 from tallyport.connectors.object_keys import is_twin, key_of
 from tallyport.connectors.object_listing import Found, Line
 from tallyport.connectors.object_metadata import MTIME, type_of
+from tallyport.connectors.pausing import Pause
 from tallyport.connectors.protocol import ANYTHING, Facts, Page, Precondition
 from tallyport.connectors.remote_content import Announced, blocks
 from tallyport.connectors.remote_errors import refusal
@@ -230,6 +231,9 @@ class Gcs:
 
     def close(self) -> None:
         self._bucket.close()
+
+    def pause_with(self, pause: Pause) -> None:
+        self._bucket.pause_with(pause)
 
     # -- abilities
 

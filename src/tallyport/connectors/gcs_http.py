@@ -17,6 +17,7 @@ import urllib3
 
 from tallyport.connectors import guarded_http, reach
 from tallyport.connectors.object_http import LOOPBACK, Answer, Host, Meaning, check_plain, translated, wrong_address
+from tallyport.connectors.pausing import Pause
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 GOOGLE = "https://storage.googleapis.com"
@@ -128,6 +129,9 @@ class Bucket:
 
     def close(self) -> None:
         self.host.close()
+
+    def pause_with(self, pause: Pause) -> None:
+        self.host.pause = pause
 
     def call(
         self,

@@ -15,6 +15,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSLError, TimeoutError
 
 from tallyport.connectors.guarded_http import GuardedHttpPool, GuardedHttpsPool
+from tallyport.connectors.pausing import Pause
 from tallyport.connectors.remote_errors import refusal
 from tallyport.domain.errors import ErrorKind, TallyportError
 
@@ -76,6 +77,7 @@ class Host:
         self._timeout = timeout
         self._code_of = code_of
         self._pool = self._made()
+        self.pause = Pause()
 
     def _made(self) -> urllib3.HTTPConnectionPool:
         limit = urllib3.Timeout(connect=self._timeout, read=self._timeout)
@@ -96,6 +98,7 @@ class Host:
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None, *, streams: bool = False
     ) -> Answer:
         """Make one call. ``streams`` leaves the content of a good answer to be read from ``raw``."""
+        self.pause.wait(method.lower())
         raw = self._pool.urlopen(
             method,
             target,
@@ -115,6 +118,8 @@ class Host:
             raw.release_conn()
         answer = Answer(raw.status, raw.headers, content)
         if raw.status >= 300:
+            if raw.status == 429 or raw.status >= 500:
+                self.pause.hold(seconds(raw.headers.get("Retry-After")))
             raise Refused(answer, self._code_of(answer))
         return answer
 

@@ -10,6 +10,7 @@ from tallyport.connectors.layers.read_only import ReadOnly
 from tallyport.connectors.layers.retrying import Retrying
 from tallyport.connectors.layers.throttled import Bucket, Throttled
 from tallyport.connectors.local_identity import acting
+from tallyport.connectors.pausing import Pausing
 from tallyport.connectors.protocol import Connector
 from tallyport.connectors.temporaries import Syncing, Tokened
 from tallyport.connectors.width import Holding, places_of
@@ -61,6 +62,9 @@ def open_connection(
         connector.token = token
     if durability is Durability.NONE and isinstance(connector, Syncing):
         connector.durability = durability
+    places = places_of(platform.id, json.dumps(document, sort_keys=True)) if platform.is_remote else None
+    if places is not None and isinstance(connector, Pausing):
+        connector.pause_with(places.pause)
     if identity is not None:
         from tallyport.connectors.acting import Acting
 
@@ -71,7 +75,7 @@ def open_connection(
         connector = Limited(connector, limit)
     if throttle is not None:
         connector = Throttled(connector, throttle if isinstance(throttle, Bucket) else Bucket(throttle))
-    if platform.is_remote:
-        connector = Holding(connector, places_of(platform.id, json.dumps(document, sort_keys=True)))
+    if places is not None:
+        connector = Holding(connector, places)
     connector = Retrying(connector)
     return ReadOnly(connector) if read_only else connector

@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 from tallyport.connectors import s3_access
 from tallyport.connectors.hashing import digest
 from tallyport.connectors.object_keys import Twins, is_twin
+from tallyport.connectors.pausing import Pause
 from tallyport.connectors.protocol import ANYTHING, Facts, Page, Precondition
 from tallyport.connectors.s3_bucket import (
     HASH,
@@ -45,6 +46,7 @@ from tallyport.connectors.s3_parts import (
     etags_of,
     filled,
     receipt_of,
+    slice_length,
     sliced,
     upload_of,
 )
@@ -155,6 +157,9 @@ class S3(Reading, Writing):
                 if status_of(error) != 404:
                     raise
 
+    def pause_with(self, pause: Pause) -> None:
+        self._bucket.pause = pause
+
     def close(self) -> None:
         with self._lock:
             lookers, self._lookers = self._lookers, None
@@ -200,7 +205,7 @@ class S3(Reading, Writing):
         receipts = []
         came = 0
         first = number * pieces + 1
-        with closing(filled(content, UPLOAD_PART // pieces)) as slices:
+        with closing(filled(content, slice_length(size, UPLOAD_PART // pieces))) as slices:
             for n, data in enumerate(slices):
                 came += len(data)
                 if came > size:

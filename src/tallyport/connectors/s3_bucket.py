@@ -23,7 +23,8 @@ from botocore.exceptions import ClientError
 from tallyport.connectors import reach
 from tallyport.connectors.guarded_http import Guarded
 from tallyport.connectors.hashing import ContentHash
-from tallyport.connectors.s3_errors import code_of, refusal, status_of, translate
+from tallyport.connectors.pausing import Pause
+from tallyport.connectors.s3_errors import code_of, refusal, retry_after_of, status_of, translate
 from tallyport.connectors.s3_lean import Lean, NotLean
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind
@@ -45,6 +46,7 @@ class Bucket:
         self.name: str = settings.bucket
         self.client = client or shared_client(settings)
         self._lean = _lean_of(self.client, settings)
+        self.pause = Pause()
         self._every: dict[str, Any] = {"Bucket": self.name}
         if settings.requester_pays:
             self._every["RequestPayer"] = "requester"
@@ -57,7 +59,16 @@ class Bucket:
             self._new["SSEKMSKeyId"] = settings.encryption_key
 
     def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        """Make one call as it is; errors are the SDK's."""
+        """Make one call as it is, no sooner than the platform may be asked; errors are the SDK's."""
+        self.pause.wait(operation)
+        try:
+            return self._called(operation, arguments)
+        except ClientError as error:
+            if status_of(error) == 429 or status_of(error) >= 500:
+                self.pause.hold(retry_after_of(error))
+            raise
+
+    def _called(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in arguments.items() if value is not None}
         if self._lean is not None:
             try:

@@ -138,12 +138,17 @@ def status_of(error: sdk.ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def retry_after_of(error: sdk.ClientError) -> float | None:
+    """Give the seconds that an answer asks to wait."""
+    headers: dict[str, Any] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return seconds(headers.get("retry-after"))
+
+
 def _from_answer(error: sdk.ClientError, operation: str, path: str, instead: dict[str, ErrorKind]) -> TallyportError:
     code, status = code_of(error), status_of(error)
     kind, why = _CODES.get(code) or _STATUS.get(status) or _by_class(code, status)
     kind = instead.get(kind.name, kind)
-    headers: dict[str, Any] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return refusal(kind, operation, path, why, retry_after=seconds(headers.get("retry-after")))
+    return refusal(kind, operation, path, why, retry_after=retry_after_of(error))
 
 
 def _by_class(code: str, status: int) -> tuple[ErrorKind, str]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.s3_errors import refusal
-from tallyport.connectors.s3_settings import LIMITS, MIB, PART
+from tallyport.connectors.s3_settings import LIMITS, MIB, PART, PART_MIN
 from tallyport.domain.errors import ErrorKind
 
 IN_MEMORY = 96 * MIB  # of parts on their way in this process, however many connections and places there are
@@ -63,6 +63,16 @@ def filled(content: Iterable[bytes], length: int, room: Room = ROOM) -> Generato
                 size += len(taken)
                 rest = rest[len(taken) :] or memoryview(next(chunks, b""))
             yield memoryview(buffer)[:size]
+
+
+def slice_length(size: int, length: int) -> int:
+    """Give how long the slices of a part are: about so long, and none too short for what comes after it.
+
+    Only the very last of an object may be shorter than the platform's least, and nobody here knows which that is.
+    """
+    if 0 < size % length < PART_MIN:
+        return -(-size // max(1, size // length))
+    return length
 
 
 def check_size(path: str, size: int) -> None:

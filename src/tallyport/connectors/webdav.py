@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from tallyport.connectors.pausing import Pause
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
 from tallyport.connectors.remote_content import chained
 from tallyport.connectors.remote_errors import refusal
@@ -105,6 +106,9 @@ class Webdav(Content, Values):
 
     def close(self) -> None:
         self._server.close()
+
+    def pause_with(self, pause: Pause) -> None:
+        self._server.pause = pause
 
     # -- abilities
 

@@ -18,12 +18,12 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, NewConnectionError, SSLError, TimeoutError
 
 from tallyport.connectors import guarded_http
+from tallyport.connectors.pausing import Pause
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.setting_checks import not_positive, wrong_text
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, to_bytes
 
-LONGEST = 30.0  # seconds that a request waits for the server; longer, and the caller hears how long
 REDIRECTS = 5
 CHUNK = 1024 * 1024
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -116,7 +116,7 @@ class Server:
         )
         self._pool.pool_classes_by_scheme = guarded_http.pool_classes()
         self._authorization = _authorization(settings)
-        self._until = 0.0  # when the server may be asked again: it said so
+        self.pause = Pause()
 
     def close(self) -> None:
         self._pool.clear()
@@ -165,7 +165,7 @@ class Server:
         if self._authorization is not None:
             sent["Authorization"] = self._authorization
         watched = None if body is None or isinstance(body, bytes) else _Watched(body)
-        self._wait(operation, path)
+        self.pause.wait(operation, path)
         for _ in range(REDIRECTS + 1):
             try:
                 raw = self._pool.request(
@@ -201,17 +201,9 @@ class Server:
         if kind is ErrorKind.UNAUTHENTICATED:
             what = f"the server refuses {self.settings.username!r}" if self.settings.username else what
         seconds = None if after is None else _seconds(after)
-        if seconds and kind in (ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE):
-            self._until = max(self._until, time.monotonic() + seconds)
+        if kind in (ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE):
+            self.pause.hold(seconds)
         return refusal(kind, operation, path, what, retry_after=seconds)
-
-    def _wait(self, operation: str, path: str) -> None:
-        """Ask nothing before the time that the server gave, also in the middle of what takes several requests."""
-        left = self._until - time.monotonic()
-        if left > LONGEST:
-            raise refusal(ErrorKind.RATE_LIMITED, operation, path, "the server asks to wait", retry_after=left)
-        if left > 0:
-            time.sleep(left)
 
 
 class _Watched:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from tallyport.connectors.layers.layer import Layer, P, T
+from tallyport.connectors.layers.layer import Layer, P, T, innermost
+from tallyport.connectors.pausing import Pause, Pausing
 from tallyport.connectors.protocol import Connector
 from tallyport.domain import width
 from tallyport.domain.entries import Entry
@@ -19,7 +20,6 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.width import Width
 
 AUTOMATIC = 16  # places that are found by trying, unless a job asks for more
-LONGEST = 30.0  # seconds that a call waits for the platform; longer, and the caller hears how long
 LOOK = 0.25  # seconds between two looks at whether to stop
 
 
@@ -34,11 +34,10 @@ class Places:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._clock = clock
-        self._sleep = sleep
         self._free = threading.Condition()
         self._width = Width(most=most, began=clock())
         self._taken = 0
-        self._until = 0.0  # when the platform may be called again
+        self.pause = Pause(clock=clock, sleep=sleep)
 
     @property
     def count(self) -> int:
@@ -83,16 +82,11 @@ class Places:
 
     def hold(self, seconds: float) -> None:
         """Let nobody call for a time."""
-        with self._free:
-            self._until = max(self._until, self._clock() + seconds)
+        self.pause.hold(seconds)
 
     def wait(self, operation: str) -> None:
         """Wait until the platform may be called; raise how long that is when it is too long to wait here."""
-        while (left := self._until - self._clock()) > 0:
-            if left > LONGEST:
-                message = f"the platform asks to wait for {left:.0f} more seconds"
-                raise TallyportError(ErrorKind.RATE_LIMITED, message, operation=operation, retry_after=left)
-            self._sleep(left)
+        self.pause.wait(operation)
 
 
 _all: dict[bytes, Places] = {}
@@ -112,6 +106,7 @@ class Holding(Layer):
     def __init__(self, inner: Connector, places: Places) -> None:
         super().__init__(inner)
         self.places = places
+        self._hears_itself = isinstance(innermost(inner), Pausing)
 
     def _call(self, operation: str, act: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         self.places.wait(operation)
@@ -140,6 +135,6 @@ class Holding(Layer):
             yield
         except TallyportError as error:
             is_ours = error.kind in (ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE)
-            if is_ours and error.retry_after:
+            if is_ours and error.retry_after and not self._hears_itself:
                 self.places.hold(error.retry_after)
             raise

@@ -1,0 +1,44 @@
+"""When a platform may be asked again: it told somebody, and everybody waits, also in the middle of a call."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from tallyport.domain.errors import ErrorKind, TallyportError
+
+LONGEST = 30.0  # seconds that a request waits; longer, and the caller hears how long
+
+
+class Pause:
+    """One platform's pause, shared by all who ask it."""
+
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._until = 0.0
+
+    def hold(self, seconds: float | None) -> None:
+        """Let nobody ask for a time."""
+        if seconds:
+            with self._lock:
+                self._until = max(self._until, self._clock() + seconds)
+
+    def wait(self, operation: str, path: str = "") -> None:
+        """Wait until the platform may be asked; raise how long that is when it is too long to wait here."""
+        while (left := self._until - self._clock()) > 0:
+            if left > LONGEST:
+                message = f"the platform asks to wait for {left:.0f} more seconds"
+                raise TallyportError(ErrorKind.RATE_LIMITED, message, path=path, operation=operation, retry_after=left)
+            self._sleep(left)
+
+
+@runtime_checkable
+class Pausing(Protocol):
+    """A connector whose one call may be several requests: each of them waits."""
+
+    def pause_with(self, pause: Pause) -> None:
+        """Share a pause from now on."""
