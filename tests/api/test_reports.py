@@ -197,6 +197,36 @@ def test_the_schema_of_the_transfer_block_has_every_key(world: World) -> None:
         assert place["description"], key
 
 
+def test_the_schema_of_the_transfer_block_knows_what_a_mapping_says_of_its_children(world: World) -> None:
+    known = world.get("/v1/jobs/schema").json()["properties"]
+    schedule, stop = known["schedule"], known["stop_policy"]
+    for one in (schedule, stop):
+        assert "of the children of a folder mapping" in one["description"]
+    assert schedule["properties"]["mode"]["enum"] == ["manual", "auto", "ad-hoc"]
+    assert list(stop["properties"]) == ["on_success", "on_failure", "on_execute"]
+    samples: dict[str, object] = {
+        "mode": "auto",
+        "cron": "0 22 * * *",
+        "time_zone": "Europe/Berlin",
+        "days": "weekdays",
+        "start_date": 1,
+        "end_date": 2,
+        "end": 2,
+        "repeat_interval": {"value": 1, "unit": "h"},
+        "max_execution": {"value": 1, "unit": "h"},
+        "repeat_count": 1,
+        "missed_runs": "skip",
+        **{key: {"hr": 1, "min": 2, "sec": 3, "ms": 4} for key in ("start_window", "end_window", "run_at")},
+    }
+    assert samples.keys() == schedule["properties"].keys()
+    body = world.body(kind="folder_mapping")
+    for name, value in samples.items():  # what the schema names the server takes
+        body["transfer"]["schedule"] = {"mode": "auto"} | {name: value}
+        assert world.post("/v1/jobs/check", json=body).status_code == 200, name
+    body["transfer"]["schedule"] = {"mode": "auto", "hat": 1}
+    assert world.post("/v1/jobs/check", json=body).json()["errors"][0]["path"] == "/transfer/schedule/hat"
+
+
 def test_what_a_run_would_delete_is_listed(world: World) -> None:
     job = world.job()
     assert world.get(f"/v1/jobs/{job}/deletes").json()["data"] == []

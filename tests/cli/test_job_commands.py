@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tallyport.domain.folder_mapping import Folder
+from tallyport.store import folder_mapping, jobs
 from tallyport.store.database import Database
 from tests.cli.test_remote import Line
 from tests.client.server import Served, finish, serving
@@ -74,6 +76,30 @@ def test_a_job_is_split_into_parts(line: Line, served: Served, job: str) -> None
     assert [part["data"]["partData"] for part in document["parts"]] == json.loads(named)
     assert line.call("jobs", "split", job).exit_code == 2
     assert line.call("jobs", "split", job, "-f", "-", input="{}").exit_code == 2
+
+
+def test_a_folder_mapping_tells_what_its_children_did(line: Line, served: Served, job: str, tmp_path: Path) -> None:
+    served.play = quiet
+    ends = shown(line, job)["job"]["transfer"]
+    words = [f"--{side}={ends[side]['connection']['id']}" for side in ("source", "destination")]
+    body = {"name": "homes", "kind": "folder_mapping", "schedule": {"mode": "manual"}}
+    body["transfer"] = {"transfer_type": "copy", "schedule": {"mode": "manual"}, "stop_policy": {"on_success": 3}}
+    (tmp_path / "homes.json").write_text(json.dumps(body))
+    parent = line.good("jobs", "create", "-f", str(tmp_path / "homes.json"), *words)
+    assert "below  0 children\n" in line.good("jobs", "show", parent)
+    with served.database.begin() as tx:
+        whole = jobs.find(tx, parent)
+        assert whole is not None
+        one, two = folder_mapping.make(tx, whole, [Folder("one", "one"), Folder("two", "two")])
+    line.good("jobs", "update", two.id, "-f", "-", input='{"disabled": true}')
+    served.play = finish
+    line.good("jobs", "start", one.id)
+    told = line.good("jobs", "show", parent)
+    assert "below  2 children: 1 complete, 1 created\n" in told
+    assert "below  1 items carried by their newest runs, 0 failed now\n" in told
+    assert "below  0 ended with failed items, 1 disabled" in told
+    assert shown(line, parent)["job"]["children"]["count"] == 2
+    assert "below" not in line.good("jobs", "show", one.id)
 
 
 def test_a_plan_is_shown_and_blockers_are_an_exit_code(line: Line, job: str, tmp_path: Path) -> None:

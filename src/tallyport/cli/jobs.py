@@ -55,10 +55,25 @@ def show(job: str, as_json: bool, url: str, token_file: str | None) -> None:
     click.echo(f"run    {found.execution if found.execution is not None else 'none yet'}")
     if found.info:
         click.echo(f"info   {line(found.info)}")
+    for told in _children(found):
+        click.echo(f"below  {told}")
     for warning in found.warnings:
         click.echo(f"note   {line(warning)}")
     for group in groups:
         click.echo(f"failed {group.count:,} x {line(group.reason)}")
+
+
+def _children(found: "Job") -> Iterator[str]:
+    """Tell how many children a folder mapping has, in which states, and what their newest runs did."""
+    below = (found.raw.get("job") or {}).get("children")
+    if not below:
+        return
+    states = ", ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in below["by_state"].items())
+    yield f"{below['count']:,} children" + (f": {states}" if states else "")
+    stats = below["stats"]
+    yield f"{stats['transferred']:,} items carried by their newest runs, {below['unresolved_items']:,} failed now"
+    if below["with_errors"] or below["disabled"]:
+        yield f"{below['with_errors']:,} ended with failed items, {below['disabled']:,} disabled"
 
 
 @jobs.command()

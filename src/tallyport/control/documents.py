@@ -17,7 +17,6 @@ OTHER_KINDS: Mapping[str, str] = {
     "user_account_mapping": "no platform here lists accounts with their drives: map folders that are named for them",
     "network_home_drive_mapping": "home drives are folders here: map the folder they stand in",
 }
-LIMITS = ("on_success", "on_failure", "on_execute")
 LATER = ("scheduler", "retention", "discriminator")  # accepted, kept, without effect yet
 KEYS: tuple[str, ...] = ("name", "kind", "description", "transfer", "schedule", "stop_policy", "category", "priority")
 KEYS += ("status", "predecessor_ids", "on_predecessor_failure", "disabled")
@@ -191,7 +190,7 @@ def _read_children(reader: Reader, draft: Draft) -> Draft:
 
 
 def _stop_policy(reader: Reader, given: Mapping[str, object], path: str = "/stop_policy") -> Mapping[str, Any]:
-    limits = reader.members(given.get("stop_policy", {}), path, LIMITS)
+    limits = reader.members(given.get("stop_policy", {}), path, schedules.STOP_LIMITS)
     for key, value in limits.items():
         reader.whole(value, f"{path}/{key}", least=1, most=(1 << 31) - 1)
     return limits

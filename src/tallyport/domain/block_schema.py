@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from tallyport.domain import schedules
 from tallyport.domain.block_words import KEY_WORDS
 from tallyport.domain.policies import TransferType
 from tallyport.domain.transfer_block import KEYS, defaults_for, policies_to_json
@@ -78,6 +79,7 @@ def block_schema() -> Mapping[str, Any]:
         place["properties"][last] = _property(field)
     for side in ("source", "destination"):
         root["properties"][side] = _END
+    root["properties"] |= {"schedule": _SCHEDULE, "stop_policy": _STOP_POLICY}
     return root
 
 
@@ -116,6 +118,54 @@ _END = {
         "connection": {"type": "object", "properties": {"id": {"type": "string"}}},
         "target": {"type": "object", "properties": {"path": {"type": "string"}}},
     },
+}
+_OF_CHILDREN = "of the children of a folder mapping; a job of another kind has it beside the transfer block"
+_COUNT = {"type": "integer", "minimum": 1}
+_INTERVAL = {
+    "type": "object",
+    "properties": {
+        "value": {"type": "number", "exclusiveMinimum": 0},
+        "unit": {"type": "string", "enum": list(schedules.UNITS)},
+    },
+    "required": ["value", "unit"],
+    "additionalProperties": False,
+}
+_TIME = {
+    "type": "object",
+    "properties": {
+        name: {"type": "integer", "minimum": 0, "maximum": most}
+        for name, most in (("hr", 23), ("min", 59), ("sec", 59), ("ms", 999))
+    },
+    "additionalProperties": False,
+}
+_DAY = {"type": "string", "enum": list(schedules.DAYS)}
+_TIMES: Mapping[str, Mapping[str, Any]] = {
+    "days": {"oneOf": [_DAY, {"type": "array", "items": _DAY, "minItems": 1}]},
+    **{name: {"type": "number", "minimum": 0} for name in ("start_date", "end_date", "end")},
+    **dict.fromkeys(("start_window", "end_window", "run_at"), _TIME),
+    "cron": {"type": "string"},
+    "time_zone": {"type": "string"},
+    "repeat_interval": _INTERVAL,
+    "repeat_count": _COUNT,
+    "missed_runs": {"type": "string", "enum": [word.value for word in schedules.MissedRuns]},
+}
+_SCHEDULE = {
+    "type": "object",
+    "title": "Schedule",
+    "description": f"When a job runs, {_OF_CHILDREN}",
+    "properties": {
+        "mode": {"type": "string", "enum": [word.value for word in schedules.Mode]},
+        **_TIMES,
+        "max_execution": _INTERVAL,
+    },
+    "additionalProperties": False,
+}
+_STOP_POLICY = {
+    "type": "object",
+    "title": "Stop policy",
+    "description": f"After how many runs a job is done for good, {_OF_CHILDREN}",
+    "properties": dict.fromkeys(schedules.STOP_LIMITS, _COUNT),
+    "additionalProperties": False,
 }
 _TEXTS = {"type": "array", "format": "table", "items": {"type": "string"}, "minItems": 1}
 

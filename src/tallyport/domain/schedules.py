@@ -75,15 +75,16 @@ _TIMING = (
     "repeat_count",
     "missed_runs",
 )
-_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_DAYS: Mapping[str, tuple[int, ...]] = {
+DAYS: Mapping[str, tuple[int, ...]] = {
     "everyday": EVERY_DAY,
     "weekdays": EVERY_DAY[:5],
     "weekends": EVERY_DAY[5:],
     **{name: (number,) for number, name in enumerate(_WEEK)},
 }
 STATUS_COMMANDS = ("start", "paused")
+STOP_LIMITS = ("on_success", "on_failure", "on_execute")  # of a stop policy
 
 
 def read_schedule(
@@ -274,10 +275,10 @@ def _days(reader: Reader, value: object, path: str) -> tuple[int, ...]:
     days: set[int] = set()
     for index, text in enumerate(texts):
         here = pointer(path, index) if isinstance(value, list) else path
-        word = reader.choice(text, here, list(_DAYS))
-        days.update(() if word is None else _DAYS[word])
+        word = reader.choice(text, here, list(DAYS))
+        days.update(() if word is None else DAYS[word])
     if isinstance(value, list) and not value:
-        reader.wrong(path, "out_of_range", "names no day", _DAYS)
+        reader.wrong(path, "out_of_range", "names no day", DAYS)
     return tuple(sorted(days)) or EVERY_DAY
 
 
@@ -298,14 +299,14 @@ def _interval(reader: Reader, members: Mapping[str, object], path: str, name: st
     here = pointer(path, name)
     parts = reader.members(members[name], here, ("value", "unit"))
     for missing in [key for key in ("value", "unit") if key not in parts]:
-        reader.wrong(pointer(here, missing), "missing", "is needed", _UNITS if missing == "unit" else ())
+        reader.wrong(pointer(here, missing), "missing", "is needed", UNITS if missing == "unit" else ())
     if len(parts) < 2:
         return None
     value = reader.number(parts["value"], pointer(here, "value"), least=0)
     if value == 0:
         reader.wrong(pointer(here, "value"), "out_of_range", "must be more than 0")
-    unit = reader.choice(parts["unit"], pointer(here, "unit"), list(_UNITS))
-    seconds = None if value is None or unit is None else value * _UNITS[unit]
+    unit = reader.choice(parts["unit"], pointer(here, "unit"), list(UNITS))
+    seconds = None if value is None or unit is None else value * UNITS[unit]
     if seconds is not None and seconds > _LONGEST:
         reader.wrong(here, "out_of_range", "must be a hundred years at most")
     return seconds

@@ -40,6 +40,7 @@ log = logging.getLogger("tallyport.folder_mapping")
 CHUNK = 50  # children of one transaction
 AT_ONCE = 2  # parents that are worked
 LOOK_SECONDS = 1.0  # between two looks at whether the run is still wanted
+LATER_SECONDS = 1.0  # until a run goes on that an outage of the database cut short
 LOCK = 0x7A13  # of the lock around the children: of several workers one changes them
 
 Line = tuple[int, str, bytes | None, str, int | None]  # of the audit
@@ -122,6 +123,7 @@ class Mapper:
             self._fail(execution, f"the folders could not be listed to their end, so no child was changed: {error}")
         except sa.exc.DBAPIError:  # an outage passes: a later look begins anew
             log.info("mapping.deferred: %d", execution.id)
+            self._stopping.wait(LATER_SECONDS)
         except Exception as error:  # the top of a thread: a person has to see it
             log.exception("mapping.failed")
             self._fail(execution, f"the children could not be brought in line: {type(error).__name__}: {error}")

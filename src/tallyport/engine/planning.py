@@ -13,11 +13,13 @@ from tallyport.domain.executions import Execution
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.store import connections, executions, jobs, plans
 from tallyport.store.database import Database
+from tallyport.store.phrases import sa
 from tallyport.store.vault import Vault
 
 log = logging.getLogger("tallyport.planning")
 
 LOOK_SECONDS = 1.0  # between two looks at whether the plan is still wanted
+LATER_SECONDS = 1.0  # until a plan is tried again that an outage of the database cut short
 
 
 class Planner:
@@ -60,18 +62,29 @@ class Planner:
 
     def _make(self, execution: Execution) -> None:
         try:
-            self._plan(execution)
-        except TallyportError as error:
-            with self._database.begin() as tx:
-                executions.move(
-                    tx, execution.id, ("planning",), "failed_to_start", phase="complete", info=error.message
-                )
-        except Exception:  # the top of a thread: the next look has it made again
-            log.exception("plan.failed")
+            self._plan_or_fail(execution)
+        except sa.exc.DBAPIError:  # an outage passes: a later look has it made again
+            log.info("plan.deferred: %d", execution.id)
+            self._stopping.wait(LATER_SECONDS)
         finally:
             with self._lock:
                 self._asked.discard(execution.id)
             self._wake()
+
+    def _plan_or_fail(self, execution: Execution) -> None:
+        try:
+            self._plan(execution)
+        except TallyportError as error:
+            self._fail(execution, error.message)
+        except sa.exc.DBAPIError:
+            raise
+        except Exception as error:  # the top of a thread: a person has to see it
+            log.exception("plan.failed")
+            self._fail(execution, f"the plan could not be made: {type(error).__name__}: {error}")
+
+    def _fail(self, execution: Execution, info: str) -> None:
+        with self._database.begin() as tx:
+            executions.move(tx, execution.id, ("planning",), "failed_to_start", phase="complete", info=info)
 
     def _plan(self, execution: Execution) -> None:
         with self._database.read() as tx:

@@ -1,0 +1,64 @@
+"""Plans that cannot be made: what nobody expected ends them, and an outage of the database does not."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import pytest
+
+from tallyport.domain.jobs import Job
+from tallyport.engine import planning
+from tallyport.store import plans
+from tallyport.store.phrases import sa
+from tallyport.testing.worlds import tree
+from tests.engine.conftest import Port
+from tests.engine.test_split import Board
+
+
+@pytest.fixture
+def board(port: Port) -> Board:
+    tree("a.txt 5b v1", port.source)
+    return Board(port)
+
+
+def test_a_plan_that_fails_in_a_way_nobody_expected_ends_and_says_so(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+
+    def broken(*_: Any, **__: Any) -> Any:
+        tries.append(1)
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr(planning, "survey", broken)
+    job = board.make(plan=True)
+    board.port.start()
+    assert board.end(job).state == "failed_to_start"
+    assert board.run_of(job).info == "the plan could not be made: RuntimeError: no such luck"
+    assert len(tries) == 1
+
+
+def test_a_plan_that_an_outage_of_the_database_cut_short_is_made_later(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, tries = planning.survey, []
+
+    def cut_short(*given: Any, **more: Any) -> Any:
+        tries.append(1)
+        if len(tries) < 3:
+            raise sa.exc.OperationalError("SELECT", {}, sqlite3.OperationalError("unable to open database file"))
+        return whole(*given, **more)
+
+    monkeypatch.setattr(planning, "survey", cut_short)
+    monkeypatch.setattr(planning, "LATER_SECONDS", 0.0)
+    job = board.make(plan=True)
+    board.port.start()
+
+    def is_planned(_: Job) -> bool:
+        with board.port.database.read() as tx:
+            return plans.find(tx, job).manifest is not None
+
+    board.until(job, is_planned)
+    assert board.job(job).state == "planning"
+    assert len(tries) == 3
