@@ -61,12 +61,10 @@ JOB: dict[str, Any] = {
         },
         "source": {
             "connection": {"id": "{{cloud_connection_source}}"},
-            "impersonate_as": {"email": "jsmith@company.com"},
             "target": {"path": "/source"},
         },
         "destination": {
             "connection": {"id": "{{cloud_connection_destination}}"},
-            "impersonate_as": {"email": "bsmith@company.com"},
             "target": {"path": "/destination"},
         },
         "simulation_mode": False,
