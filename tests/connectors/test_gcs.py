@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tallyport.connectors import gcs
+from tallyport.connectors import gcs_uploads
 from tallyport.connectors.gcs import MIB, UPLOAD_PART, Gcs, Settings, open_gcs
 from tallyport.connectors.object_http import Refused
 from tallyport.connectors.protocol import Connector, Facts, Precondition, Properties, Uploads, Versions
@@ -187,7 +187,7 @@ def test_an_upload_goes_on_in_another_process_by_its_handle(fake_gcs: GcsServer)
 def test_more_parts_than_are_joined_in_one_request_are_joined_in_layers(
     fake_gcs: GcsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gcs, "COMPOSED", 3)
+    monkeypatch.setattr(gcs_uploads, "COMPOSED", 3)
     with closing(opened(fake_gcs, f"run-{uuid.uuid4().hex[:8]}")) as connector:
         parts = [b"%d," % number for number in range(40)]
         handle = connector.begin_upload("big", Facts(size=sum(map(len, parts))), token="run")

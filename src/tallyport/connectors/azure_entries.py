@@ -10,6 +10,7 @@ from tallyport.connectors.azure_xml import Blob
 from tallyport.connectors.object_http import Answer
 from tallyport.connectors.object_listing import Found
 from tallyport.connectors.object_metadata import MTIME, hash_in, time_in, time_out
+from tallyport.connectors.object_store import folder
 from tallyport.connectors.protocol import Facts
 from tallyport.domain.entries import Entry, Kind
 
@@ -41,11 +42,9 @@ def upload_of(handle: str) -> Upload:
     return Upload(int(pieces), word)
 
 
-def folder(name: str) -> Entry:
-    return Entry(name, Kind.CONTAINER)
-
-
 def entry_of(name: str, found: Blob) -> Entry:
+    if found.is_folder:
+        return folder(name)
     told = time_in(found.metadata.get(MTIME))
     modified = found.modified if told is None else told
     return Entry(name, Kind.FILE, found.size, modified, found.tag, hash=hash_in(found.metadata.get(HASH)))

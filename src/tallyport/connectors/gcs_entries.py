@@ -18,10 +18,6 @@ PROPERTIES = "tallyport-properties"
 OURS = frozenset({MTIME, SECONDS, HASH, PROPERTIES})
 
 
-def folder(name: str) -> Entry:
-    return Entry(name, Kind.CONTAINER)
-
-
 def entry_of(name: str, found: Mapping[str, Any]) -> Entry:
     metadata = found.get("metadata", {})
     told = time_in(metadata.get(MTIME))
