@@ -16,7 +16,7 @@ TARGET = Path(__file__).parent.parent / "src" / "tallyport" / "store" / "schema.
 def snapshot() -> str:
     """Give the SQL that makes a fresh SQLite database."""
     dialect = sqlite.dialect()
-    parts = ["-- Made by tools/schema.py from store/tables.py. Do not edit.", "BEGIN;"]
+    parts = ["-- Made by tools/schema.py from store/tables. Do not edit.", "BEGIN;"]
     for table in metadata.sorted_tables:
         parts.append(_clean(CreateTable(table).compile(dialect=dialect)) + ";")
         for index in sorted(table.indexes, key=lambda index: str(index.name)):

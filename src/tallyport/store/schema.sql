@@ -1,4 +1,4 @@
--- Made by tools/schema.py from store/tables.py. Do not edit.
+-- Made by tools/schema.py from store/tables. Do not edit.
 BEGIN;
 CREATE TABLE admin_audit (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -9,5 +9,5 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make every table. Until the first release the first schema is that of ``tables.py``."""
+    """Make every table. Until the first release the first schema is that of ``tables``."""
     tables.metadata.create_all(op.get_bind())
