@@ -242,15 +242,15 @@ class Server:
         assert isinstance(found, dict)
         return found
 
-    def wait(self, job: str, *, patience: float = 240) -> dict[str, Any]:
-        """Wait until the job's execution has ended, and return the job."""
+    def wait(self, job: str, *, patience: float = 240, pause: float = 0.1) -> dict[str, Any]:
+        """Wait until the job's execution has ended, and return the job; to look costs the server, each time."""
         end = time.monotonic() + patience
         while True:
             state = self.state(job)
             if state["status"] in ("complete", "failed", "canceled"):
                 return state
             assert time.monotonic() < end, f"still {state['status']} after {patience} s: {state}\n{self.words()}"
-            time.sleep(0.1)
+            time.sleep(pause)
 
     def items(self, job: str) -> Iterator[dict[str, Any]]:
         """Page through all item records of a job."""

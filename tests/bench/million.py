@@ -64,7 +64,7 @@ def measured(place: str, source: str, movers: int, url: str | None, postgres: in
         watch = Watch(server.program.pid)
         before = (cpu(server.program.pid), 0.0 if postgres is None else cpu(postgres))
         server.begin(job)
-        state = server.wait(job, patience=390)
+        state = server.wait(job, patience=390, pause=1)
         watch.end()
         after = (cpu(server.program.pid), 0.0 if postgres is None else cpu(postgres))
         assert state["status"] == "complete", state

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tallyport.domain import paths
 from tallyport.domain.entries import Fingerprint
-from tallyport.store import bulk, rows
+from tallyport.store import arrays, bulk, rows
 from tallyport.store.database import Database
 from tallyport.store.names import containers, items
 from tallyport.store.phrases import sa
@@ -341,18 +341,14 @@ _FILLED = (
 
 
 @functools.cache
-def _upsert_arrays() -> str:
-    """Give the statement that takes a column at a time; its dialect is not loaded where nobody needs it."""
+def _upsert_arrays() -> tuple[str, tuple[str, ...]]:
+    """Give the statement that takes a column at a time, and their types; its dialect is not loaded where not needed."""
     from sqlalchemy.dialects import postgresql
 
-    arrays = ", ".join(
-        "%s::" + {"BIGINT": "bigint", "INTEGER": "int", "BYTEA": "bytea", "TEXT": "text"}[kind] + "[]"
-        for kind in (
-            column.type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
-            for column in items.columns
-        )
-    )
-    return _UPSERT.replace(f"VALUES {_VALUES}", f"SELECT * FROM unnest({arrays})")
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    types = tuple(column.type.compile(dialect).lower() for column in items.columns)
+    columns = ", ".join(f"%s::{kind}[]" for kind in types)
+    return _UPSERT.replace(f"VALUES {_VALUES}", f"SELECT * FROM unnest({columns})"), types
 
 
 def known(database: Database, container: int, after: str, limit: int) -> list[tuple[Any, ...]]:
@@ -431,7 +427,8 @@ def upsert(tx: sa.Connection, database: Database, values: Sequence[tuple[Any, ..
     for row in values:
         key = row[1:4]
         kept[key] = (kept[key][0], *row[1:]) if key in kept else row
-    tx.exec_driver_sql(_upsert_arrays(), tuple(map(list, zip(*kept.values(), strict=True))))
+    statement, types = _upsert_arrays()
+    tx.exec_driver_sql(statement, arrays.literals(types, kept.values()))
 
 
 def add_filled(
