@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import queue
 import time
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -106,6 +108,14 @@ class Desk:
         self.unfinished: list[Work] = []
         self.stop_after: int | None = None
 
+    def taken_over(self) -> Desk:
+        """Give another desk with all that this one knows, whose ``run`` with ``resume`` does what is not reported."""
+        other = Desk(self.source, self.destination, self.policies, part_size=self.part_size, group=self.group)
+        own = ("reports", "crew", "on_event", "outcome")
+        vars(other).update(copy.deepcopy({name: it for name, it in vars(self).items() if name not in own}))
+        other.unfinished = [work for group in self.open.values() for work in group.values()] + self.pending
+        return other
+
     def terms(self) -> Terms:
         return Terms(
             self.execution,
@@ -146,6 +156,8 @@ class Desk:
                 if isinstance(work, VisitWork):
                     again = work._replace(visit_id=self.new_id(), resumed=True, d_fresh=False, attempt=work.attempt + 1)
                     self.add_visit(again)
+                elif isinstance(work, LinkWork):
+                    self.pending.append(work._replace(attempt=work.attempt + 1))
                 else:
                     self.pending.append(work)
         else:
@@ -310,7 +322,7 @@ class Desk:
         if deferred.task == "link":
             self.links.setdefault((deferred.device, deferred.inode), []).append((visit.visit_id, deferred))
         elif deferred.task == "big":
-            temporary = f".tallyport-token7p-{self.new_id():x}"
+            temporary = f".tallyport-token7p-{zlib.crc32(path.encode()):x}"
             big = self.new_id()
             self.parts[big] = {}
             offsets = range(0, deferred.size, self.part_size)
@@ -356,7 +368,8 @@ class Desk:
                 expect = None if item.kind == 2 or facts[0] is None else facts
                 number = self.new_id()
                 self.tasks[number] = ("item", visit)
-                self.pending.append(DeleteWork(number, side, path, item.kind, expect, deferred.item))
+                s_path = join(visit.path, item.name)
+                self.pending.append(DeleteWork(number, side, path, item.kind, expect, deferred.item, s_path=s_path))
                 if side == "destination" and not visit.gone:
                     self.stamps.add(visit.visit_id)
         if stage == 2:

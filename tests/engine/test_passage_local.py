@@ -106,7 +106,7 @@ def test_a_new_folder_is_filled_out_of_sight_and_appears_whole(place, monkeypatc
     real = staging.Stage.publish
 
     def publish(self: staging.Stage) -> None:
-        folder = f"/proc/self/fd/{self.parent_fd}/{self._name}"
+        folder = f"/proc/self/fd/{self.parent_fd}/{self.name}"
         seen.append(os.listdir(folder))
         real(self)
         seen.append(os.listdir(folder))
@@ -137,7 +137,7 @@ def test_a_folder_that_somebody_fills_meanwhile_keeps_what_was_put_there(place, 
     real = staging.Stage.publish
 
     def publish(self: staging.Stage) -> None:
-        with open(f"/proc/self/fd/{self.parent_fd}/{self._name}/foreign", "w") as stream:
+        with open(f"/proc/self/fd/{self.parent_fd}/{self.name}/foreign", "w") as stream:
             stream.write("kept")
         real(self)
 

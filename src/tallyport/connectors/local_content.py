@@ -9,7 +9,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.local_errors import error_of, refusal, translate
@@ -103,10 +103,21 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
         written = os.write(fd, data)
 
 
-def carry(source_fd: int, out_fd: int, start: int, end: int, running: ContentHash, name: str, *, holes: bool) -> int:
+def carry(
+    source_fd: int,
+    out_fd: int,
+    start: int,
+    end: int,
+    running: ContentHash,
+    name: str,
+    *,
+    holes: bool,
+    guard: Callable[[], None] | None = None,
+) -> int:
     """Copy a range to the same place of another file, hashing it; give the bytes written.
 
-    With ``holes`` nothing is written where the source has none; the hash takes zeros there.
+    With ``holes`` nothing is written where the source has none; the hash takes zeros there. ``guard`` is called
+    before each write.
     """
     moved = 0
     view = _own.buffer
@@ -124,6 +135,8 @@ def carry(source_fd: int, out_fd: int, start: int, end: int, running: ContentHas
                 raise changed(name)
             chunk = view[:size]
             running.update(chunk)
+            if guard is not None:
+                guard()
             try:
                 _write_at(out_fd, chunk, at)
             except OSError as error:

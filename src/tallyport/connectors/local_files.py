@@ -333,10 +333,18 @@ class Landing:
 
     def discard(self) -> None:
         """Remove what was written and is not settled, and let go. Calling twice is harmless."""
-        pending, self._pending = self._pending, []
         own_fd, self._own_fd = self._own_fd, -1
         if own_fd >= 0:
             os.close(own_fd)
+        self.drop()
+
+    def drop(self) -> None:
+        """Remove what was written and is not settled; it has no outcome. The folders must still be open."""
+        pending, self._pending = self._pending, []
+        self._outcomes = []
+        self._folders = set()
+        self._bytes = 0
+        self._halted = False
         for item in pending:
             if item.temp_fd >= 0:
                 os.close(item.temp_fd)

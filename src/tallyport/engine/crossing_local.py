@@ -53,6 +53,7 @@ class LocalCrossing:
         self._work = work
         self._landing = passage.landing
         self._s_fd = -1 if work.gone == "source" else passage.source.open_container(work.path)
+        self._modified = os.fstat(self._s_fd).st_mtime_ns if passage.removes_source and self._s_fd >= 0 else None
         self._d_fd = -1
         self._must_open = False  # the destination lacks the rights to be filled
         self._opened_from: int | None = None  # the mode it had before it got them
@@ -338,6 +339,28 @@ class LocalCrossing:
         if has_changed:
             self._landing.touch(self._d_fd)
         return entry_of(".", after), has_changed
+
+    def put_back(self) -> None:
+        if self._d_fd < 0 or self._s_fd < 0 or self._passage.is_dry:
+            return
+        with translate("set times and permissions of", self._work.d_path):
+            if self._opened_from is not None:
+                os.fchmod(self._d_fd, stat.S_IMODE(self._opened_from))
+            if self._passage.times:
+                # What a move takes away at the source changes its times: as it was found counts.
+                modified = os.fstat(self._s_fd).st_mtime_ns if self._modified is None else self._modified
+                stamp_fd(self._d_fd, Facts(modified=modified))
+
+    def unstage(self) -> None:
+        """Take away what is filled out of sight, and will not be shown."""
+        stage = self.stage
+        if stage is None or stage.is_shown:
+            return
+        try:
+            staging.take_away(stage)
+            self._stamp_above(stage.parent_fd)
+        except TallyportError:
+            pass  # the sweep of the next visit removes it
 
     def _dress_container(self, source: Entry, st: os.stat_result) -> None:
         """Give the container its owner and lists once; later only the mode that filling it took away."""

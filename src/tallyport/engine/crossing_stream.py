@@ -199,6 +199,10 @@ class StreamCrossing:
             return passage.stamp_container(work.path, work.d_path)[0], True
         return passage.stamp_container(work.path, work.d_path)
 
+    def put_back(self) -> None:
+        if self._stands and not self._is_implied and self._source is not None and not self._passage.is_dry:
+            self._passage.stamp_container(self._work.path, self._work.d_path, self._source)
+
     def identity(self, *, has_containers: bool) -> bytes:
         there = self._passage.destination.stat(self._work.d_path) if self._stands else None
         return b"nothing" if there is None else f"{there.modified} {there.tag.hex()}".encode()

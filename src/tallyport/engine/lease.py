@@ -20,6 +20,15 @@ def free() -> None:
     """Guard of a process that owns its store: nobody else works there."""
 
 
+def is_over(guard: Guard) -> bool:
+    """Tell whether a guard lets nothing pass any more."""
+    try:
+        guard()
+    except TallyportError:
+        return True
+    return False
+
+
 def clock() -> int:
     """Nanoseconds of a clock that does not stop."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

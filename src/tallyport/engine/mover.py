@@ -36,12 +36,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from tallyport.connectors.hashing import digest
 from tallyport.connectors.local_identity import Identity, acting
+from tallyport.domain.entries import Side
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
+from tallyport.domain.paths import split
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.revising import deciding
 from tallyport.domain.rules import rules_for
 from tallyport.engine.carrier import Carrier
-from tallyport.engine.lease import LEASE_SIZE, Guard, Lease, free
+from tallyport.engine.lease import LEASE_SIZE, Guard, Lease, free, is_over
 from tallyport.engine.orders import Orders
 from tallyport.engine.passage import Passage, accounts_of, is_lean, open_passage, task_error
 from tallyport.engine.seen import KnownOfSeveral, KnownRows
@@ -165,8 +167,9 @@ class Bench:
         if self._identity is not None:  # the ledger is asked as ourselves
             known, report, task = _as_ourselves(known), _as_ourselves(report), _as_ourselves(task)
             stopped, several = _as_ourselves(stopped), several and _as_ourselves(several)
+        has_to_stop = stopped if self._guard is free else lambda: stopped() or is_over(self._guard)
         with acting(self._identity):
-            self._work(passage, orders, works, known, report, task, stopped, seats, several)
+            self._work(passage, orders, works, known, report, task, has_to_stop, seats, several)
 
     def _work(
         self,
@@ -206,6 +209,13 @@ class Bench:
             self._guard()
         except TallyportError as error:
             return [task_error(number, error) for number in _numbers(work)]
+        reports = self._do(passage, work, stopped)
+        if is_over(self._guard) and not orders.rules.removes_source:
+            for path, d_path in _changed_in(work):  # others may have stamped them in the middle of this
+                passage.stamp(StampWork(0, path, d_path))
+        return reports
+
+    def _do(self, passage: Passage, work: Work, stopped: Callable[[], bool]) -> Sequence[TaskReport]:
         match work:
             case PartWork():
                 self._meter.take(work.length, stopped)
@@ -254,6 +264,20 @@ def _sweep(passage: Passage, work: StampWork) -> None:
     visit = VisitWork(0, 0, work.path, work.d_path, d_fresh=False, resumed=True, full=False, signature=None)
     with contextlib.suppress(TallyportError), contextlib.closing(passage.cross(visit)) as crossing:
         crossing.sweep()
+
+
+def _changed_in(work: Work) -> set[tuple[str, str]]:
+    """Give the containers, at the source and at the destination, in which a task changes something there."""
+    match work:
+        case PartWork() | FinishWork():
+            places = [(work.path, work.d_path)]
+        case LinkWork():
+            places = list(zip(work.paths, work.d_paths, strict=True))
+        case DeleteWork() if work.side == Side.DESTINATION and work.s_path:
+            places = [(work.s_path, work.path)]
+        case _:
+            places = []
+    return {(split(path)[0], split(d_path)[0]) for path, d_path in places}
 
 
 def _numbers(work: Work) -> tuple[int, ...]:

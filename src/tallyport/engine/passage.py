@@ -147,6 +147,9 @@ class Crossing(Protocol):
         carried come from ``settle`` with the ticket. None: nothing was done.
         """
 
+    def put_back(self) -> None:
+        """Give the destination container its times again, where this worker came late: others may have sealed it."""
+
     def close(self) -> None:
         """Let go. Nothing may be unsettled."""
 
@@ -177,6 +180,9 @@ class Passage(Protocol):
 
     def settle(self) -> list[Settled]:
         """Make what was carried visible and durable; gives an outcome for each ticket since the last call."""
+
+    def discard(self) -> None:
+        """Give up what ``settle`` raised for: nothing of it stays, and it has no outcome. Crossings are still open."""
 
     def part(self, work: PartWork, stopped: Callable[[], bool]) -> TaskReport: ...
 

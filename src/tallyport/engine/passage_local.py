@@ -94,7 +94,7 @@ class LocalPassage:
         self.destination = destination
         self.carrier = carrier_of(policies, maps, source, destination, is_same_book=True, native_kind=posix_acl.KIND)
         self.dresser = None if self.carrier is None else Dresser(self.carrier, source, destination)
-        self._times = policies.timestamps
+        self.times = policies.timestamps
         self._reads_back = policies.verify > VerifyLevel.HASH
         self.source_limits = source.limits
         self.destination_limits = destination.limits
@@ -104,6 +104,7 @@ class LocalPassage:
         self.level = int(max(VerifyLevel.HASH, policies.verify))
         self.is_dry = policies.simulation
         self.both_ways = policies.transfer_type is TransferType.SYNC
+        self.removes_source = policies.transfer_type in (TransferType.MOVE, TransferType.MIGRATE)
         self.landing = Landing(policies.durability, token)
         self.staged: list[LocalCrossing] = []  # filled out of sight, to be shown
         self._parents: dict[str, int] = {}  # folders of the destination that stages stand in
@@ -120,7 +121,7 @@ class LocalPassage:
     def facts_of(self, entry: Entry) -> Facts:
         """Give what travels with an entry under the job's policies, but what a dresser sets."""
         mode = entry.mode if self.dresser is None or entry.kind is Kind.SYMLINK else None
-        return Facts(entry.size, entry.modified if self._times else None, mode)
+        return Facts(entry.size, entry.modified if self.times else None, mode)
 
     def keep(self, to: Side, path: str, replaces: Entry | None) -> tuple[Entry | None, str]:
         """Keep what is about to be replaced, where the job asks for that; gives what is replaced now, and where."""
@@ -160,6 +161,15 @@ class LocalPassage:
         if self._reads_back or self.dresser is not None:
             settled = [(ticket[0], self._proved(outcome, *ticket[1:])) for ticket, outcome in settled]
         return failures + settled if failures else settled
+
+    def discard(self) -> None:
+        staged, self.staged = self.staged, []
+        for crossing in staged:
+            crossing.unstage()
+        self._staged_files = 0
+        self._close_parents()
+        self.failures = []
+        self.landing.drop()
 
     # -- stages
 
@@ -240,6 +250,8 @@ class LocalPassage:
                     length=work.length,
                     expect=Fingerprint(*work.source),
                     durability=self.durability,
+                    modified=work.source[1] if self.times else None,
+                    guard=self.guard,
                 )
         except TallyportError as error:
             return task_error(work.task_id, error)
@@ -294,6 +306,7 @@ class LocalPassage:
         try:
             for position, task_id in enumerate(work.task_ids):
                 try:
+                    self.guard()
                     d_container, d_name = split(work.d_paths[position])
                     if d_container not in folders:
                         folders[d_container] = self.destination.open_container(d_container)

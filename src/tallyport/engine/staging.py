@@ -39,8 +39,8 @@ class Stage:
 
     def __init__(self, parent_fd: int, name: str, stage_name: str) -> None:
         self.parent_fd = parent_fd  # not ours to close
-        self._name = name
-        self._stage_name = stage_name
+        self.name = name
+        self.stage_name = stage_name
         self.rows: list[Row] = []  # engine.work.Filled tuples
         self.is_shown = False
         self.error: TallyportError | None = None  # why it could not be shown, or not made to stay
@@ -147,14 +147,14 @@ class Stage:
 
     def seal(self, facts: Facts) -> None:
         """Give the folder its own times and permissions, before it is synced and seen."""
-        with translate("set times and permissions of", self._name):
+        with translate("set times and permissions of", self.name):
             stamp_fd(self.fd, facts)
 
     def publish(self) -> None:
         """Put the folder in the place of the empty one."""
-        with translate("show the folder", self._name):
+        with translate("show the folder", self.name):
             try:
-                os.rename(self._stage_name, self._name, src_dir_fd=self.parent_fd, dst_dir_fd=self.parent_fd)
+                os.rename(self.stage_name, self.name, src_dir_fd=self.parent_fd, dst_dir_fd=self.parent_fd)
             except OSError as error:
                 if error.errno not in _TAKEN:
                     raise
@@ -162,7 +162,7 @@ class Stage:
 
     def _merge(self) -> None:
         """Move what is in the stage into a folder that somebody filled meanwhile, over nothing."""
-        there_fd = os.open(self._name, _FOLDER, dir_fd=self.parent_fd)
+        there_fd = os.open(self.name, _FOLDER, dir_fd=self.parent_fd)
         try:
             for name in os.listdir(self.fd):
                 rename_new(self.fd, name, there_fd, name)
@@ -171,7 +171,18 @@ class Stage:
         except BaseException:
             os.close(there_fd)
             raise
-        os.rmdir(self._stage_name, dir_fd=self.parent_fd)
+        os.rmdir(self.stage_name, dir_fd=self.parent_fd)
+
+
+def take_away(stage: Stage) -> None:
+    """Remove a stage that will not be shown, if it still stands: another one may have its name by now."""
+    with translate("remove", stage.name):
+        try:
+            there = os.stat(stage.stage_name, dir_fd=stage.parent_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if os.path.samestat(there, os.fstat(stage.fd)):
+            clear(stage.parent_fd, stage.stage_name)
 
 
 def sync(stages: Sequence[Stage]) -> None:

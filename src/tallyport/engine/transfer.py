@@ -176,6 +176,9 @@ class StreamPassage:
                     connector.sync()
         return outcomes
 
+    def discard(self) -> None:
+        self._outcomes = []
+
     def landed(self, ticket: Any, outcome: Landed | TallyportError) -> None:
         """Keep an outcome for the next ``settle``."""
         self._is_unsynced = True
@@ -243,6 +246,7 @@ class StreamPassage:
             self.carrier.present(to, path, receiving)
 
     def _carry(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None) -> Landed:
+        self.guard()
         if self.carrier is not None and entry.kind is Kind.FILE:
             self.carrier.check_lock(to, path)
         giving, taking = self.connector(to.other), self.connector(to)
@@ -431,6 +435,7 @@ class StreamPassage:
             path, d_path, item = work.paths[position], work.d_paths[position], work.items[position]
             replaces = expected_at(split(d_path)[1], item) if work.replaces[position] else None
             try:
+                self.guard()
                 entry = self.source.stat(path)
                 if entry is None:
                     raise error_of(ErrorKind.NOT_FOUND, "read", path, "it vanished since it was listed")
@@ -528,10 +533,10 @@ class StreamPassage:
             return task_error(work.task_id, error)
         return TaskReport(work.task_id)
 
-    def stamp_container(self, path: str, d_path: str) -> tuple[Entry | None, bool]:
+    def stamp_container(self, path: str, d_path: str, here: Entry | None = None) -> tuple[Entry | None, bool]:
         """Give a container at the destination the times and permissions of its source, where they differ."""
         there = self.destination.stat(d_path)
-        here = self.source.stat(path)
+        here = here or self.source.stat(path)
         if there is None or here is None or not isinstance(self.destination, Stamps):
             return there, False
         facts = self.facts_of(here, self.destination)

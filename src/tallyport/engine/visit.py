@@ -9,6 +9,7 @@ item, ``notes`` writes down what came of it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 
@@ -16,6 +17,7 @@ from tallyport.domain.entries import Entry, Side
 from tallyport.domain.errors import REMEDIES, Scope, TallyportError
 from tallyport.domain.losses import Loss
 from tallyport.engine.hand import Hand
+from tallyport.engine.lease import is_over
 from tallyport.engine.notes import Notes
 from tallyport.engine.opened import Halt, Opened
 from tallyport.engine.orders import Orders
@@ -197,6 +199,7 @@ class Round:
             try:
                 outcomes = self._passage.settle()
             except TallyportError as error:  # what was carried may be there, but nobody can say that it stays
+                self._passage.discard()
                 for visit in self._open:
                     visit.waiting = 0
                     self._give_up(visit, error)
@@ -239,6 +242,7 @@ class Round:
             container = None
             if visit.error is None and visit.halted is None and visit.signature is None and not self._notes.is_dry:
                 try:
+                    self._passage.guard()
                     if self._keeps_times(visit):
                         container = visit.crossing.container(Side.DESTINATION)
                     else:
@@ -246,6 +250,9 @@ class Round:
                         visit.wrote = visit.wrote or has_changed
                 except TallyportError as error:
                     self._give_up(visit, error)
+            if visit.halted is not None and is_over(self._passage.guard):
+                with suppress(TallyportError):  # at the latest the next visit sets them
+                    visit.crossing.put_back()
             wrote = wrote or visit.wrote
             sealed.append((visit, container, () if carrier is None else carrier.take()))
         if wrote:
