@@ -9,6 +9,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from tallyport.store.database import HEAD
 from tallyport.store.tables import metadata
+from tallyport.store.tables.triggers import TRIGGERS
 
 TARGET = Path(__file__).parent.parent / "src" / "tallyport" / "store" / "schema.sql"
 
@@ -21,6 +22,7 @@ def snapshot() -> str:
         parts.append(_clean(CreateTable(table).compile(dialect=dialect)) + ";")
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             parts.append(_clean(CreateIndex(index).compile(dialect=dialect)) + ";")
+    parts += [f"{statement};" for statement in TRIGGERS["sqlite"]]
     parts.append("CREATE TABLE schema_version (version_num VARCHAR(32) NOT NULL);")
     parts.append(f"INSERT INTO schema_version VALUES ('{HEAD}');")
     parts.append("COMMIT;")

@@ -77,6 +77,41 @@ def test_a_backup_that_fails_leaves_nothing(world: World) -> None:
     assert world.call("db", "backup", str(world.folder / "no" / "such" / "folder")).exit_code == 1
 
 
+def test_a_check_sets_right_what_the_ledger_counts(world: World) -> None:
+    world.run_with_failures("a")
+    sound = world.call("db", "check")
+    assert (sound.exit_code, sound.stdout) == (0, "the ledger is sound\n"), sound.output
+    with world.store() as database, database.begin() as tx:
+        tx.exec_driver_sql("UPDATE unresolved SET number = 7")
+    mended = world.call("db", "check")
+    assert (mended.exit_code, mended.stdout) == (0, "set right in 1 jobs\n"), mended.output
+    assert "1 items are failed, not 7" in mended.stderr
+    assert world.call("db", "check").stdout == "the ledger is sound\n"
+
+
+def test_a_check_leaves_a_ledger_alone_that_somebody_works_on(world: World) -> None:
+    world.run_with_failures("a")
+    with app.owned(world.data):
+        refused = world.call("db", "check")
+    assert refused.exit_code == 1
+    assert "in use by" in refused.stderr
+
+
+def test_a_check_says_of_a_damaged_ledger_that_it_is(world: World) -> None:
+    world.run_with_failures("a")
+    path = world.data / "ledger.db"
+    found = sqlite3.connect(path)
+    (root,) = found.execute("SELECT rootpage FROM sqlite_master WHERE name = 'failures'").fetchone()
+    (page,) = found.execute("PRAGMA page_size").fetchone()
+    found.close()
+    with open(path, "r+b") as file:
+        file.seek((root - 1) * page)
+        file.write(b"\xff" * page)
+    refused = world.call("db", "check")
+    assert refused.exit_code == 1
+    assert "damaged" in refused.stderr
+
+
 def test_the_doctor_looks_at_a_fresh_machine_and_a_used_folder(world: World) -> None:
     fresh = world.call("doctor")
     assert fresh.exit_code == 0, fresh.output

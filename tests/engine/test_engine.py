@@ -13,7 +13,7 @@ from tallyport.domain.items import Status
 from tallyport.domain.policies import DeletePropagation, FailurePolicy
 from tallyport.domain.retries import Backoff
 from tallyport.engine.batch import Batch
-from tallyport.store import failures, frontier, items, jobs
+from tallyport.store import failures, frontier, items, jobs, unresolved
 from tallyport.testing.worlds import differences, picture, tree
 from tests.engine.conftest import Port, copy
 from tests.engine.test_visit import fault, faulty
@@ -99,14 +99,14 @@ def test_a_file_in_the_place_of_a_folder_fails_alone_and_a_retry_carries_it(port
     with port.database.read() as tx:
         (failed,) = failures.page(tx, execution.id)
         assert (failed.path, failed.reason) == ("a.txt", "kind_conflict")
-        assert failures.count_unresolved(tx, port.job.number) == 1
+        assert unresolved.count(tx, port.job.number) == 1
     port.destination.delete("a.txt/x")
     port.destination.delete("a.txt")
     retry = port.run(trigger="retry", retry_of=execution.id, scope='{"unresolved": true}', state="created")
     assert (retry.transferred, retry.failed, retry.files) == (1, 0, 1)
     assert differences(port.source, port.destination) == []
     with port.database.read() as tx:
-        assert failures.count_unresolved(tx, port.job.number) == 0
+        assert unresolved.count(tx, port.job.number) == 0
         assert failures.count(tx, execution.id) == 1, "history does not change"
 
 

@@ -98,6 +98,33 @@ def distrust(data: str | None) -> None:
 
 @db.command()
 @data_option
+def check(data: str | None) -> None:
+    """Look whether the ledger is sound, and set right what it counts by itself.
+
+    On SQLite nothing may work on the data folder meanwhile; on PostgreSQL servers and workers may go on.
+    """
+    from tallyport import app
+    from tallyport.store import jobs, unresolved
+
+    with contextlib.ExitStack() as held:
+        if app.database_url() is None and (app.data_folder(data) / "ledger.db").exists():
+            held.enter_context(app.owned(app.data_folder(data)))
+        database = held.enter_context(ledger(data))
+        with database.begin() as tx:
+            if database.is_sqlite:
+                verdict = tx.exec_driver_sql("PRAGMA quick_check").scalar()
+                if verdict != "ok":
+                    raise Stop(Exit.ERROR, f"the ledger is damaged: {verdict}. Put a backup in its place")
+            differing = unresolved.recount(tx, database)
+            names = [jobs.numbered(tx, one.job) for one in differing]
+        for one, job in zip(differing, names, strict=True):
+            name = f"job number {one.job}" if job is None else line(job.name)
+            click.echo(f"{name}: {one.found:,} items are failed, not {one.kept:,}: set right", err=True)
+        click.echo("the ledger is sound" if not differing else f"set right in {len(differing):,} jobs")
+
+
+@db.command()
+@data_option
 def migrate(data: str | None) -> None:
     """Bring the ledger to the schema of this release. Every start does it too; this does nothing else."""
     from tallyport.store.database import HEAD

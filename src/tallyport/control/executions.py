@@ -18,7 +18,7 @@ from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies
 from tallyport.domain.revising import revised
 from tallyport.domain.states import FINAL, Call, State, Verdict, Wait, after, allowed
-from tallyport.store import beginnings, endings, executions, failures, frontier, items, jobs, plans, rows
+from tallyport.store import beginnings, endings, executions, failures, frontier, items, jobs, plans, rows, unresolved
 
 RETRY_SCOPES = ("unresolved", "all", "failed", "pending")  # failed: not what was never tried; pending: only that
 SAME_RETRY = 60_000_000  # microseconds: a retry by the same caller within this time is the same retry
@@ -330,7 +330,7 @@ def _has_unresolved(tx: sa.Connection, job: Job) -> bool:
         return agents.wants_retry(tx, job)
     last = None if job.execution_id is None else executions.find(tx, job.execution_id)
     unfinished = last is not None and (last.pending > 0 or last.result == "errors")
-    return unfinished or failures.count_unresolved(tx, job.number) > 0
+    return unfinished or unresolved.count(tx, job.number) > 0
 
 
 def _is_same_retry(active: Execution | None, by: Caller) -> bool:

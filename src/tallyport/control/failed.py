@@ -16,7 +16,7 @@ from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Kind
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
-from tallyport.store import connections, executions, failures, jobs
+from tallyport.store import connections, executions, failures, jobs, unresolved
 from tallyport.store.failures import FailedItem, Group, ReasonCount
 
 CHUNK = 200  # rows read ahead of each part
@@ -99,10 +99,10 @@ def of_job(desk: Desk, job_id: str) -> FailedItems:
     with desk.database.read() as tx:
         job = find_job(tx, job_id)
         source = connections.find(tx, job.source_connection) if job.source_connection else None
-        total = failures.count_unresolved(tx, job.number)
+        total = unresolved.count(tx, job.number)
         newest = executions.find(tx, job.execution_id) if job.execution_id else None
         parts = () if newest is None else _parts(tx, newest)
-        total += sum(failures.count_unresolved(tx, part.number) for part, _ in parts)
+        total += sum(unresolved.count(tx, part.number) for part, _ in parts)
     if total == 0 and newest is not None and newest.failed == 0 and newest.state in ("failed", "failed_to_start"):
         return of_execution(desk, newest.id)
     return FailedItems(job=job, execution=None, source=source, total=total, desk=desk, parts=parts)

@@ -10,7 +10,7 @@ from tallyport.domain import folder_mapping as mapping
 from tallyport.domain.connections import Connection
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
-from tallyport.store import connections, executions, failures, folder_mapping, jobs, predecessors
+from tallyport.store import connections, executions, folder_mapping, jobs, predecessors, unresolved
 from tallyport.store.folder_mapping import Children
 
 
@@ -89,7 +89,7 @@ def look_many(tx: sa.Connection, several: Iterable[Job]) -> list[Picture]:
 
     chosen = list(several)
     runs = executions.newest(tx, [job.id for job in chosen if job.execution_id is not None])
-    unresolved = failures.count_each_unresolved(tx, [job.number for job in chosen if job.execution_id is not None])
+    failed = unresolved.count_each(tx, [job.number for job in chosen if job.execution_id is not None])
     waits_for = predecessors.ids_of_each(tx, [job.id for job in chosen])
     parts = _parts(tx, chosen, runs)
     pictures = []
@@ -103,7 +103,7 @@ def look_many(tx: sa.Connection, several: Iterable[Job]) -> list[Picture]:
                 destination=connection(job.destination_connection),
                 execution=now,
                 previous=previous,
-                unresolved=unresolved.get(job.number, 0),
+                unresolved=failed.get(job.number, 0),
                 waits_for=tuple(waits_for.get(job.id, ())),
                 parts=parts.get(job.id, ()),
             )

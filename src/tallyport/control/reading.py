@@ -13,7 +13,7 @@ from tallyport.domain.events import labels
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job, Standing
 from tallyport.domain.states import ACTIVE, State
-from tallyport.store import executions, failures, jobs, rows
+from tallyport.store import executions, jobs, rows, unresolved
 
 _CHUNK = 1_000
 
@@ -187,7 +187,7 @@ def _matching(tx: sa.Connection, wanted: WantedJobs) -> list[Job]:
     found = [one for one in _all(tx, wanted) if _fits(one, wanted)]
     if wanted.unresolved is None:
         return found
-    failing = failures.with_unresolved(tx, [one.number for one in found])
+    failing = unresolved.count_each(tx, [one.number for one in found])
     return [one for one in found if (one.number in failing) is wanted.unresolved]
 
 

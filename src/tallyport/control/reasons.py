@@ -3,7 +3,7 @@
 from tallyport.control.aside import Aside
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import find_job
-from tallyport.store import failures
+from tallyport.store import failures, unresolved
 from tallyport.store.failures import ReasonCount
 
 AT_ONCE = 20_000  # failed items
@@ -21,7 +21,7 @@ class Reasons:
         """Give the reasons of a job, largest first, or None while they are being counted: ask again in a second."""
         with desk.database.read() as tx:
             job = find_job(tx, job_id)
-            if not failures.has_more_unresolved(tx, job.number, self._at_once):
+            if unresolved.count(tx, job.number) <= self._at_once:
                 return failures.count_by_reason(tx, job.number)
 
         def count() -> list[ReasonCount]:

@@ -12,10 +12,7 @@ from tallyport.store import bulk, rows
 from tallyport.store.database import Database
 from tallyport.store.names import executions, failures
 from tallyport.store.names import items as item_rows
-from tallyport.store.names import jobs as job_rows
 from tallyport.store.phrases import sa
-
-_JOBS_AT_ONCE = 500
 
 
 class FailedItem(NamedTuple):
@@ -142,21 +139,6 @@ def _still_failed(tx: sa.Connection, execution_id: int, chunk: int) -> Iterator[
         after = (paths.to_bytes(block[-1].path), block[-1].item_id)
 
 
-def count_unresolved(tx: sa.Connection, job: int) -> int:
-    """Count what is failed in a job now."""
-    query = sa.select(sa.func.count()).where(item_rows.c.job == job, item_rows.c.status.in_([int(s) for s in FAILED]))
-    return int(tx.execute(query).scalar_one())
-
-
-def has_more_unresolved(tx: sa.Connection, job: int, most: int) -> bool:
-    """Tell whether more than so many items of a job are failed now, without counting them all."""
-    for status in sorted(FAILED):
-        query = sa.select(item_rows.c.id).where(item_rows.c.job == job, item_rows.c.status == int(status))
-        if tx.execute(query.offset(most).limit(1)).first() is not None:
-            return True
-    return False
-
-
 def groups(found_rows: Iterator[FailedItem], *, sample: int = 20) -> list[Group]:
     """Group failures by reason and normalised message, largest group first. Memory grows with the groups."""
     found: dict[tuple[str, str], list[Any]] = {}
@@ -194,32 +176,6 @@ def of_item(tx: sa.Connection, item_id: int, execution_ids: Iterable[int]) -> li
         .order_by(failures.c.execution_id)
     )
     return [_failed(row) for row in tx.execute(query).mappings()]
-
-
-def count_each_unresolved(tx: sa.Connection, numbers: Iterable[int]) -> dict[int, int]:
-    """Count what is failed now in each of some jobs; a job without any is left out."""
-    if not (wanted := list(numbers)):
-        return {}
-    query = (
-        sa.select(item_rows.c.job, sa.func.count())
-        .where(item_rows.c.job.in_(wanted), item_rows.c.status.in_([int(s) for s in FAILED]))
-        .group_by(item_rows.c.job)
-    )
-    return {job: int(count) for job, count in tx.execute(query)}
-
-
-def with_unresolved(tx: sa.Connection, numbers: Iterable[int]) -> set[int]:
-    """Tell which of some jobs have anything that is failed now; reads one item of each."""
-    wanted = list(numbers)
-    found: set[int] = set()
-    for start in range(0, len(wanted), _JOBS_AT_ONCE):
-        chosen = sa.select(job_rows.c.number).where(job_rows.c.number.in_(wanted[start : start + _JOBS_AT_ONCE]))
-        for status in sorted(FAILED):
-            some = sa.select(item_rows.c.id).where(
-                item_rows.c.job == job_rows.c.number, item_rows.c.status == int(status)
-            )
-            found.update(tx.execute(chosen.where(some.exists())).scalars())
-    return found
 
 
 class ReasonCount(NamedTuple):

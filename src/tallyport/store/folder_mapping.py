@@ -10,13 +10,12 @@ from tallyport.domain import folder_mapping as rules
 from tallyport.domain import paths, schedules, transfer_block
 from tallyport.domain.documents import BlockErrors
 from tallyport.domain.folder_mapping import Folder
-from tallyport.domain.items import FAILED
 from tallyport.domain.jobs import Job
 from tallyport.store import beginnings, executions, jobs, rows
 from tallyport.store.endings import TOTALS
 from tallyport.store.names import executions as runs
-from tallyport.store.names import items
 from tallyport.store.names import jobs as table
+from tallyport.store.names import unresolved
 from tallyport.store.phrases import sa
 
 
@@ -58,8 +57,8 @@ def count(tx: sa.Connection, parent_id: str) -> Children:
     sums = sa.select(*[sa.func.coalesce(sa.func.sum(runs.c[name]), 0) for name in TOTALS]).where(
         runs.c.id == table.c.execution_id, *_of(parent_id)
     )
-    failed = sa.select(sa.func.count()).where(
-        items.c.job == table.c.number, items.c.status.in_([int(status) for status in FAILED]), *_of(parent_id)
+    failed = sa.select(sa.func.coalesce(sa.func.sum(unresolved.c.number), 0)).where(
+        unresolved.c.job == table.c.number, *_of(parent_id)
     )
     totals = tx.execute(sums).one()
     return Children(

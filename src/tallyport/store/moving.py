@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.store.database import Database
-from tallyport.store.tables import identity, metadata
+from tallyport.store.tables import identity, metadata, unresolved
 
 PAGE = 2_000  # rows read at a time
 
@@ -31,8 +31,8 @@ def move(source: Database, target: Database, told: Told = lambda table, rows: No
                 ErrorKind.CONFIG, f"the target is not empty: it holds rows in {', '.join(held)}. Give an empty database"
             )
         for table in metadata.sorted_tables:
-            if table is identity:
-                continue  # it is the same ledger, which goes on elsewhere
+            if table in (identity, unresolved):
+                continue  # it is the same ledger, which goes on elsewhere; the target counts the items as they come
             copied = _copy(old, new, table)
             told(table.name, copied)
             total += copied

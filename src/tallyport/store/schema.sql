@@ -182,6 +182,11 @@ CREATE TABLE security_map (
 	PRIMARY KEY (job, side, source),
 	CONSTRAINT side_word CHECK (side IN ('source', 'destination'))
 );
+CREATE TABLE unresolved (
+	job INTEGER NOT NULL,
+	number INTEGER NOT NULL,
+	PRIMARY KEY (job)
+);
 CREATE TABLE users (
 	id TEXT NOT NULL,
 	name TEXT NOT NULL,
@@ -576,6 +581,18 @@ CREATE TABLE visits (
 CREATE INDEX visits_batch ON visits (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX visits_item ON visits (item_id);
 CREATE INDEX visits_state ON visits (execution_id, state, id);
+CREATE TRIGGER IF NOT EXISTS items_failed_insert AFTER INSERT ON items WHEN NEW.status IN (3, 4)
+BEGIN
+	INSERT INTO unresolved (job, number) VALUES (NEW.job, 1) ON CONFLICT (job) DO UPDATE SET number = number + excluded.number;
+END;
+CREATE TRIGGER IF NOT EXISTS items_failed_update AFTER UPDATE OF status ON items WHEN (OLD.status IN (3, 4)) <> (NEW.status IN (3, 4))
+BEGIN
+	INSERT INTO unresolved (job, number) VALUES (NEW.job, iif(NEW.status IN (3, 4), 1, -1)) ON CONFLICT (job) DO UPDATE SET number = number + excluded.number;
+END;
+CREATE TRIGGER IF NOT EXISTS items_failed_delete AFTER DELETE ON items WHEN OLD.status IN (3, 4)
+BEGIN
+	UPDATE unresolved SET number = number - 1 WHERE job = OLD.job;
+END;
 CREATE TABLE schema_version (version_num VARCHAR(32) NOT NULL);
 INSERT INTO schema_version VALUES ('0001');
 COMMIT;

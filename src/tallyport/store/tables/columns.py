@@ -5,6 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, CheckConstraint, Integer, MetaData
 
+from tallyport.store.tables.triggers import TRIGGERS
+
 metadata = MetaData()
 
 # SQLite gives rowid semantics only to INTEGER; PostgreSQL needs 64 bits.
@@ -28,3 +30,10 @@ def _tell_postgresql(_target: MetaData, connection: sa.Connection, **_: object) 
     if connection.dialect.name == "postgresql":
         for index in (index for table in metadata.tables.values() for index in table.indexes):
             index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+
+
+@sa.event.listens_for(metadata, "after_create")
+def _add_triggers(_target: MetaData, connection: sa.Connection, **_: object) -> None:
+    """Have the database count what is failed."""
+    for statement in TRIGGERS.get(connection.dialect.name, ()):
+        connection.exec_driver_sql(statement)

@@ -37,6 +37,14 @@ items = Table(
 Index("items_name", items.c.parent_id, items.c.name, items.c.job, unique=True)
 Index("items_job", items.c.job, items.c.status, items.c.id)
 
+# How many items of a job are failed now. Triggers on ``items`` keep it (``triggers.py``); nobody else writes it.
+unresolved = Table(
+    "unresolved",
+    metadata,
+    Column("job", Integer, primary_key=True, autoincrement=False),  # jobs.number
+    Column("number", Big, nullable=False),
+)
+
 containers = Table(
     "containers",
     metadata,
