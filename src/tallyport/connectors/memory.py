@@ -18,11 +18,10 @@ from typing import Any, Self, cast
 
 from tallyport.connectors import hashing
 from tallyport.connectors.memory_access import with_token
-from tallyport.connectors.memory_settings import DEFAULTS, Settings, abilities_lost
+from tallyport.connectors.memory_settings import DEFAULTS, Settings, abilities_lost, limits_of
 from tallyport.connectors.memory_tree import Node, Past, tree_of
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
 from tallyport.domain.access import Access, Principal, PrincipalKind
-from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.locks import Lock
@@ -55,24 +54,7 @@ class Memory:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.settings = settings
-        self.limits = Limits(
-            time_precision=settings.time_precision,
-            max_size=settings.max_size,
-            max_name=settings.max_name,
-            max_path=settings.max_path,
-            versions=settings.versions,
-            max_versions=settings.max_versions if settings.versions else None,
-            refused_extensions=frozenset(settings.refused_extensions.casefold().split()),
-            case_sensitive=not settings.case_insensitive,
-            forbidden_characters="".join(sorted({*settings.forbidden_characters, "/", "\0"})),
-            forbidden_endings=settings.forbidden_endings,
-            slow_hash=not settings.free_hashes,
-            symlinks=settings.symlinks,
-            hard_links=settings.hard_links,
-            permissions=settings.permissions,
-            owners=settings.permissions,
-            locks=settings.locks,
-        )
+        self.limits = limits_of(settings)
         self._sleep = sleep
         self._clock = clock
         self._tree = tree_of(settings)

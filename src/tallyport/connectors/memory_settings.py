@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tallyport.domain.capabilities import Limits
+
 
 def _not_negative(value: int | float) -> str | None:
     return "cannot be negative" if value < 0 else None
@@ -89,3 +91,25 @@ def abilities_lost(settings: Settings) -> frozenset[str]:
         **dict.fromkeys(("properties", "set_properties"), not settings.properties),
     }
     return frozenset(method for method, is_lost in lost.items() if is_lost)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Give what a platform with these settings says of itself."""
+    return Limits(
+        time_precision=settings.time_precision,
+        max_size=settings.max_size,
+        max_name=settings.max_name,
+        max_path=settings.max_path,
+        versions=settings.versions,
+        max_versions=settings.max_versions if settings.versions else None,
+        refused_extensions=frozenset(settings.refused_extensions.casefold().split()),
+        case_sensitive=not settings.case_insensitive,
+        forbidden_characters="".join(sorted({*settings.forbidden_characters, "/", "\0"})),
+        forbidden_endings=settings.forbidden_endings,
+        slow_hash=not settings.free_hashes,
+        symlinks=settings.symlinks,
+        hard_links=settings.hard_links,
+        permissions=settings.permissions,
+        owners=settings.permissions,
+        locks=settings.locks,
+    )
