@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
+from tallyport.connectors.layers.retrying import Retrying
+from tallyport.connectors.memory import Memory
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.pausing import LONGEST, Pause
+from tallyport.connectors.pausing import LONGEST, Pause, heeding
 from tallyport.connectors.protocol import Connector, Facts, Uploads
 from tallyport.connectors.registry import platform
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -200,3 +202,29 @@ def test_a_pause_too_long_to_wait_here_is_told() -> None:
         pause.wait("look", "a")
     assert (found.value.kind, found.value.retry_after, found.value.path) == (ErrorKind.RATE_LIMITED, 90, "a")
     assert clock.now == 0
+
+
+def test_a_wait_ends_once_its_thread_is_to_stop_and_says_how_much_was_left() -> None:
+    clock = Clock()
+    pause = Pause(clock=clock, sleep=clock.sleep)
+    pause.hold(20)
+    with heeding(lambda: clock.now >= 1), pytest.raises(TallyportError, match="19 more seconds") as found:
+        pause.wait("look", "a")
+    assert (found.value.kind, found.value.retry_after, clock.now) == (ErrorKind.RATE_LIMITED, 19, 1)
+    pause.wait("look")
+    assert clock.now == 20
+
+
+def test_a_call_is_not_made_again_once_its_thread_is_to_stop() -> None:
+    clock = Clock()
+    tries: list[float] = []
+
+    class Busy(Memory):
+        def stat(self, path: str) -> None:
+            tries.append(clock.now)
+            raise TallyportError(ErrorKind.RATE_LIMITED, "busy", retry_after=20)
+
+    patient = Retrying(Busy(), sleep=clock.sleep)
+    with heeding(lambda: clock.now >= 1), pytest.raises(TallyportError, match="busy"):
+        patient.stat("a")
+    assert (tries, clock.now) == ([0], 1)

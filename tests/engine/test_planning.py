@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tallyport.domain.jobs import Job
-from tallyport.engine import planning
+from tallyport.engine import background, planning
 from tallyport.store import plans
 from tallyport.store.phrases import sa
 from tallyport.testing.worlds import tree
@@ -39,6 +39,21 @@ def test_a_plan_that_fails_in_a_way_nobody_expected_ends_and_says_so(
     assert len(tries) == 1
 
 
+def test_a_plan_that_the_database_refuses_ends_and_says_so(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def refused(*_: Any, **__: Any) -> Any:
+        tries.append(1)
+        raise sa.exc.IntegrityError("INSERT", {}, sqlite3.IntegrityError("CHECK constraint failed: plans"))
+
+    monkeypatch.setattr(planning, "survey", refused)
+    job = board.make(plan=True)
+    board.port.start()
+    assert board.end(job).state == "failed_to_start"
+    assert "CHECK constraint failed" in board.run_of(job).info
+    assert len(tries) == 1
+
+
 def test_a_plan_that_an_outage_of_the_database_cut_short_is_made_later(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,7 +66,7 @@ def test_a_plan_that_an_outage_of_the_database_cut_short_is_made_later(
         return whole(*given, **more)
 
     monkeypatch.setattr(planning, "survey", cut_short)
-    monkeypatch.setattr(planning, "LATER_SECONDS", 0.0)
+    monkeypatch.setattr(background, "LATER_SECONDS", 0.0)
     job = board.make(plan=True)
     board.port.start()
 

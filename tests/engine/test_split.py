@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -17,11 +18,12 @@ from tallyport.control.pictures import Picture
 from tallyport.domain import parts as rules
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import Call, State
-from tallyport.engine import schedule, splitting
+from tallyport.engine import background, schedule, splitting
 from tallyport.engine.engine import Engine
 from tallyport.store import endings, events, rows
 from tallyport.store import executions as runs
 from tallyport.store import jobs as store
+from tallyport.store.phrases import sa
 from tallyport.store.tables import jobs as table
 from tallyport.store.tables import predecessors
 from tallyport.testing.worlds import differences, tree
@@ -194,6 +196,28 @@ def test_a_source_that_cannot_be_weighed_is_told_by_the_run_that_begins_whole(bo
     executions.start(board.desk, job_id, OWNER)
     assert board.end(job_id).state == "failed_to_start"
     assert "not there" in board.run_of(job_id).info
+
+
+def test_a_source_that_was_weighed_during_an_outage_of_the_database_is_weighed_again_and_split(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, tries = splitting.weigh, []
+
+    def cut_short(*given: Any, **more: Any) -> Any:
+        tries.append(1)
+        if len(tries) < 3:
+            raise sa.exc.OperationalError("SELECT", {}, sqlite3.OperationalError("unable to open database file"))
+        return whole(*given, **more)
+
+    monkeypatch.setattr(splitting, "weigh", cut_short)
+    monkeypatch.setattr(background, "LATER_SECONDS", 0.0)
+    monkeypatch.setattr(rules, "PART_BYTES", 800)
+    tree(WORLD, board.port.source)
+    board.port.start()
+    job_id = board.make(transfer=AUTO)
+    executions.start(board.desk, job_id, OWNER)
+    assert board.end(job_id).result == "clean"
+    assert (len(board.parts(job_id)), len(tries)) == (2, 3)
 
 
 def test_a_job_that_is_canceled_while_it_is_weighed_makes_no_parts(

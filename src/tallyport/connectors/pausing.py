@@ -2,12 +2,47 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 LONGEST = 30.0  # seconds that a request waits; longer, and the caller hears how long
+LOOK = 0.25  # seconds between two looks at whether to stop
+
+
+class _Heeded(threading.local):
+    """What each thread asks while it waits."""
+
+    stopped: Callable[[], bool] | None = None
+
+
+_heeded = _Heeded()
+
+
+@contextmanager
+def heeding(stopped: Callable[[], bool]) -> Iterator[None]:
+    """Have every wait of this thread for a platform end early once it is to stop."""
+    before, _heeded.stopped = _heeded.stopped, stopped
+    try:
+        yield
+    finally:
+        _heeded.stopped = before
+
+
+def rest(seconds: float, sleep: Callable[[float], None]) -> bool:
+    """Sleep in this thread; False when it is to stop, and time is left."""
+    stopped = _heeded.stopped
+    if stopped is None:
+        sleep(seconds)
+        return True
+    while seconds > 0:
+        if stopped():
+            return False
+        sleep(min(seconds, LOOK))
+        seconds -= LOOK
+    return True
 
 
 class Pause:
@@ -28,12 +63,15 @@ class Pause:
                 self._until = max(self._until, self._clock() + seconds)
 
     def wait(self, operation: str, path: str = "") -> None:
-        """Wait until the platform may be asked; raise how long that is when it is too long to wait here."""
+        """Wait until the platform may be asked; raise how long that is when it is too long to wait here.
+
+        Likewise where this thread is to stop meanwhile.
+        """
         while (left := self._until - self._clock()) > 0:
-            if left > LONGEST:
+            if left > LONGEST or not rest(left, self._sleep):
+                left = self._until - self._clock()
                 message = f"the platform asks to wait for {left:.0f} more seconds"
                 raise TallyportError(ErrorKind.RATE_LIMITED, message, path=path, operation=operation, retry_after=left)
-            self._sleep(left)
 
 
 @runtime_checkable

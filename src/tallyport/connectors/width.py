@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from tallyport.connectors.layers.layer import Layer, P, T, innermost
-from tallyport.connectors.pausing import Pause, Pausing
+from tallyport.connectors.pausing import LOOK, Pause, Pausing
 from tallyport.connectors.protocol import Connector
 from tallyport.domain import width
 from tallyport.domain.entries import Entry
@@ -20,7 +20,6 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.width import Width
 
 AUTOMATIC = 16  # places that are found by trying, unless a job asks for more
-LOOK = 0.25  # seconds between two looks at whether to stop
 
 
 class Places:

@@ -6,11 +6,9 @@
 A run that the end of the process cut short begins anew: what it made is found again by its folder.
 """
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 from tallyport.connectors.opening import open_connection
@@ -29,18 +27,16 @@ from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.states import Result, State
+from tallyport.engine.background import Background
 from tallyport.store import audit, beginnings, connections, executions, folder_mapping, jobs, rows
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
 from tallyport.store.phrases import sa
 from tallyport.store.vault import Vault
 
-log = logging.getLogger("tallyport.folder_mapping")
-
 CHUNK = 50  # children of one transaction
 AT_ONCE = 2  # parents that are worked
 LOOK_SECONDS = 1.0  # between two looks at whether the run is still wanted
-LATER_SECONDS = 1.0  # until a run goes on that an outage of the database cut short
 LOCK = 0x7A13  # of the lock around the children: of several workers one changes them
 
 Line = tuple[int, str, bytes | None, str, int | None]  # of the audit
@@ -64,17 +60,13 @@ class Mapper:
         self._database = database
         self._ids = ids
         self._vault = vault
-        self._wake = wake
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._working: set[int] = set()
-        self._threads: ThreadPoolExecutor | None = None
+        self._background = Background("mapper", AT_ONCE, wake)
+        self.stop = self._background.stop
 
     def look(self, execution: Execution, job: Job) -> None:
         """Take a run as far as it can go now. Returns at once."""
-        with self._lock:
-            if execution.id in self._working or self._stopping.is_set():
-                return
+        if self._background.is_busy(execution.id) or self._background.is_stopping:
+            return
         if execution.state in (State.CREATED, State.READY):
             with self._database.begin() as tx:
                 if beginnings.dispatch(tx, execution, job) or not self._begin(tx, execution, job):
@@ -85,17 +77,7 @@ class Mapper:
             return
         elif execution.state != State.EXECUTING:
             return
-        with self._lock:
-            self._working.add(execution.id)
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="mapper")
-            self._threads.submit(self._work, execution, job)
-
-    def stop(self) -> None:
-        """Give up what is under way; it begins anew with the next process."""
-        self._stopping.set()
-        if self._threads is not None:
-            self._threads.shutdown(wait=True, cancel_futures=True)
+        self._background.begin(execution.id, partial(self._work, execution, job), partial(self._fail, execution))
 
     def _begin(self, tx: sa.Connection, execution: Execution, job: Job) -> bool:
         deadline = schedules.deadline(schedules.read_schedule(dict(job.schedule)), rows.now())
@@ -116,23 +98,14 @@ class Mapper:
         try:
             self._map(execution, job)
         except _Unwanted:
-            if not self._stopping.is_set():
+            if not self._background.is_stopping:
                 with self._database.begin() as tx:
                     self._stopped(tx, execution)
-        except TallyportError as error:
-            self._fail(execution, f"the folders could not be listed to their end, so no child was changed: {error}")
-        except sa.exc.DBAPIError:  # an outage passes: a later look begins anew
-            log.info("mapping.deferred: %d", execution.id)
-            self._stopping.wait(LATER_SECONDS)
-        except Exception as error:  # the top of a thread: a person has to see it
-            log.exception("mapping.failed")
-            self._fail(execution, f"the children could not be brought in line: {type(error).__name__}: {error}")
-        finally:
-            with self._lock:
-                self._working.discard(execution.id)
-        self._wake()
 
-    def _fail(self, execution: Execution, info: str) -> None:
+    def _fail(self, execution: Execution, error: Exception) -> None:
+        info = f"the children could not be brought in line: {type(error).__name__}: {error}"
+        if isinstance(error, TallyportError):
+            info = f"the folders could not be listed to their end, so no child was changed: {error}"
         with self._database.begin() as tx:
             self._note(tx, execution, [(audit.LEVELS["error"], "mapping.failed", None, info, None)])
             open_states = (State.EXECUTING.value, State.PAUSING.value)
@@ -223,7 +196,7 @@ class Mapper:
             parent = self._alone(tx, execution, job)
             made = folder_mapping.make(tx, parent, folders)
             self._count(tx, execution, [_line(child, "mapping.made", f"child {child.id} made") for child in made])
-        self._wake()
+        self._background.wake()
 
     def _end(self, execution: Execution, placed: Placed, listing: _Listing) -> None:
         with self._database.begin() as tx:
@@ -251,7 +224,7 @@ class Mapper:
 
     def _require(self, tx: sa.Connection, execution: Execution) -> None:
         now = executions.find(tx, execution.id)
-        if self._stopping.is_set() or now is None or now.state != State.EXECUTING:
+        if self._background.is_stopping or now is None or now.state != State.EXECUTING:
             raise _Unwanted
 
     def _count(self, tx: sa.Connection, execution: Execution, lines: list[Line]) -> None:

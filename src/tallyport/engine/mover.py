@@ -36,6 +36,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from tallyport.connectors.hashing import digest
 from tallyport.connectors.local_identity import Identity, acting
+from tallyport.connectors.pausing import heeding
 from tallyport.domain.entries import Side
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.paths import split
@@ -168,7 +169,7 @@ class Bench:
             known, report, task = _as_ourselves(known), _as_ourselves(report), _as_ourselves(task)
             stopped, several = _as_ourselves(stopped), several and _as_ourselves(several)
         has_to_stop = stopped if self._guard is free else lambda: stopped() or is_over(self._guard)
-        with acting(self._identity):
+        with acting(self._identity), heeding(has_to_stop):
             self._work(passage, orders, works, known, report, task, has_to_stop, seats, several)
 
     def _work(

@@ -1,38 +1,30 @@
 """Plans of executions that a person wants to see before they run: a look at the source, on one thread of its own."""
 
-import logging
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.surveying import side_of, survey
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.policies_json import policies_from_json
+from tallyport.engine.background import Background
 from tallyport.store import connections, executions, jobs, plans
 from tallyport.store.database import Database
-from tallyport.store.phrases import sa
 from tallyport.store.vault import Vault
 
-log = logging.getLogger("tallyport.planning")
-
 LOOK_SECONDS = 1.0  # between two looks at whether the plan is still wanted
-LATER_SECONDS = 1.0  # until a plan is tried again that an outage of the database cut short
 
 
 class Planner:
-    """Makes one plan after the other. A plan that was cut short by the end of the process is made anew."""
+    """Makes one plan after the other."""
 
     def __init__(self, database: Database, vault: Vault, wake: Callable[[], None]) -> None:
         self._database = database
         self._vault = vault
-        self._wake = wake
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._asked: set[int] = set()
-        self._thread: ThreadPoolExecutor | None = None
+        self._background = Background("planner", 1, wake)
+        self.stop = self._background.stop
 
     def look(self, execution_id: int) -> None:
         """Have a plan made, or let an approved one become a run. Returns at once."""
@@ -44,45 +36,14 @@ class Planner:
             if plan.manifest is not None:
                 if plan.approved:
                     executions.move(tx, execution_id, ("planning",), "ready", phase="pending", info=None)
-                    self._wake()
+                    self._background.wake()
                 return
-        with self._lock:
-            if execution_id in self._asked or self._stopping.is_set():
-                return
-            self._asked.add(execution_id)
-            if self._thread is None:
-                self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
-            self._thread.submit(self._make, execution)
+        self._background.begin(execution_id, partial(self._plan, execution), partial(self._fail, execution))
 
-    def stop(self) -> None:
-        """Give up what is being made."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.shutdown(wait=True, cancel_futures=True)
-
-    def _make(self, execution: Execution) -> None:
-        try:
-            self._plan_or_fail(execution)
-        except sa.exc.DBAPIError:  # an outage passes: a later look has it made again
-            log.info("plan.deferred: %d", execution.id)
-            self._stopping.wait(LATER_SECONDS)
-        finally:
-            with self._lock:
-                self._asked.discard(execution.id)
-            self._wake()
-
-    def _plan_or_fail(self, execution: Execution) -> None:
-        try:
-            self._plan(execution)
-        except TallyportError as error:
-            self._fail(execution, error.message)
-        except sa.exc.DBAPIError:
-            raise
-        except Exception as error:  # the top of a thread: a person has to see it
-            log.exception("plan.failed")
-            self._fail(execution, f"the plan could not be made: {type(error).__name__}: {error}")
-
-    def _fail(self, execution: Execution, info: str) -> None:
+    def _fail(self, execution: Execution, error: Exception) -> None:
+        info = f"the plan could not be made: {type(error).__name__}: {error}"
+        if isinstance(error, TallyportError):
+            info = error.message
         with self._database.begin() as tx:
             executions.move(tx, execution.id, ("planning",), "failed_to_start", phase="complete", info=info)
 
@@ -120,7 +81,7 @@ class Planner:
         looked = [time.monotonic()]
 
         def goes_on() -> bool:
-            if self._stopping.is_set():
+            if self._background.is_stopping:
                 return False
             if time.monotonic() - looked[0] < LOOK_SECONDS:
                 return True

@@ -14,6 +14,7 @@ from functools import cache
 from typing import TypeVar
 
 from tallyport.connectors.layers.retrying import PASSING
+from tallyport.connectors.pausing import heeding
 from tallyport.connectors.width import Places
 from tallyport.domain.errors import TallyportError
 
@@ -53,10 +54,10 @@ class Pool:
             self.flying += 1
         entered = self._enter(stopped)
         if seats == 1:
-            self._run(act, entered)
+            self._run(act, entered, stopped)
             return
         try:
-            _threads().submit(self._run, act, entered)
+            _threads().submit(self._run, act, entered, stopped)
         except BaseException:
             self._leave(entered, 0, None)
             raise
@@ -78,7 +79,7 @@ class Pool:
                     self._landed.wait()
                 self.flying += 1
             entered = self._enter(stopped)
-            results.append(_threads().submit(self._one, act, size, entered))
+            results.append(_threads().submit(self._one, act, size, entered, stopped))
         for result in as_completed(results):
             yield result.result()
 
@@ -110,18 +111,20 @@ class Pool:
             entered.append(place)
         return entered
 
-    def _run(self, act: Callable[[], int], entered: list[Places]) -> None:
+    def _run(self, act: Callable[[], int], entered: list[Places], stopped: Callable[[], bool]) -> None:
         moved, trouble = 0, None
         try:
-            moved = act()
+            with heeding(stopped):
+                moved = act()
         except TallyportError as error:
             trouble = error
         finally:
             self._leave(entered, moved, trouble)
 
-    def _one(self, act: Callable[[], R], size: int, entered: list[Places]) -> R:
+    def _one(self, act: Callable[[], R], size: int, entered: list[Places], stopped: Callable[[], bool]) -> R:
         with contextlib.ExitStack() as stack:
             stack.callback(self._leave, entered, size, None)
+            stack.enter_context(heeding(stopped))
             return act()
 
     def _leave(self, entered: list[Places], moved: int, error: TallyportError | None) -> None:

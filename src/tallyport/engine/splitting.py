@@ -6,21 +6,20 @@ What was weighed is remembered by this process alone; after a restart it is weig
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.surveying import weigh
 from tallyport.domain import parts
-from tallyport.domain.errors import TallyportError
 from tallyport.domain.executions import SPLIT, Execution
 from tallyport.domain.filters import judge_for
 from tallyport.domain.jobs import Job
 from tallyport.domain.manifests import children_of
 from tallyport.domain.parts import Child
 from tallyport.domain.policies_json import policies_from_json
+from tallyport.engine.background import Background
 from tallyport.store import beginnings, connections, executions, jobs, plans, splitting
 from tallyport.store.database import Database
 from tallyport.store.vault import Vault
@@ -38,49 +37,34 @@ class Splitter:
     def __init__(self, database: Database, vault: Vault, wake: Callable[[], None]) -> None:
         self._database = database
         self._vault = vault
-        self._wake = wake
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._weighed: dict[int, bool] = {}  # execution: whether it is settled; False while it is being weighed
-        self._threads: ThreadPoolExecutor | None = None
+        self._background = Background("splitter", AT_ONCE, wake)
+        self.stop = self._background.stop
+        self._settled: dict[int, None] = {}  # executions, the oldest first
 
     def holds(self, execution: Execution, job: Job) -> bool:
         """Say whether an execution may not begin yet, since it is being weighed, or was split. Returns at once."""
         is_first = job.executions == 0 and execution.started_at is None and execution.retry_of is None
-        if not is_first or execution.scope is not None or job.part is not None:
+        if not is_first or execution.scope is not None or job.part is not None or execution.id in self._settled:
             return False
-        with self._lock:
-            if (is_settled := self._weighed.get(execution.id)) is not None:
-                return not is_settled
-            if self._stopping.is_set():
-                return True
-            if len(self._weighed) >= MOST_REMEMBERED:
-                del self._weighed[next(iter(self._weighed))]
-            self._weighed[execution.id] = False
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="splitter")
-            self._threads.submit(self._settle, execution, job)
+        act, failed = partial(self._weigh, execution, job), partial(self._give_up, execution)
+        self._background.begin(execution.id, act, failed)
         return True
 
-    def stop(self) -> None:
-        """Give up what is being weighed."""
-        self._stopping.set()
-        if self._threads is not None:
-            self._threads.shutdown(wait=True, cancel_futures=True)
+    def _weigh(self, execution: Execution, job: Job) -> None:
+        children = self._children(execution, job)
+        if not self._background.is_stopping:
+            self._split(execution, job, children)
+            self._settle(execution)
 
-    def _settle(self, execution: Execution, job: Job) -> None:
-        try:
-            children = self._children(execution, job)
-            if not self._stopping.is_set():
-                self._split(execution, job, children)
-        except TallyportError as error:
-            log.info("weigh.failed: execution %d: %s", execution.id, error.message)  # its begin says it to the person
-        except Exception:  # the top of a thread: it begins whole
-            log.exception("split.failed")
-        finally:
-            with self._lock:
-                self._weighed[execution.id] = True
-            self._wake()
+    def _give_up(self, execution: Execution, error: Exception) -> None:
+        """Let an execution begin whole; its begin says to the person what is wrong with the source."""
+        log.info("weigh.failed: execution %d: %s", execution.id, error)
+        self._settle(execution)
+
+    def _settle(self, execution: Execution) -> None:
+        self._settled[execution.id] = None
+        if len(self._settled) > MOST_REMEMBERED:
+            self._settled.pop(next(iter(self._settled)), None)
 
     def _children(self, execution: Execution, job: Job) -> list[Child]:
         with self._database.read() as tx:
@@ -104,7 +88,7 @@ class Splitter:
         return children
 
     def _goes_on(self, until: float) -> bool:
-        return not self._stopping.is_set() and time.monotonic() < until
+        return not self._background.is_stopping and time.monotonic() < until
 
     def _split(self, execution: Execution, job: Job, children: list[Child]) -> None:
         count = parts.fitting(children) if children else 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from tallyport.connectors.layers.layer import Layer, P, T
+from tallyport.connectors.pausing import rest
 from tallyport.connectors.protocol import Connector
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -36,7 +37,7 @@ class Retrying(Layer):
     already given. A write, or a read that has begun, is never repeated: only who knows both sides can. A rename
     that was done while its answer was lost ends as NOT_FOUND: look again. The pause is drawn between 0 and a
     bound that doubles (full jitter), and is never shorter than the platform asked for; when that is longer than
-    ``longest``, the error goes to the caller at once.
+    ``longest``, or its thread is to stop, the error goes to the caller at once.
     """
 
     REMEMBERED = 20_000  # names of a listing; one that fails after more is not begun again
@@ -87,7 +88,8 @@ class Retrying(Layer):
                 retry_after=error.retry_after,
             ) from error
         bound = min(self._longest, self._first * 2 ** (attempt - 1))
-        self._sleep(max(asked, self._chance.uniform(0, bound)))
+        if not rest(max(asked, self._chance.uniform(0, bound)), self._sleep):
+            raise error
 
     def _listing(self, path: str) -> Iterator[Entry]:
         given: set[str] = set()
