@@ -340,7 +340,8 @@ def page() -> str:
         "Every other policy at its default. *Send* is source to destination, *fetch* the other way. *Adopt* remembers",
         "two equal items without carrying anything. In move and migrate, whatever is sent or adopted goes from the",
         "source afterwards, once it is proved at the job's verify level. Its folders follow, each that nothing is left",
-        "in: what is skipped, flagged or filtered keeps its folder.",
+        "in: what is skipped, flagged or filtered keeps its folder. So does every folder that any job would delete: it",
+        "is left out with the reason `not_empty`, by a simulation and by every run alike, until nothing is left in it.",
         "",
     ]
     for title, wanted in (("file", False), ("container", True)):

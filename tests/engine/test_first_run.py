@@ -72,6 +72,18 @@ def test_a_simulation_of_a_purging_run_decides_as_the_run_does_and_purges_nothin
     assert read(port.destination, "a.txt") == b"old"
 
 
+def test_a_simulation_is_no_first_run_so_the_run_after_it_purges(port: Port) -> None:
+    fill(port)
+    port.start()
+    port.run(purging(simulation=True), simulation=True)
+    port.run(purging())
+    assert names(port.destination) == ["a.txt", "both/", "both/b.txt"]
+    write(port.destination, "mine.txt", b"mine")
+    port.run(purging(simulation=True), simulation=True)
+    port.run(purging())
+    assert "mine.txt" in names(port.destination)
+
+
 def test_what_was_purged_is_kept_where_asked(port: Port) -> None:
     fill(port)
     port.start()

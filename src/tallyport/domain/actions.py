@@ -56,6 +56,7 @@ class Reason(StrEnum):
     IGNORED_RESTRICTED_CONTENT_POLICY = "ignored_restricted_content_policy"
     IGNORED_DUPLICATE_NAME = "ignored_duplicate_name"  # its name is taken at the destination
     IGNORED_BY_USER = "ignored_by_user"
+    NOT_EMPTY = "not_empty"  # a container that was to go, and in which something stays
     # -- went wrong
     NOT_FOUND = "not_found"
     ALREADY_EXISTS = "already_exists"

@@ -42,6 +42,7 @@ REASONS: dict[str, str] = {
     "ignored_restricted_content_policy": "the destination does not take it, and restricted_content leaves such out",
     "ignored_duplicate_name": "its name is taken at the destination, and duplicate_names leaves the second one out",
     "ignored_by_user": "a person said to leave it",
+    "not_empty": "the folder was to be deleted, and something in it stays: it is left where it is",
     # went wrong
     "not_found": "it was there when its folder was listed, and gone when it was to be read",
     "already_exists": "something appeared under its name at the destination while it was carried",
@@ -98,6 +99,7 @@ ADVICE: dict[str, str] = {
     "overwrite_refused": "Remove what is in the way, or choose another item_overwrite.",
     "stays_flagged": "Remove the cause, then retry.",
     "ignored_duplicate_name": "Rename one of the two, or set duplicate_names to rename.",
+    "not_empty": "Look at what stands in it; once that is gone, the next run deletes the folder.",
     "ignored_one_way_transfer": "Use sync if both sides are written to.",
     "ignored_overwrite_policy": "Set item_overwrite to overwrite to have it replaced.",
 }

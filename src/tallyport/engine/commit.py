@@ -89,6 +89,7 @@ class Commit:
         self.visits: list[Result] = []
         self.slices: list[Result] = []
         self.ended: list[tuple[str, int]] = []
+        self.keeping: list[int] = []  # visits of containers that are to go, and in which something stays
         self.tasks: list[Result] = []
         self.stamped: set[int] = set()
         self.left: set[int] = set()  # containers that are to go from the source
@@ -116,6 +117,7 @@ class Commit:
         frontier.add_visits(tx, database, self.visits)
         frontier.add_slices(tx, database, self.slices)
         frontier.end_visits(tx, database, self.ended)
+        frontier.mark_keeping(tx, self.keeping)
         frontier.add_tasks(tx, database, self.tasks)
         losses.write(tx, database, self.ids, self.scene.execution_id, self.losses)
         security_map.write(tx, database, self.scene.job, self.scene.execution_id, together(self.uses))
@@ -137,6 +139,7 @@ class Commit:
         opened.bytes += report.s_bytes
         opened.unchanged += report.unchanged
         opened.unchanged_bytes += report.unchanged_bytes
+        opened.keeps = opened.keeps or report.keeps
         before = self._settled_before(opened) if row.attempts > 1 and (report.items or report.last) else {}
         given = self._results(report.items, row.item_id, row.path, before, opened)
         if report.filled:
@@ -366,6 +369,8 @@ class Commit:
                 failed = failed._replace(d_name=known[12])
             self._container(tuple(failed), row)
         self.ended.append((state, row.id))
+        if opened.keeps or (report.error is not None and row.gone):
+            self.keeping.append(row.id)
         self.open_visits.pop(row.id, None)
 
     def _container(self, result: Result, row: VisitRow) -> None:
@@ -586,7 +591,7 @@ class Commit:
         folder = paths.split(task.path)[0]
         payload_item: Result = marshal.loads(task.payload)[0]
         settled = (payload_item[0], *result[1:4], task.item_id, *result[5:])
-        if payload_item[STATUS] == Status.PENDING:
+        if payload_item[STATUS] == Status.PENDING and payload_item[KIND] != Kind.CONTAINER:
             self.totals["pending"] -= 1
         is_deletion = task.task.startswith("delete")
         self._results((settled,), task.container_id, folder, {}, None, is_deletion=is_deletion)

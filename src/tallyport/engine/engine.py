@@ -553,21 +553,20 @@ class Engine:
             destination = connections.find(tx, job.destination_connection or "")
             policies = policies_from_json(execution.policies)
             maps = maps_of(tx, job) if carriage_of(policies).names_people else ""
+            first_run = executions.is_first(tx, job)
         if source is None or destination is None:
             raise TallyportError(ErrorKind.CONFIG, "a connection of this job was deleted")
         return Terms(
             execution_id=execution.id,
             token=execution.token,
             source=self._end(source, job.source_path),
-            destination=nothing_there(
-                self._end(destination, job.destination_path), execution, first_run=job.executions == 0
-            ),
+            destination=nothing_there(self._end(destination, job.destination_path), execution, first_run=first_run),
             policies=execution.policies,
             started=(execution.started_at or execution.created_at) * 1_000,
             part_size=PART_SIZE,
             revision=execution.revision,
             quarantine=policies.quarantine,
-            first_run=job.executions == 0,
+            first_run=first_run,
             places=f"{_place(source, job.source_path)} {_place(destination, job.destination_path)}",
             maps=maps,
             regrants=execution.reset == "permissions",

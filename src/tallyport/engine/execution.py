@@ -22,7 +22,7 @@ from tallyport.domain.jobs import Job
 from tallyport.domain.policies import EmptyContainers, ItemInspection, LockPropagation, Policies
 from tallyport.domain.policies_json import policies_from_json, policies_to_json
 from tallyport.engine.undoing import order_of
-from tallyport.store import audit, empties, executions, frontier, items, jobs, locks, rows, seats
+from tallyport.store import audit, empties, executions, frontier, items, jobs, keeping, locks, rows, seats
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
 from tallyport.store.ids import Ids
@@ -107,7 +107,7 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
         return  # goes on after a pause or a wait: the frontier stands; or has none
     frontier.mark_unclean(tx, job.id, execution.id - 1)
     policies = _for_this_run(tx, execution, job)
-    if execution.scope is None and stops.purges(policies, first_run=job.executions == 0):
+    if execution.scope is None and stops.purges(policies, first_run=executions.is_first(tx, job)):
         executions.change(tx, execution.id, phase="purging")
         frontier.add_visits(
             tx, database, [(ids.take(), execution.id, root, b"", b"", False, False, frontier.PURGE, None)]
@@ -189,19 +189,36 @@ def advance(
         if at + 1 == len(PHASES):
             return Step(ended=_complete(tx, database, ids, execution))
         at += 1
+        if PHASES[at][0] in _DELETING:
+            execution = _keep_containers(tx, database, ids, execution, policies)
         if PHASES[at][0] == "times" and policies.empty_containers is EmptyContainers.SKIP:
-            _know_empties(tx, database, ids, execution)
+            execution = _know_empties(tx, database, ids, execution)
         if at == _FIRST:  # the destination is empty now: the run proper begins
             _visit_root(tx, database, ids, execution)
 
 
-def _know_empties(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> None:
+def _keep_containers(
+    tx: sa.Connection, database: Database, ids: Ids, execution: Execution, policies: Policies
+) -> Execution:
+    """Leave out the containers that were to go and in which something stays, before the first delete."""
+    kept = keeping.keep(tx, database, execution.id, simulation=execution.simulation)
+    if not kept:
+        return execution
+    executions.count(tx, execution.id, {"skipped": len(kept), "deleted": -len(kept) if execution.simulation else 0})
+    for block in range(0, len(kept) if audit.LEVELS[policies.audit_level] <= 3 else 0, 500):
+        places = frontier.containers_of(tx, kept[block : block + 500])
+        lines = [(3, "item.skipped", path, Reason.NOT_EMPTY.value, item_id) for item_id, path in places]
+        audit.write(tx, database, ids, execution.job_id, execution.id, lines)
+    return _counted_anew(tx, execution)
+
+
+def _know_empties(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> Execution:
     """Settle which containers stay empty, now that everything is visited; those that do not get their times."""
     job = jobs.find(tx, execution.job_id, deleted=True)
     assert job is not None, "an execution has a job"
     if execution.simulation:
         executions.count(tx, execution.id, {"skipped": empties.leave_out(tx, database, job.number, execution.id)})
-        return
+        return _counted_anew(tx, execution)
     revived = empties.revive(tx, database, job.number)
     executions.count(tx, execution.id, {"skipped": -len(revived)})
     found: list[tuple[object, ...]] = []
@@ -211,6 +228,11 @@ def _know_empties(tx: sa.Connection, database: Database, ids: Ids, execution: Ex
             where = (item_id, item_id, *map(paths.to_bytes, place))
             found.append((ids.take(), execution.id, "stamp", *where, 0, 0, 0, 0, None, b"", "pending"))
     frontier.add_tasks(tx, database, found)
+    return _counted_anew(tx, execution)
+
+
+def _counted_anew(tx: sa.Connection, execution: Execution) -> Execution:
+    return executions.find(tx, execution.id) or execution
 
 
 def _visit_root(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> None:

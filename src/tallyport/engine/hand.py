@@ -90,6 +90,8 @@ class Hand:
                 self._regrant(visit, name, d_name, source, destination, row)
                 return
             action, pair = decide_on(visit, name, d_name, source, destination, seen, row, self._rules)
+            if visit.work.gone and type(action) is not Delete and type(action) is not Forget:
+                visit.keeps = True
             self._apply(visit, action, pair, name, d_name, row, tries)
         except TallyportError as error:
             if REMEDIES[error.kind][0] is Scope.CONNECTION:

@@ -52,6 +52,8 @@ class Notes:
             visit.is_clean = False  # a signature stands for containers that are entered, all of them
         if status in (_SKIPPED, _IGNORED):
             visit.left.add(name)
+        if visit.work.gone and entry is not None:
+            visit.keeps = True
         if self.is_dry and status == _FLAGGED and (row is None or row.status != _FLAGGED):
             status, attempts = _RETRY, attempts_of(row)  # a person may put it right before the real run
         facts = row[5:12] if row is not None else _NOTHING_KNOWN

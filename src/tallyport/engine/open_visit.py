@@ -10,7 +10,7 @@ class OpenVisit:
     """What the reports of a visit under way add up to."""
 
     __slots__ = (
-        *("blank", "bytes", "deferred", "files", "folders", "lands_later"),
+        *("blank", "bytes", "deferred", "files", "folders", "keeps", "lands_later"),
         *("row", "seen", "unchanged", "unchanged_bytes"),
     )
 
@@ -21,6 +21,7 @@ class OpenVisit:
         self.blank: set[str] = set()  # containers the ledger had not seen
         self.seen: set[bytes] = set()  # names told, only when the visit is resumed
         self.deferred = False
+        self.keeps = False  # something stays in it, although it is to go
         self.lands_later = False  # something will still land in it: its times are set again then
 
     def copy(self) -> "OpenVisit":

@@ -49,6 +49,7 @@ class Opened:
         "hidden",
         "is_clean",
         "items",
+        "keeps",
         "left",
         "left_out",
         "listing",
@@ -97,6 +98,7 @@ class Opened:
         self.losses: list[tuple[str, str, str]] = []  # name (empty: the container), what, detail
         self.is_clean = True  # nothing failed, nothing is left for later
         self.wrote = False
+        self.keeps = False  # something stays in it, although it is to go
 
 
 class Halt(Exception):

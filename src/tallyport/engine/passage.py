@@ -356,6 +356,13 @@ def is_still_used(work: DeleteWork, error: TallyportError) -> bool:
     return is_left and error.kind is ErrorKind.ALREADY_EXISTS
 
 
+def item_kept(work: DeleteWork, error: TallyportError) -> tuple[Any, ...] | None:
+    """Give a container its end that was to go, and in which something stands by now; None for any other failure."""
+    if work.kind != Kind.CONTAINER or error.kind is not ErrorKind.ALREADY_EXISTS:
+        return None
+    return (*work.item[:2], int(Status.SKIPPED), str(Reason.NOT_EMPTY), work.item[4], 0, *work.item[6:])
+
+
 def item_gone(item: tuple[Any, ...], side: str, *, kept: str = "") -> tuple[Any, ...]:
     """Give a pending delete its end. A moved item keeps its baseline, any other loses it."""
     is_moved = side == Side.SOURCE and item[3] != Reason.DELETED_AT_DESTINATION

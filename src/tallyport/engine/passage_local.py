@@ -49,6 +49,7 @@ from tallyport.engine.passage import (
     is_still_used,
     item_done,
     item_gone,
+    item_kept,
     plain,
     planned_source,
     task_error,
@@ -460,7 +461,8 @@ class LocalPassage:
             if is_still_used(work, error):
                 return TaskReport(work.task_id)
             if error.kind is not ErrorKind.NOT_FOUND:
-                return task_error(work.task_id, error)
+                kept_item = item_kept(work, error)
+                return TaskReport(work.task_id, kept_item) if kept_item else task_error(work.task_id, error)
         return TaskReport(work.task_id, item_gone(work.item, work.side, kept=kept))
 
     def look_at_lock(self, work: LockWork) -> TaskReport:

@@ -47,6 +47,7 @@ from tallyport.engine.passage import (
     is_still_used,
     item_done,
     item_gone,
+    item_kept,
     plain,
     planned_source,
     task_error,
@@ -495,7 +496,10 @@ class StreamPassage:
             if isinstance(connector, Syncs) and self._policies.durability is not Durability.NONE:
                 connector.sync()
         except TallyportError as error:
-            return TaskReport(work.task_id) if is_still_used(work, error) else task_error(work.task_id, error)
+            if is_still_used(work, error):
+                return TaskReport(work.task_id)
+            kept_item = item_kept(work, error)
+            return TaskReport(work.task_id, kept_item) if kept_item else task_error(work.task_id, error)
         return TaskReport(work.task_id, item_gone(work.item, work.side, kept=kept))
 
     def _still_as_carried(self, path: str, expect: Entry, item: tuple[Any, ...]) -> Entry:

@@ -301,6 +301,7 @@ class Round:
                 tuple(visit.left_out.items()),
                 tuple(visit.slices),
                 () if self._passage.carrier is None else self._passage.carrier.locks(),
+                visit.keeps,
             )
         )
         if not last:

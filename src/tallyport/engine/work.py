@@ -125,6 +125,7 @@ class VisitReport(NamedTuple):
     left_out: tuple[tuple[str, str], ...] = ()  # sub-containers left out and yet gone through: name, reason
     slices: tuple[tuple[bytes, bytes | None, bool], ...] = ()  # slice, last name in it, whether nothing stands there
     locks: tuple[tuple[str, str, str, str], ...] = ()  # made again: Held
+    keeps: bool = False  # something stays in a container that is to go
 
 
 class Filled(NamedTuple):

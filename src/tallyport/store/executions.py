@@ -177,6 +177,21 @@ def change(tx: sa.Connection, execution_id: int, **values: Any) -> None:
             events.write(tx, [Topic.OUTCOME_ACKNOWLEDGED, Topic.UPDATED], rows.to_value(Job, found), run)
 
 
+def is_first(tx: sa.Connection, job: Job) -> bool:
+    """Tell whether no execution of a job has ended that was a run of its own: a simulation is none."""
+    if job.executions == 0:
+        return True
+    query = sa.select(executions.c.id).where(
+        executions.c.job_id == job.id,
+        executions.c.simulation.is_(False),
+        executions.c.started_at.isnot(None),
+        executions.c.ended_at.isnot(None),
+        executions.c.state != "failed_to_start",
+        executions.c.trigger.not_in(("undo", "purge")),
+    )
+    return tx.execute(query.limit(1)).first() is None
+
+
 def count_scheduled(tx: sa.Connection, job_id: str, since: int) -> int:
     """Count the executions that a job's schedule made since a moment."""
     query = sa.select(sa.func.count()).where(

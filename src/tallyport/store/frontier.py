@@ -164,6 +164,12 @@ def end_visits(tx: sa.Connection, database: Database, ended: Sequence[tuple[str,
         )
 
 
+def mark_keeping(tx: sa.Connection, visit_ids: Sequence[int]) -> None:
+    """Mark visits of containers that are to go, and in which something stays."""
+    for block in range(0, len(visit_ids), 500):
+        tx.execute(sa.update(visits).where(visits.c.id.in_(visit_ids[block : block + 500])).values(keeps=True))
+
+
 def are_queued(tx: sa.Connection, execution_id: int, item_ids: Sequence[int]) -> set[int]:
     """Give those of some containers that this execution visits already."""
     found: set[int] = set()
@@ -504,6 +510,12 @@ def container(tx: sa.Connection, item_id: int) -> tuple[str, str] | None:
     """Give (path, d_path) of a container."""
     row = tx.execute(sa.select(containers.c.path, containers.c.d_path).where(containers.c.item_id == item_id)).first()
     return None if row is None else (paths.from_bytes(bytes(row.path)), paths.from_bytes(bytes(row.d_path)))
+
+
+def containers_of(tx: sa.Connection, item_ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """Give (item, path) of some containers."""
+    query = sa.select(containers.c.item_id, containers.c.path).where(containers.c.item_id.in_(list(item_ids)))
+    return [(row.item_id, bytes(row.path)) for row in tx.execute(query)]
 
 
 def _order(kinds: Sequence[str]) -> tuple[sa.ColumnElement[Any], ...]:

@@ -568,6 +568,7 @@ CREATE TABLE visits (
 	blank BOOLEAN DEFAULT 0 NOT NULL,
 	gone TEXT DEFAULT '' NOT NULL,
 	names TEXT,
+	keeps BOOLEAN DEFAULT 0 NOT NULL,
 	slice BLOB,
 	through BLOB,
 	state TEXT NOT NULL,
@@ -580,6 +581,7 @@ CREATE TABLE visits (
 );
 CREATE INDEX visits_batch ON visits (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX visits_item ON visits (item_id);
+CREATE INDEX visits_keeping ON visits (execution_id) WHERE keeps;
 CREATE INDEX visits_state ON visits (execution_id, state, id);
 CREATE TRIGGER IF NOT EXISTS items_failed_insert AFTER INSERT ON items WHEN NEW.status IN (3, 4)
 BEGIN

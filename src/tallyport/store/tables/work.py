@@ -18,6 +18,7 @@ visits = Table(
     Column("blank", Boolean, nullable=False, server_default=sa.false()),  # no item below is known
     Column("gone", Text, nullable=False, server_default=""),  # the side that no longer has it
     Column("names", Text),  # JSON: look at these alone (retry)
+    Column("keeps", Boolean, nullable=False, server_default=sa.false()),  # it is to go, and something in it stays
     Column("slice", LargeBinary),  # marshal: a range of a huge container, with what was listed in it (engine.slices)
     Column("through", LargeBinary),  # last name of that range; absent = to the end
     Column("state", Text, nullable=False),
@@ -28,6 +29,7 @@ visits = Table(
 )
 Index("visits_state", visits.c.execution_id, visits.c.state, visits.c.id)
 Index("visits_item", visits.c.item_id)
+Index("visits_keeping", visits.c.execution_id, **where(visits.c.keeps))
 Index(
     "visits_batch",
     visits.c.batch_id,
