@@ -205,7 +205,7 @@ class Commit:
                 elif in_retry:  # a retry sees these files and no others
                     opened.files += 1
                     opened.bytes += r[S_SIZE] or 0
-                if before:
+                if may_be_cured:  # what this report settles is not what an earlier attempt did, at the next report
                     opened.seen.add(name)
                     if name in before:
                         self._uncount(before.pop(name))
@@ -253,7 +253,7 @@ class Commit:
     def _filled(self, report: VisitReport, opened: OpenVisit, before: dict[bytes, tuple[int, int, str, int]]) -> None:
         """Gather the rows of what a new container was filled with. The loop that a first run waits for."""
         filled = report.filled
-        if before or "transferred" in self.told or max(map(_S_MODIFIED, filled)) > rows.LAST_TIME:
+        if opened.row.attempts > 1 or "transferred" in self.told or max(map(_S_MODIFIED, filled)) > rows.LAST_TIME:
             self._results(results_of(filled, report.level), opened.row.item_id, opened.row.path, before, opened)
             return
         parent = opened.row.item_id

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from tallyport.engine.commit import Commit
 from tallyport.engine.open_visit import OpenVisit
 from tallyport.engine.tally import Scene
-from tallyport.engine.work import TaskReport, VisitReport
+from tallyport.engine.work import TaskReport, VisitReport, parted
 from tallyport.store import frontier
 from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import TaskRow, VisitRow
@@ -89,6 +89,7 @@ class Recorder:
         place = weight = 0
         if self._database.is_shared:
             while place < len(self._reports) and weight < PIECE:
+                self._part(place, PIECE - weight)
                 weight += _weight(self._reports[place])
                 place += 1
         else:
@@ -96,6 +97,13 @@ class Recorder:
         piece, self._reports = self._reports[:place], self._reports[place:]
         self.weight -= weight
         return piece
+
+    def _part(self, place: int, most: int) -> None:
+        """Make two of a report of more items: a container's thousand come in one."""
+        report = self._reports[place]
+        if isinstance(report, VisitReport) and len(report.items) + len(report.filled) > most:
+            self._reports[place : place + 1] = parted(report, most)
+            self.weight += 1
 
     def surely(self, act: Callable[[], T], *, lost: T, stopped: Callable[[], bool]) -> T:
         """Do a transaction that calls :meth:`commit` once, outlasting a store that cannot be reached meanwhile.

@@ -128,6 +128,25 @@ class VisitReport(NamedTuple):
     keeps: bool = False  # something stays in a container that is to go
 
 
+def parted(report: VisitReport, most: int) -> tuple[VisitReport, VisitReport]:
+    """Part a report after so many items; gives them, and a report of all the rest: what ends the visit stays there."""
+    items, filled = report.items[:most], report.filled[: max(0, most - len(report.items))]
+    names = {item[0] for item in items}
+    first = VisitReport(
+        report.visit_id,
+        *(items, (), (), 0, 0, False),
+        filled=filled,
+        level=report.level,
+        losses=tuple(one for one in report.losses if one[0] in names),
+    )
+    rest = report._replace(
+        items=report.items[len(items) :],
+        filled=report.filled[len(filled) :],
+        losses=tuple(one for one in report.losses if one[0] not in names),
+    )
+    return first, rest
+
+
 class Filled(NamedTuple):
     """One plain file that came with a new container: all of its result that is not the same for every one."""
 
