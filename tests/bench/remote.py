@@ -235,8 +235,9 @@ def lines(chosen: Remote, costs: Mapping[tuple[str, str], Sequence[Cost]], files
 
 
 def environment() -> dict[str, str]:
-    """Give the variables that programs are measured under: none of ours, or of AWS, from outside."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("TALLYPORT_", "AWS_", "RCLONE_"))}
+    """Give the variables that programs are measured under: none from outside, and compiled modules are kept."""
+    unwanted = ("TALLYPORT_", "AWS_", "RCLONE_", "PYTHONDONTWRITEBYTECODE")  # for the last see run.environment
+    return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
 
 
 def wiped(folder: str) -> None:

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from tallyport.connectors.s3_bucket import shared_client
+import pytest
+from botocore.stub import Stubber
+
+from tallyport.connectors.s3_bucket import Bucket, client_of, shared_client
 from tallyport.connectors.s3_settings import Settings
 
 SETTINGS = Settings(
@@ -25,3 +28,25 @@ def test_another_secret_server_or_timeout_has_a_client_of_its_own() -> None:
         replace(SETTINGS, timeout=1.0),
     ]
     assert all(shared_client(other) is not client for other in others)
+
+
+@pytest.mark.parametrize(
+    ("region", "endpoint", "is_lean"),
+    [
+        ("us-east-1", "", True),
+        ("eu-west-1", "", False),
+        (None, "", True),
+        ("zone-of-its-own", "http://127.0.0.1:9", True),  # what is like S3 names its region as it likes
+    ],
+)
+def test_a_bucket_in_another_region_is_left_to_the_sdk_from_the_start(
+    region: str | None, endpoint: str, is_lean: bool
+) -> None:
+    settings = replace(SETTINGS, endpoint=endpoint)
+    client = client_of(settings)
+    bucket = Bucket(settings, client=client)
+    assert bucket.lean is not None
+    with Stubber(client) as answers:
+        answers.add_response("head_bucket", {} if region is None else {"BucketRegion": region}, {"Bucket": "one"})
+        bucket.find("s3://one")
+    assert (bucket.lean is not None) is is_lean

@@ -16,13 +16,15 @@ import itertools
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 
 from tallyport.connectors import local_calls, local_identity
+from tallyport.connectors.bunches import one_by_one
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.local_access import LocalAccess, properties, set_properties
 from tallyport.connectors.local_book import Book, SystemBook
+from tallyport.connectors.local_bunch import Folder
 from tallyport.connectors.local_content import CHUNK, changed, create, evict, hash_file, open_file, write_all
 from tallyport.connectors.local_errors import error_of, refusal, translate
 from tallyport.connectors.local_folders import (
@@ -42,7 +44,7 @@ from tallyport.connectors.local_folders import (
     sweep,
     unlink_quietly,
 )
-from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
+from tallyport.connectors.protocol import ANYTHING, Facts, Precondition, Read, SmallRead, SmallWrite, Written
 from tallyport.connectors.temporaries import TEMPORARY
 from tallyport.domain.access import Access, Principal
 from tallyport.domain.capabilities import Durability, Limits
@@ -146,24 +148,29 @@ class Local:
 
     def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         with self._beside(path, "write", foreign=True) as (d_fd, name):
-            check(name)
-            temporary = self._temporary()
+            return self._write(d_fd, name, path, content, facts, when)
+
+    def _write(
+        self, d_fd: int, name: str, path: str, content: Iterable[bytes], facts: Facts, when: Precondition
+    ) -> Entry:
+        check(name)
+        temporary = self._temporary()
+        with translate("write", path):
+            temp_fd = create(d_fd, temporary, 0o600 if facts.mode is not None else 0o666)
+        try:
+            self._fill(temp_fd, content, facts, path)
             with translate("write", path):
-                temp_fd = create(d_fd, temporary, 0o600 if facts.mode is not None else 0o666)
-            try:
-                self._fill(temp_fd, content, facts, path)
-                with translate("write", path):
-                    stamp_fd(temp_fd, facts)
-                    if self.durability is not Durability.NONE:
-                        os.fsync(temp_fd)
-                    os.close(os.dup(temp_fd))  # has a network file system tell now of a failed write
-                    _put(d_fd, temporary, name, when)
-                    return entry_of(name, os.fstat(temp_fd))
-            except BaseException:
-                unlink_quietly(d_fd, temporary)
-                raise
-            finally:
-                os.close(temp_fd)
+                stamp_fd(temp_fd, facts)
+                if self.durability is not Durability.NONE:
+                    os.fsync(temp_fd)
+                os.close(os.dup(temp_fd))  # has a network file system tell now of a failed write
+                _put(d_fd, temporary, name, when)
+                return entry_of(name, os.fstat(temp_fd))
+        except BaseException:
+            unlink_quietly(d_fd, temporary)
+            raise
+        finally:
+            os.close(temp_fd)
 
     def make_container(self, path: str, facts: Facts) -> Entry:
         """Make it with the mode asked for, yet such that it can be filled: a later stamp sets it exactly."""
@@ -201,6 +208,14 @@ class Local:
             os.close(root_fd)
 
     # -- abilities
+
+    def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        with closing(Folder(self.root_fd, self._write)) as folder:
+            yield from one_by_one("read", reads, folder.read)
+
+    def write_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        with closing(Folder(self.root_fd, self._write)) as folder:
+            yield from one_by_one("write", writes, folder.write)
 
     def stamp(self, path: str, facts: Facts) -> Entry:
         if path == ROOT:

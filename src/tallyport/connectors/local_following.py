@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from tallyport.connectors.bunches import read_each, write_each
 from tallyport.connectors.local import Local
 from tallyport.connectors.local_errors import refusal, translate
 from tallyport.connectors.local_folders import check, entries, entry_of
-from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
+from tallyport.connectors.protocol import ANYTHING, Facts, Precondition, Read, SmallRead, SmallWrite, Written
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, segments, split
@@ -138,6 +139,12 @@ class FollowingFolder(Local):
     def open_container(self, path: str) -> int:
         with self._trail(path) as trail, translate("open the folder", path):
             return os.open(".", _LISTED, dir_fd=trail.fd)
+
+    def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        return read_each(self, reads)
+
+    def write_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        return write_each(self, writes)
 
     def children(self, path: str) -> Iterator[Entry]:
         trail = self._open(path)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from tallyport.connectors.bunches import read_each, write_each
 from tallyport.connectors.local import Local
-from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
+from tallyport.connectors.protocol import ANYTHING, Facts, Precondition, Read, SmallRead, SmallWrite, Written
 from tallyport.domain.entries import Entry, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, display, join, split
@@ -32,6 +33,12 @@ class VersionedFolder(Local):
     def following(self) -> None:
         """What a link points to has versions of its own: they are not told apart."""
         return None
+
+    def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        return read_each(self, reads)
+
+    def write_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        return write_each(self, writes)
 
     def children(self, path: str) -> Iterator[Entry]:
         entries = list(super().children(path))

@@ -6,13 +6,14 @@ knowledge of jobs; layers (``layers/``) add what is common. Every error that lea
 Paths are those of ``domain/paths.py``; the root is the empty text.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from tallyport.domain.access import Access, Principal
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry
+from tallyport.domain.errors import TallyportError
 from tallyport.domain.locks import Lock
 from tallyport.domain.versions import Version
 
@@ -43,6 +44,33 @@ class Page(NamedTuple):
 
     entries: tuple[Entry, ...]
     cursor: str | None  # storable; None = this was the last page
+
+
+class SmallRead(NamedTuple):
+    """One file to be read whole."""
+
+    path: str
+    entry: Entry  # as it was seen: the content of that very entry is wanted
+    mark: Any = None  # what its caller knows it by
+
+
+def _free() -> None:
+    """Let everything be written."""
+
+
+class SmallWrite(NamedTuple):
+    """One file whose whole content is in memory."""
+
+    path: str
+    content: bytes
+    facts: Facts
+    when: Precondition
+    mark: Any = None  # what its caller knows it by
+    guard: Callable[[], None] = _free  # asked right before it is sent; what it raises is what comes of it
+
+
+Read = tuple[SmallRead, bytes | TallyportError]
+Written = tuple[SmallWrite, Entry | TallyportError]
 
 
 @runtime_checkable
@@ -137,6 +165,21 @@ class Pins(Protocol):
         self, path: str, entry: Entry, *, offset: int = 0, length: int | None = None
     ) -> AbstractContextManager[Iterator[bytes]]:
         """Open the content of that very entry. Another one, or none, is ``CHANGED_DURING_COPY``."""
+
+
+@runtime_checkable
+class Bunches(Protocol):
+    """Reads and writes many small files on the calling thread, with several requests on their way at once.
+
+    What comes of each is given as it comes, in any order; one that fails does not stop the others. None among what is
+    asked for says that no more may begin before one has ended; None is given back where none is under way.
+    """
+
+    def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        """Read files, each as ``Pins.read_entry`` does."""
+
+    def write_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        """Write files, each as ``write`` does."""
 
 
 @runtime_checkable

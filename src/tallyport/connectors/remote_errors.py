@@ -37,6 +37,12 @@ def refusal(
     return TallyportError(kind, message, path=path, operation=operation, retry_after=retry_after)
 
 
+def unforeseen(operation: str, path: str, error: Exception) -> TallyportError:
+    """Make an error of ours of one that nobody foresaw: its item fails, others go on."""
+    what = f"an error nobody foresaw, {type(error).__name__}: {error}"
+    return refusal(ErrorKind.UNEXPECTED, operation, path, what)
+
+
 def quoted(path: str) -> str:
     """Give a path in quotes, clean for logs and terminals whatever is in it."""
     try:

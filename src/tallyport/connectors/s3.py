@@ -23,10 +23,11 @@ from typing import Any, cast
 from botocore.exceptions import ClientError
 
 from tallyport.connectors import s3_access
+from tallyport.connectors.bunches import read_each, write_each
 from tallyport.connectors.hashing import digest
 from tallyport.connectors.object_keys import Twins, is_twin
 from tallyport.connectors.pausing import Pause
-from tallyport.connectors.protocol import ANYTHING, Facts, Page, Precondition
+from tallyport.connectors.protocol import ANYTHING, Facts, Page, Precondition, Read, SmallRead, SmallWrite, Written
 from tallyport.connectors.s3_bucket import (
     HASH,
     MTIME,
@@ -39,6 +40,7 @@ from tallyport.connectors.s3_bucket import (
     type_of,
 )
 from tallyport.connectors.s3_errors import refusal, status_of, translate
+from tallyport.connectors.s3_flights import Journey, alone, together
 from tallyport.connectors.s3_parts import (
     chain,
     check_announced,
@@ -66,6 +68,7 @@ __all__ = ["LIMITS", "S3", "Settings", "open_s3"]
 def open_s3(settings: Settings, path: str = ROOT, *, make: bool = False) -> "S3":
     """Open a prefix; asks once what the bucket keeps, for the abilities that not every bucket has."""
     bucket = Bucket(settings)
+    bucket.find(f"s3://{settings.bucket}")
     lost: set[str] = set()
     with translate("open", f"s3://{settings.bucket}"):
         has_versions = _keeps_versions(bucket)
@@ -75,6 +78,8 @@ def open_s3(settings: Settings, path: str = ROOT, *, make: bool = False) -> "S3"
         has_access = s3_access.is_on(bucket)
     if not has_access:
         lost |= {"access", "set_access"}
+    if bucket.lean is None:  # the SDK's calls are waited for one by one: many threads are faster
+        lost |= {"read_many", "write_many"}
     made = cast(Any, _without(S3, frozenset(lost)))
     return cast(S3, made(bucket, path, make=make, has_versions=bool(has_versions)))
 
@@ -118,7 +123,7 @@ class S3(Reading, Writing):
         second = next(parts, None) if len(first) == PART else None
         if second is None:
             check_announced(path, facts, len(first), digest(first))
-            return self._put(key, path, first, facts, when)
+            return alone(self._bucket, self._put(key, path, first, facts, when))
         return self._put_parts(key, path, chain(first, second, parts), facts, when)
 
     def make_container(self, path: str, facts: Facts) -> Entry:
@@ -168,6 +173,28 @@ class S3(Reading, Writing):
         self._bucket.close()
 
     # -- abilities
+
+    def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        lean = self._bucket.lean
+        if lean is None:
+            return read_each(self, reads)
+        return together(self._bucket, lean, (None if one is None else (one, self._getting(one)) for one in reads))
+
+    def write_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        lean = self._bucket.lean
+        if lean is None:
+            return write_each(self, writes)
+        return together(self._bucket, lean, (None if one is None else (one, self._putting(one)) for one in writes))
+
+    def _putting(self, one: SmallWrite) -> Journey[Entry]:
+        """Put one object."""
+        key = self._new_key(one.path, "write")
+        check_size(one.path, len(one.content))
+        self._check(key, one.path, one.when)
+        check_announced(one.path, one.facts, len(one.content), digest(one.content))
+        self._bucket.pause.wait("write", one.path)
+        one.guard()  # after the wait: a lease may end in it
+        return (yield from self._put(key, one.path, one.content, one.facts, one.when))
 
     def stamp(self, path: str, facts: Facts) -> Entry:
         key = self._key(path, "stamp")

@@ -25,6 +25,7 @@ from tallyport.connectors.guarded_http import Guarded
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.pausing import Pause
 from tallyport.connectors.s3_errors import code_of, refusal, retry_after_of, status_of, translate
+from tallyport.connectors.s3_flights import Journey, alone
 from tallyport.connectors.s3_lean import Lean, NotLean
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind
@@ -64,9 +65,13 @@ class Bucket:
         try:
             return self._called(operation, arguments)
         except ClientError as error:
-            if status_of(error) == 429 or status_of(error) >= 500:
-                self.pause.hold(retry_after_of(error))
+            self.hear(error)
             raise
+
+    def hear(self, error: Exception) -> None:
+        """Hear how long the platform asks to wait."""
+        if isinstance(error, ClientError) and (status_of(error) == 429 or status_of(error) >= 500):
+            self.pause.hold(retry_after_of(error))
 
     def _called(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in arguments.items() if value is not None}
@@ -80,6 +85,25 @@ class Bucket:
         answer: dict[str, Any] = getattr(self.client, operation)(**self._every, **given)
         return answer
 
+    @property
+    def lean(self) -> Lean | None:
+        """The way without the SDK, where there is one."""
+        return None if self._lean is None or self._lean.is_off else self._lean
+
+    def find(self, location: str) -> None:
+        """See that the bucket is there, and where: the lean way goes to the region of the settings alone."""
+        with translate("open", location):
+            try:
+                region = self.call("head_bucket").get("BucketRegion")
+            except ClientError as error:
+                if status_of(error) == 404:
+                    why = "there is no such bucket: make it first, or put the name right"
+                    raise refusal(ErrorKind.NOT_FOUND, "open", location, why) from error
+                raise
+        # A server that is not AWS may give its region any name and take every other.
+        if region and not self.settings.endpoint and region != self.client.meta.region_name:
+            self._lean = None
+
     def close(self) -> None:
         """Let go of kept connections."""
         if self._lean is not None:
@@ -91,9 +115,13 @@ class Bucket:
 
     def head(self, key: str, path: str, *, version: str | None = None) -> dict[str, Any] | None:
         """Look at an object, or give None."""
+        return alone(self, self.looking(key, path, version=version))
+
+    def looking(self, key: str, path: str, *, version: str | None = None) -> Journey[dict[str, Any] | None]:
+        """Look at an object, or give None."""
         with translate("look at", path):
             try:
-                return self.call("head_object", Key=key, VersionId=version)
+                return (yield "head_object", {"Key": key, "VersionId": version})
             except ClientError as error:
                 if status_of(error) == 404 and code_of(error) != "NoSuchBucket":
                     return None
@@ -112,12 +140,12 @@ class Bucket:
             answer = self.call("list_objects_v2", Prefix=prefix, MaxKeys=2)
         return any(found["Key"] != beside or found["Size"] for found in answer.get("Contents", ()))
 
-    def conditionally(self, operation: str, path: str, **arguments: Any) -> dict[str, Any]:
+    def conditionally(self, operation: str, **arguments: Any) -> Journey[dict[str, Any]]:
         """Make a call that makes an object under a condition; while others write the same one, again."""
+        given = arguments if operation.startswith("complete") else {**self._new, **arguments}
         for attempt in range(CONFLICTS):
             try:
-                call = self.call if operation.startswith("complete") else self.making
-                return call(operation, **arguments)
+                return (yield operation, given)
             except ClientError as error:
                 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html: 409 is "try again"
                 if code_of(error) != "ConditionalRequestConflict" or attempt + 1 == CONFLICTS:

@@ -18,7 +18,8 @@ import threading
 import urllib.request
 from base64 import b64decode
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import gmtime, strftime
@@ -76,6 +77,18 @@ class _Line(NamedTuple):
         self.socket.close()
 
 
+class Begun:
+    """One call that is under way."""
+
+    __slots__ = ("line", "method", "operation", "rest")
+
+    def __init__(self, operation: str, method: str, line: _Line, rest: memoryview) -> None:
+        self.operation = operation
+        self.method = method
+        self.line = line
+        self.rest = rest  # not sent yet
+
+
 class Lean:
     """The hot calls on one bucket."""
 
@@ -104,19 +117,54 @@ class Lean:
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Make one call, or raise NotLean when the SDK is to make it."""
-        method = _METHODS.get(operation)
-        if method is None or self._is_off:
-            raise NotLean
-        headers, query, body = self._request(arguments)
-        path = self._base + quote(arguments["Key"], safe="-_.~/")
-        asked = "&".join(f"{name}={quote(str(value), safe='-_.~')}" for name, value in sorted(query.items()))
-        head = self._signed(method, path, asked, headers, body)
-        line, status, answer = self._exchange(method, head, body)
-        try:
-            return self._answered(operation, method, line, status, answer)
-        except OSError as error:
-            line.close()
-            raise ConnectionClosedError(endpoint_url=self._endpoint, request=None, error=error) from error
+        method, head, body = self._made(operation, arguments)
+        line = self._line()
+        with self._broken(line):
+            if len(body) < 65_536:
+                line.socket.sendall(head + body)
+            else:
+                line.socket.sendall(head)
+                line.socket.sendall(body)
+        return self._ended(operation, method, line)
+
+    def begin(self, operation: str, arguments: Mapping[str, Any]) -> Begun:
+        """Send one call as far as that needs no waiting, or raise NotLean when the SDK is to make it."""
+        method, head, body = self._made(operation, arguments)
+        begun = Begun(operation, method, self._line(), memoryview(head + body))
+        self.push(begun)
+        return begun
+
+    def push(self, begun: Begun) -> None:
+        """Send more of a call, as far as that needs no waiting."""
+        line = begun.line
+        with self._broken(line):
+            line.socket.settimeout(0)
+            try:
+                begun.rest = begun.rest[line.socket.send(begun.rest) :]
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                pass
+            finally:
+                line.socket.settimeout(self._timeout)
+
+    def end(self, begun: Begun) -> dict[str, Any]:
+        """Take the answer to a call, now that it comes."""
+        return self._ended(begun.operation, begun.method, begun.line, is_sent=not begun.rest)
+
+    def late(self, begun: Begun) -> Exception:
+        """Give up a call that is not answered."""
+        begun.line.close()
+        error: Exception = ReadTimeoutError(endpoint_url=self._endpoint, error="no answer in time")
+        return error
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for an answer."""
+        return self._timeout
+
+    @property
+    def is_off(self) -> bool:
+        """Tell whether every call is the SDK's by now."""
+        return self._is_off
 
     def close(self) -> None:
         with self._lock:
@@ -125,6 +173,15 @@ class Lean:
             line.close()
 
     # -- the request
+
+    def _made(self, operation: str, arguments: Mapping[str, Any]) -> tuple[str, bytes, bytes | memoryview]:
+        method = _METHODS.get(operation)
+        if method is None or self._is_off:
+            raise NotLean
+        headers, query, body = self._request(arguments)
+        path = self._base + quote(arguments["Key"], safe="-_.~/")
+        asked = "&".join(f"{name}={quote(str(value), safe='-_.~')}" for name, value in sorted(query.items()))
+        return method, self._signed(method, path, asked, headers, body), body
 
     def _request(self, arguments: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any], bytes | memoryview]:
         headers: dict[str, str] = {}
@@ -188,18 +245,20 @@ class Lean:
 
     # -- the way there and back
 
-    def _exchange(self, method: str, head: bytes, body: bytes | memoryview) -> tuple[_Line, int, dict[str, str]]:
-        line = self._line()
-        try:
-            if len(body) < 65_536:
-                line.socket.sendall(head + body)
-            else:
-                line.socket.sendall(head)
-                line.socket.sendall(body)
+    def _ended(self, operation: str, method: str, line: _Line, *, is_sent: bool = True) -> dict[str, Any]:
+        with self._broken(line):
             status, answer = _read_head(line.stream)
             while status == 100:
                 status, answer = _read_head(line.stream)
-            return line, status, answer
+            if not is_sent:
+                answer["connection"] = "close"  # it is answered before it was heard to its end
+            return self._answered(operation, method, line, status, answer)
+
+    @contextmanager
+    def _broken(self, line: _Line) -> Iterator[None]:
+        """Let go of a connection that breaks, in the SDK's words."""
+        try:
+            yield
         except TimeoutError as error:
             line.close()
             raise ReadTimeoutError(endpoint_url=self._endpoint, error=error) from error

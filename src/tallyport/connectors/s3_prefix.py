@@ -1,22 +1,22 @@
 """One prefix of a bucket: keys, and looking at what stands below it."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from tallyport.connectors.object_keys import Twins, is_twin, key_of, name_of, twin_of
 from tallyport.connectors.s3_bucket import (
     Bucket,
     entry_of,
 )
-from tallyport.connectors.s3_errors import refusal, status_of, translate
+from tallyport.connectors.s3_errors import refusal
+from tallyport.connectors.s3_flights import together
 from tallyport.connectors.s3_settings import LIMITS
 from tallyport.domain.entries import Entry, Kind
-from tallyport.domain.errors import ErrorKind
+from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, check_segment, display, segments, split, to_bytes
 from tallyport.domain.versions import Version
 
@@ -39,14 +39,6 @@ class Prefix:
         self.location = f"s3://{settings.bucket}/{display(self._base)}".rstrip("/")
         self._lock = threading.Lock()
         self._lookers: ThreadPoolExecutor | None = None
-        with translate("open", self.location):
-            try:
-                bucket.call("head_bucket")
-            except ClientError as error:
-                if status_of(error) == 404:
-                    why = "there is no such bucket: make it first, or put the name right"
-                    raise refusal(ErrorKind.NOT_FOUND, "open", self.location, why) from error
-                raise
         if below and not make and not bucket.holds(self._base, ROOT):
             raise refusal(ErrorKind.NOT_FOUND, "open", self.location, "nothing lies below that prefix")
 
@@ -129,12 +121,27 @@ class Prefix:
                 files.append((len(entries), key))
                 entries.append(self._entry(name_of(segment), objects[key], objects[key]["Size"]))
         if not self._serves_times and files:
-            looks = self._looking().map(lambda key: self._bucket.head(key, key), [key for _, key in files])
-            for (position, _), found in zip(files, list(looks), strict=True):
+            for (position, _), found in zip(files, self._looks([key for _, key in files]), strict=True):
                 name = entries[position].name
                 gone = entries[position]._replace(name="")
                 entries[position] = gone if found is None else self._entry(name, found, found["ContentLength"])
         return [entry for entry in entries if entry.name], bool(keys)
+
+    def _looks(self, keys: Sequence[str]) -> list[dict[str, Any] | None]:
+        """Look at objects, many at once."""
+        lean, bucket = self._bucket.lean, self._bucket
+        if lean is None:
+            return list(self._looking().map(lambda key: bucket.head(key, key), keys))
+        looks: list[dict[str, Any] | None] = [None] * len(keys)
+        journeys = ((place, bucket.looking(key, key)) for place, key in enumerate(keys))
+        with closing(together(bucket, lean, journeys, most=LOOKS)) as ended:
+            for one in ended:
+                assert one is not None, "nobody has to wait"
+                place, found = one
+                if isinstance(found, TallyportError):
+                    raise found
+                looks[place] = found
+        return looks
 
     def _looking(self) -> ThreadPoolExecutor:
         with self._lock:

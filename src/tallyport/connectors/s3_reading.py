@@ -7,10 +7,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tallyport.connectors.object_keys import is_twin
-from tallyport.connectors.s3_bucket import (
-    checked,
-)
+from tallyport.connectors.protocol import SmallRead
+from tallyport.connectors.s3_bucket import checked, etag_of
 from tallyport.connectors.s3_errors import refusal, status_of, translate
+from tallyport.connectors.s3_flights import Journey
 from tallyport.connectors.s3_prefix import Prefix
 from tallyport.connectors.s3_settings import CHUNK
 from tallyport.domain.errors import ErrorKind
@@ -26,9 +26,7 @@ class Reading(Prefix):
     def _reading(
         self, path: str, offset: int, length: int | None, what: Mapping[str, Any]
     ) -> Iterator[Iterator[bytes]]:
-        key = self._key(path, "read")
-        if path == ROOT or is_twin(split(path)[1]):
-            raise refusal(ErrorKind.UNSUPPORTED, "read", path, "a container has no content")
+        key = self._readable(path)
         if length == 0:
             self._existing(key, path, "read")
             yield iter(())
@@ -36,14 +34,11 @@ class Reading(Prefix):
         wanted = None
         if offset or length is not None:
             wanted = f"bytes={offset}-{'' if length is None else offset + length - 1}"
-        with translate("read", path, ALREADY_EXISTS=ErrorKind.CHANGED_DURING_COPY):
+        with self._opening(path, what):
             try:
                 answer = self._bucket.call("get_object", Key=key, Range=wanted, **what)
             except ClientError as error:
                 if status_of(error) != 416:
-                    if status_of(error) == 404 and "IfMatch" in what:
-                        why = "it is gone since it was seen"
-                        raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, why) from error
                     raise
                 answer = None  # the range begins at the end, or after it
         if answer is None:
@@ -52,6 +47,31 @@ class Reading(Prefix):
         with closing(answer["Body"]) as body:
             chunks = self._chunks(body, path, answer["ContentLength"])
             yield chunks if wanted is not None else checked(chunks, path, answer)
+
+    def _getting(self, one: SmallRead) -> Journey[bytes]:
+        """Get one object whole that is as it was seen."""
+        key, path = self._readable(one.path), one.path
+        what = {"IfMatch": etag_of(one.entry)} if one.entry.tag else {}
+        with self._opening(path, what):
+            answer = yield "get_object", {"Key": key, **what}
+        with closing(answer["Body"]) as body:
+            return b"".join(checked(self._chunks(body, path, answer["ContentLength"]), path, answer))
+
+    def _readable(self, path: str) -> str:
+        if path == ROOT or is_twin(split(path)[1]):
+            raise refusal(ErrorKind.UNSUPPORTED, "read", path, "a container has no content")
+        return self._key(path, "read")
+
+    @contextmanager
+    def _opening(self, path: str, what: Mapping[str, Any]) -> Iterator[None]:
+        with translate("read", path, ALREADY_EXISTS=ErrorKind.CHANGED_DURING_COPY):
+            try:
+                yield
+            except ClientError as error:
+                if status_of(error) == 404 and "IfMatch" in what:
+                    why = "it is gone since it was seen"
+                    raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, why) from error
+                raise
 
     def _chunks(self, body: Any, path: str, length: int) -> Iterator[bytes]:
         came = 0

@@ -19,6 +19,7 @@ from tallyport.connectors.s3_bucket import (
     type_of,
 )
 from tallyport.connectors.s3_errors import code_of, refusal, status_of, translate
+from tallyport.connectors.s3_flights import Journey, alone
 from tallyport.connectors.s3_parts import check_announced, check_size
 from tallyport.connectors.s3_prefix import Prefix
 from tallyport.connectors.s3_settings import MIB
@@ -59,13 +60,12 @@ class Writing(Prefix):
             metadata[HASH] = content.hex()
         return metadata
 
-    def _put(self, key: str, path: str, data: bytes, facts: Facts, when: Precondition) -> Entry:
+    def _put(self, key: str, path: str, data: bytes, facts: Facts, when: Precondition) -> Journey[Entry]:
         content = digest(data)
         checksum = hashlib.sha256(data).digest()
         with _refused_when_gone(when), translate("write", path):
-            answer = self._bucket.conditionally(
+            answer = yield from self._bucket.conditionally(
                 "put_object",
-                path,
                 Key=key,
                 Body=data,
                 Metadata=self._metadata(facts, content),
@@ -75,7 +75,7 @@ class Writing(Prefix):
             )
         self._compare(answer, path, data, checksum)
         if facts.modified is None or self._serves_times:
-            return self._seen(key, path)
+            return (yield from self._seeing(key, path))
         return Entry(split(path)[1], Kind.FILE, len(data), facts.modified, tag_of(answer), hash=content)
 
     def _compare(self, answer: Mapping[str, Any], path: str, data: bytes, checksum: bytes) -> None:
@@ -88,7 +88,10 @@ class Writing(Prefix):
             raise refusal(ErrorKind.CORRUPT, "write", path, "the platform reports another checksum than was sent")
 
     def _seen(self, key: str, path: str) -> Entry:
-        found = self._bucket.head(key, path)
+        return alone(self._bucket, self._seeing(key, path))
+
+    def _seeing(self, key: str, path: str) -> Journey[Entry]:
+        found = yield from self._bucket.looking(key, path)
         if found is None:
             raise refusal(ErrorKind.NOT_FOUND, "write", path, "it vanished at once")
         return self._entry(split(path)[1], found, found["ContentLength"])
@@ -149,14 +152,14 @@ class Writing(Prefix):
         when: Precondition,
     ) -> Entry:
         with _refused_when_gone(when), translate("write", path):
-            self._bucket.conditionally(
+            completing = self._bucket.conditionally(
                 "complete_multipart_upload",
-                path,
                 Key=key,
                 UploadId=upload,
                 MultipartUpload={"Parts": parts},
                 **self._condition(when),
             )
+            alone(self._bucket, completing)
         entry = self._seen(key, path)
         if size is not None and entry.size != size:
             why = f"{size} bytes were sent and {entry.size} are stored"

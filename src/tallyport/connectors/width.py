@@ -8,18 +8,23 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar, cast
 
 from tallyport.connectors.layers.layer import Layer, P, T, innermost
 from tallyport.connectors.pausing import LOOK, Pause, Pausing
-from tallyport.connectors.protocol import Connector
+from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
 from tallyport.domain import width
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.width import Width
 
 AUTOMATIC = 16  # places that are found by trying, unless a job asks for more
+BUNCHES = 2  # bunches of small files at work at once: one thread keeps all places busy, two overlap
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class Places:
@@ -37,6 +42,7 @@ class Places:
         self._width = Width(most=most, began=clock())
         self._taken = 0
         self.pause = Pause(clock=clock, sleep=sleep)
+        self.turns = threading.Semaphore(BUNCHES)
 
     @property
     def count(self) -> int:
@@ -50,6 +56,14 @@ class Places:
                 if stopped():
                     return False
                 self._free.wait(LOOK)
+            self._taken += 1
+            return True
+
+    def enter_now(self, *, most: int) -> bool:
+        """Take a place if one is free."""
+        with self._free:
+            if self._taken >= min(most, self._width.places):
+                return False
             self._taken += 1
             return True
 
@@ -133,7 +147,45 @@ class Holding(Layer):
         try:
             yield
         except TallyportError as error:
-            is_ours = error.kind in (ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE)
-            if is_ours and error.retry_after and not self._hears_itself:
-                self.places.hold(error.retry_after)
+            self._hear(error)
             raise
+
+    def _hear(self, error: TallyportError) -> None:
+        is_ours = error.kind in (ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE)
+        if is_ours and error.retry_after and not self._hears_itself:
+            self.places.hold(error.retry_after)
+
+    def _reading_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        return self._in_time("read", cast(Bunches, self.inner).read_many, reads)
+
+    def _writing_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        return self._in_time("write", cast(Bunches, self.inner).write_many, writes)
+
+    def _in_time(
+        self,
+        operation: str,
+        act: Callable[[Iterator[A | None]], Iterator[tuple[A, B | TallyportError] | None]],
+        asked: Iterable[A | None],
+    ) -> Iterator[tuple[A, B | TallyportError] | None]:
+        """Ask for nothing before its time, and hear what comes; what would wait for too long fails unasked."""
+        refused: list[tuple[A, TallyportError]] = []
+
+        def wanted() -> Iterator[A | None]:
+            for one in asked:
+                try:
+                    self.places.wait(operation)
+                except TallyportError as error:
+                    if one is not None:
+                        refused.append((one, error))
+                    yield None
+                    continue
+                yield one
+
+        for found in act(wanted()):
+            while refused:
+                yield refused.pop()
+            if found is not None and isinstance(found[1], TallyportError):
+                self._hear(found[1])
+            yield found
+        while refused:
+            yield refused.pop()

@@ -63,6 +63,9 @@ A lean passage gives a tuple with the first three members of Landed instead: mad
 """
 
 
+UNBEGUN = object()  # in the place of an outcome: the passage was stopped before the item began
+
+
 class Listing(Protocol):
     """The entries of one container as of one moment, our temporaries left out."""
 

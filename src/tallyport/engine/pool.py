@@ -35,7 +35,7 @@ class Pool:
     """What one passage has in flight."""
 
     def __init__(self, places: Sequence[Places], most: int, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._places = places
+        self.places = sorted(places, key=id)  # in one order for everybody, so that nobody waits for another in a ring
         self._most = most
         self._sleep = sleep
         self._chance = random.Random()
@@ -52,14 +52,14 @@ class Pool:
             while seats > 1 and self.flying >= seats - 1:
                 self._landed.wait()
             self.flying += 1
-        entered = self._enter(stopped)
+        entered = self._entered(stopped)
         if seats == 1:
             self._run(act, entered, stopped)
             return
         try:
             _threads().submit(self._run, act, entered, stopped)
         except BaseException:
-            self._leave(entered, 0, None)
+            self.leave(entered, 0, None)
             raise
 
     def drain(self) -> None:
@@ -78,21 +78,49 @@ class Pool:
                 while seats and self.flying >= seats:
                     self._landed.wait()
                 self.flying += 1
-            entered = self._enter(stopped)
+            entered = self._entered(stopped)
             results.append(_threads().submit(self._one, act, size, entered, stopped))
         for result in as_completed(results):
             yield result.result()
 
-    def patiently(self, act: Callable[[], R], stopped: Callable[[], bool]) -> R:
-        """Do something again while a connection has a passing trouble, never before the time that it gave."""
+    def enter(self, stopped: Callable[[], bool], *, seats: int = 0) -> list[Places]:
+        """Wait for a place for one item that the caller carries itself."""
+        with self._landed:
+            while seats and self.flying >= seats:
+                self._landed.wait()
+            self.flying += 1
+        return self._entered(stopped)
+
+    def enter_now(self, *, seats: int = 0) -> list[Places] | None:
+        """Take a place for one item that the caller carries itself; None where there is none now."""
+        with self._landed:
+            if seats and self.flying >= seats:
+                return None
+            self.flying += 1
+        entered: list[Places] = []
+        for place in self.places:
+            if not place.enter_now(most=self._most):
+                self.leave(entered, 0, None)
+                return None
+            entered.append(place)
+        return entered
+
+    def patiently(self, act: Callable[[], R], stopped: Callable[[], bool], *, after: TallyportError | None = None) -> R:
+        """Do something again while a connection has a passing trouble, never before the time that it gave.
+
+        ``after`` is the trouble that the first attempt met, where somebody else made it.
+        """
         for attempt in range(1, ATTEMPTS + 1):
             try:
+                if after is not None:
+                    trouble, after = after, None
+                    raise trouble
                 return act()
             except TallyportError as error:
                 pause = max(error.retry_after or 0.0, self._chance.uniform(0, FIRST * 2**attempt))
                 if error.kind not in PASSING or attempt == ATTEMPTS or pause > LONGEST or stopped():
                     raise
-                for place in self._places:
+                for place in self.places:
                     place.trouble(error)
                 self._wait(pause, stopped)
         raise AssertionError("the last attempt raises")
@@ -102,10 +130,10 @@ class Pool:
         while (left := end - time.monotonic()) > 0 and not stopped():
             self._sleep(min(left, 0.25))
 
-    def _enter(self, stopped: Callable[[], bool]) -> list[Places]:
-        """Take a place at each end, in one order for everybody, so that nobody waits for another in a ring."""
+    def _entered(self, stopped: Callable[[], bool]) -> list[Places]:
+        """Take a place at each end."""
         entered = []
-        for place in sorted(self._places, key=id):
+        for place in self.places:
             if not place.enter(stopped, most=self._most):
                 break
             entered.append(place)
@@ -119,15 +147,16 @@ class Pool:
         except TallyportError as error:
             trouble = error
         finally:
-            self._leave(entered, moved, trouble)
+            self.leave(entered, moved, trouble)
 
     def _one(self, act: Callable[[], R], size: int, entered: list[Places], stopped: Callable[[], bool]) -> R:
         with contextlib.ExitStack() as stack:
-            stack.callback(self._leave, entered, size, None)
+            stack.callback(self.leave, entered, size, None)
             stack.enter_context(heeding(stopped))
             return act()
 
-    def _leave(self, entered: list[Places], moved: int, error: TallyportError | None) -> None:
+    def leave(self, entered: list[Places], moved: int, error: TallyportError | None) -> None:
+        """Give places back, and say how it went."""
         for place in entered:
             place.leave(moved, error)
         with self._landed:

@@ -37,6 +37,7 @@ from tallyport.domain.policies import EmptyContainers, Policies, TransferType
 from tallyport.domain.versions import carries_versions
 from tallyport.engine import uploads
 from tallyport.engine.archive import zipped
+from tallyport.engine.bunch import Bunch, Small, carries_bunches, is_small
 from tallyport.engine.crossing_stream import StreamCrossing, error_of, hash_of
 from tallyport.engine.lease import Guard, free
 from tallyport.engine.passage import (
@@ -126,6 +127,8 @@ class StreamPassage:
         self._meter: Meter | None = None
         self._stopped: Callable[[], bool] = bool
         self._pool = self._opened_pool()
+        self._bunch = None if self._pool is None else Bunch(self, self._pool)
+        self._bunches = {side: self._takes_bunches(side) for side in Side}
 
     def _opened_pool(self) -> Pool | None:
         """Give threads for connections that are waited for; between others there is nothing to wait for."""
@@ -164,9 +167,11 @@ class StreamPassage:
 
     @property
     def full(self) -> bool:
-        return len(self._outcomes) + (self._pool.flying if self._pool else 0) >= FULL
+        flying = 0 if self._pool is None else self._pool.flying
+        return len(self._outcomes) + flying + len(self._bunch or ()) >= FULL
 
     def settle(self) -> list[Settled]:
+        self._carry_bunch()
         if self._pool is not None:
             self._pool.drain()
         outcomes, self._outcomes = self._outcomes, []
@@ -191,11 +196,48 @@ class StreamPassage:
 
     def send(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None, ticket: Any) -> None:
         """Carry one item, in a thread where there is something to wait for; its outcome comes with ``settle``."""
+        if self._bunch is not None and self._fits_bunch(to, entry, replaces):
+            self._bunch.add(Small(to, path, entry, receiving, replaces, ticket))
+            if self._bunch.full:
+                self._carry_bunch()
+            return
+        self._send(to, path, entry, receiving, replaces, ticket)
+
+    def _takes_bunches(self, to: Side) -> bool:
+        """Tell whether small files can go to a side together: nothing goes with them that is looked up for each."""
+        is_plain = self.carrier is None and self._inside is None and not self.has_versions
+        if self._reads_back and find(self.connector(to), Holding) is not None:
+            return False  # reading back is waited for, file by file: many threads are faster
+        return is_plain and all(map(carries_bunches, (self.source, self.destination)))
+
+    def _fits_bunch(self, to: Side, entry: Entry, replaces: Entry | None) -> bool:
+        if not self._bunches[to] or not is_small(entry, replaces, self.connector(to).limits):
+            return False
+        if (replaces is not None and self._keepers) or (self._meter is not None and self._meter.is_limited):
+            return False
+        return to is _SOURCE or not is_converted(entry.name, self._policies, self.destination_limits)
+
+    def _carry_bunch(self) -> None:
+        if self._bunch:
+            for small, trouble in self._bunch.carry(self._stopped, self._pace, seats=self.seats):
+                self._send(*small, after=trouble)
+
+    def _send(
+        self,
+        to: Side,
+        path: str,
+        entry: Entry,
+        receiving: str,
+        replaces: Entry | None,
+        ticket: Any,
+        *,
+        after: TallyportError | None = None,
+    ) -> None:
         stopped, pool = self._stopped, self._pool
 
         def act() -> int:
             try:
-                landed = self.patiently(lambda: self.carry(to, path, entry, receiving, replaces))
+                landed = self.patiently(lambda: self.carry(to, path, entry, receiving, replaces), after=after)
                 if landed.kept:
                     ticket.kept = landed.kept
             except TallyportError as error:
@@ -216,9 +258,9 @@ class StreamPassage:
         except TallyportError:
             pass  # kept with the ticket
 
-    def patiently(self, act: Callable[[], R]) -> R:
+    def patiently(self, act: Callable[[], R], *, after: TallyportError | None = None) -> R:
         """Do something again while a connection has a passing trouble."""
-        return act() if self._pool is None else self._pool.patiently(act, self._stopped)
+        return act() if self._pool is None else self._pool.patiently(act, self._stopped, after=after)
 
     def together(self, acts: Sequence[Callable[[], R]], sizes: Sequence[int]) -> Iterator[R]:
         """Do several things, at once where there is something to wait for."""
@@ -281,7 +323,7 @@ class StreamPassage:
 
         stored = taking.write(receiving, sent(), facts, when=when)
         expected = running.digest()
-        level = self._prove(taking, receiving, stored, expected, moved)
+        level = self.prove(taking, receiving, stored, expected, moved)
         landed = Landed(stored, expected, moved + earlier, level)
         return self._with_companions(to, path, entry, receiving, landed, is_new=replaces is None)
 
@@ -356,7 +398,7 @@ class StreamPassage:
         if held is not None:
             yield held
 
-    def _prove(self, taking: Connector, path: str, stored: Entry, expected: bytes, moved: int) -> int:
+    def prove(self, taking: Connector, path: str, stored: Entry, expected: bytes, moved: int) -> int:
         """Prove what was stored at the level asked for, as far as the platform allows; gives the level."""
         if stored.size != moved:
             self._unwrite(taking, path, stored)
@@ -396,7 +438,7 @@ class StreamPassage:
                 self.present(_DESTINATION, work.path, work.d_path)
             keeping, kept = self._keeping(work)
             entry, content = self.patiently(lambda: uploads.finish(self, keeping))
-            level = self._prove(self.destination, work.d_path, entry, content, work.size)
+            level = self.prove(self.destination, work.d_path, entry, content, work.size)
             landed = Landed(entry, content, work.size, level)
             source = Entry(split(work.path)[1], Kind.FILE, *work.source)
             if self.carrier is not None:

@@ -21,7 +21,7 @@ from tallyport.engine.lease import is_over
 from tallyport.engine.notes import Notes
 from tallyport.engine.opened import Halt, Opened
 from tallyport.engine.orders import Orders
-from tallyport.engine.passage import Passage
+from tallyport.engine.passage import UNBEGUN, Passage
 from tallyport.engine.scan import Scan
 from tallyport.engine.seen import KnownOfSeveral, KnownRows
 from tallyport.engine.signature import sign
@@ -211,7 +211,9 @@ class Round:
                     self._filled(ticket, outcome)
                     continue
                 ticket.visit.waiting -= 1
-                if isinstance(outcome, TallyportError):
+                if outcome is UNBEGUN:
+                    ticket.visit.halted = self._halted = self._halted or "stopped"
+                elif isinstance(outcome, TallyportError):
                     self._hand.missed(ticket, outcome, may_retry=self._halted is None)
                     self._halted = ticket.visit.halted or self._halted
                 else:

@@ -16,6 +16,7 @@ server may be shared by all of them.
 from tallyport.connectors.protocol import (
     Connector,
 )
+from tallyport.testing.bunch_contract import BunchContract
 from tallyport.testing.changing_contract import ChangingContract
 from tallyport.testing.contract_words import (
     refused,
@@ -26,7 +27,7 @@ from tallyport.testing.reading_contract import ReadingContract
 __all__ = ["ConnectorContract", "refused"]
 
 
-class ConnectorContract(ReadingContract, NamingContract, ChangingContract):
+class ConnectorContract(ReadingContract, NamingContract, ChangingContract, BunchContract):
     """The contract. Subclass it, give the fixture ``connector``, and correct what is not as usual."""
 
     # -- the end

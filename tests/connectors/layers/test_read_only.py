@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from tallyport.connectors.layers.layer import OPERATIONS
+from tallyport.connectors.bunches import read_each, read_many, write_each, write_many
+from tallyport.connectors.layers.layer import OPERATIONS, Layer
+from tallyport.connectors.layers.measured import Measured
 from tallyport.connectors.layers.read_only import ReadOnly
+from tallyport.connectors.layers.retrying import Retrying
 from tallyport.connectors.memory import Memory
-from tallyport.connectors.protocol import Facts
+from tallyport.connectors.protocol import ANYTHING, Facts, Read, SmallRead, SmallWrite, Written
+from tallyport.connectors.width import Holding, Places
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import refused
 from tallyport.testing.worlds import picture, tree
@@ -41,3 +45,39 @@ def test_a_simulation_does_not_even_ask_for_content() -> None:
 
     with refused(ErrorKind.READ_ONLY):
         ReadOnly(Memory()).write("a", chunks(), Facts())
+
+
+class Together(Memory):
+    """A platform that small files go to and from together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bunches = 0
+
+    def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        self.bunches += 1
+        return read_each(self, reads)
+
+    def write_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        self.bunches += 1
+        return write_each(self, writes)
+
+
+@pytest.mark.parametrize("layer", [Measured, Retrying, ReadOnly, lambda inner: Holding(inner, Places(most=4))])
+def test_small_files_are_read_together_through_every_layer_that_a_source_is_opened_in(
+    layer: Callable[[Together], Layer],
+) -> None:
+    inner = Together()
+    reads = [SmallRead(name, inner.write(name, [b"content"], Facts()), name) for name in "abc"]
+    assert list(read_many(layer(inner), reads)) == [(one, b"content") for one in reads]  # type: ignore[arg-type]
+    assert inner.bunches == 1
+
+
+def test_a_simulation_writes_no_bunch_of_small_files() -> None:
+    inner = Together()
+    writes = [SmallWrite(name, b"content", Facts(7), ANYTHING) for name in "abc"]
+    for found in write_many(ReadOnly(inner), writes):  # type: ignore[arg-type]
+        assert found is not None
+        assert isinstance(found[1], TallyportError)
+        assert found[1].kind is ErrorKind.READ_ONLY
+    assert (inner.bunches, picture(inner)) == (0, picture(Memory()))

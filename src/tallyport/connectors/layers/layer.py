@@ -11,8 +11,10 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
+from tallyport.connectors.bunches import read_each, write_each
 from tallyport.connectors.protocol import (
     ANYTHING,
+    Bunches,
     Connector,
     Copies,
     Facts,
@@ -27,11 +29,15 @@ from tallyport.connectors.protocol import (
     Precondition,
     Principals,
     Properties,
+    Read,
+    SmallRead,
+    SmallWrite,
     Stamps,
     Sweeps,
     Syncs,
     Uploads,
     Versions,
+    Written,
 )
 from tallyport.domain.access import Access, Principal
 from tallyport.domain.entries import Entry
@@ -80,6 +86,13 @@ class Layer:
     def _sent(self, path: str, content: Iterable[bytes]) -> Iterable[bytes]:
         """Look at content on its way to the platform."""
         return content
+
+    def _reading_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        """Read several files: one after the other, where a layer knows of no better way to look at each."""
+        return read_each(cast(Connector, self), reads)
+
+    def _writing_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        return write_each(cast(Connector, self), writes)
 
     # -- the face
 
@@ -148,6 +161,14 @@ class _Pinning(Layer):
         self, path: str, entry: Entry, *, offset: int = 0, length: int | None = None
     ) -> AbstractContextManager[Iterator[bytes]]:
         return self._reading(path, offset, length, entry)
+
+
+class _Bunching(Layer):
+    def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        return self._reading_many(reads)
+
+    def write_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        return self._writing_many(writes)
 
 
 class _Copying(Layer):
@@ -229,6 +250,7 @@ _ABILITIES: dict[type, type[Layer]] = {
     Sweeps: _Sweeping,
     Pages: _Paging,
     Pins: _Pinning,
+    Bunches: _Bunching,
     Copies: _Copying,
     Uploads: _Uploading,
     Versions: _Versioning,

@@ -5,11 +5,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar, cast
 
 from tallyport.connectors.layers.layer import Layer, P, T
-from tallyport.connectors.protocol import Connector
+from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import TallyportError
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(slots=True)
@@ -121,3 +125,46 @@ class Measured(Layer):
                 return
             self._count("write", 0.0, content=len(chunk))
             yield chunk
+
+    def _reading_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        inner = cast(Bunches, self.inner)
+        for found in self._counted_many("read", inner.read_many, reads):
+            if found is not None:
+                content = found[1]
+                is_wrong = isinstance(content, TallyportError)
+                self._count("read", 0.0, calls=1, errors=is_wrong, content=0 if is_wrong else len(cast(bytes, content)))
+            yield found
+
+    def _writing_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        inner = cast(Bunches, self.inner)
+        for found in self._counted_many("write", inner.write_many, writes):
+            if found is not None:
+                is_wrong = isinstance(found[1], TallyportError)
+                self._count("write", 0.0, calls=1, errors=is_wrong, content=len(found[0].content))
+            yield found
+
+    def _counted_many(
+        self, operation: str, act: Callable[[Iterator[A]], Iterator[B]], asked: Iterable[A]
+    ) -> Iterator[B]:
+        """Count the seconds that the platform takes for several; making what it is asked for is not among them."""
+        clock, away = self._clock, 0.0
+
+        def wanted() -> Iterator[A]:
+            nonlocal away
+            left = clock()
+            for one in asked:
+                away += clock() - left
+                yield one
+                left = clock()
+            away += clock() - left
+
+        begun = clock()
+        seconds = 0.0
+        try:
+            for found in act(wanted()):
+                seconds += clock() - begun
+                yield found
+                begun = clock()
+            seconds += clock() - begun
+        finally:
+            self._count(operation, seconds - away)

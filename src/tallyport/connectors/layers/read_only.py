@@ -1,8 +1,10 @@
 """A simulation looks and touches nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
 from tallyport.connectors.layers.layer import Layer, P, T
+from tallyport.connectors.protocol import Bunches, Read, SmallRead
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import display
 
@@ -24,3 +26,6 @@ class ReadOnly(Layer):
         words = operation.replace("_", " ")
         message = f"cannot {words} {display(path) or '/'!r}: this is a simulation, which changes nothing"
         raise TallyportError(ErrorKind.READ_ONLY, message, path=path, operation=operation)
+
+    def _reading_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        return cast(Bunches, self.inner).read_many(reads)

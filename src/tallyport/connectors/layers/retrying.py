@@ -2,12 +2,13 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import cast
 
 from tallyport.connectors.layers.layer import Layer, P, T
 from tallyport.connectors.pausing import rest
-from tallyport.connectors.protocol import Connector
+from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 
@@ -119,3 +120,10 @@ class Retrying(Layer):
     ) -> Iterator[Iterator[bytes]]:
         with ExitStack() as stack:
             yield self._patiently(lambda: stack.enter_context(self._opening(path, offset, length, entry)))
+
+    def _reading_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        """Read several files. What fails is given at once: a pause would hold up the others."""
+        return cast(Bunches, self.inner).read_many(reads)
+
+    def _writing_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        return cast(Bunches, self.inner).write_many(writes)
