@@ -392,7 +392,7 @@ class Commit:
         moved = ItemResult._make(settled)._replace(reason=Reason.MOVED.value, wrote=0)
         base = (row.item_id, row.parent_id, paths.to_bytes(row.path), paths.to_bytes(row.d_path))
         payload = marshal.dumps((tuple(moved), False))
-        self._add_task(self.ids.take(), "delete_source", base, 0, 0, None, payload, "pending")
+        self._add_task("delete_source", base, payload=payload)
 
     def _settled_before(self, opened: OpenVisit) -> dict[bytes, tuple[int, int, str, int]]:
         """What this execution settled in the container before: (kind, status, reason, bytes) by name."""
@@ -433,7 +433,7 @@ class Commit:
             if found.temporary:  # planned before the crash or pause, its parts stand: not another upload beside it
                 d_path = paths.to_bytes(paths.join(row.d_path, item.d_name or found.name))
                 base = (item.item_id, row.item_id, paths.to_bytes(paths.join(row.path, found.name)), d_path)
-                self._add_task(self.ids.take(), "delete_destination", base, 0, 0, found.temporary, b"", "pending")
+                self._add_task("delete_destination", base, temporary=found.temporary)
             return item.item_id
         if item.item_id:
             frontier.drop_tasks(self.tx, scene.execution_id, item.item_id)
@@ -450,22 +450,13 @@ class Commit:
             for n, number in enumerate(numbers):
                 start = n * scene.part_size
                 length = min(scene.part_size, found.size - start)
-                self._add_task(number, "part", base, start, length, temporary, source, "pending")
-            self._add_task(finish, "finish", base, 0, 0, temporary, payload, "blocked")
+                self._add_task(
+                    "part", base, number=number, start=start, size=length, temporary=temporary, payload=source
+                )
+            self._add_task("finish", base, number=finish, temporary=temporary, payload=payload, state="blocked")
         else:
             size = found.size if found.task == "link" else 0
-            self._add_task(
-                self.ids.take(),
-                found.task,
-                base,
-                0,
-                size,
-                None,
-                payload,
-                "pending",
-                found.device,
-                found.inode,
-            )
+            self._add_task(found.task, base, size=size, payload=payload, device=found.device, inode=found.inode)
         return item_id
 
     def _stamp_later(self, item_id: int, path: str, d_path: str, *, sweeps: bool = False) -> None:
@@ -474,36 +465,24 @@ class Commit:
             return
         self.stamped.add(item_id)
         base = (item_id, item_id, paths.to_bytes(path), paths.to_bytes(d_path))
-        self._add_task(self.ids.take(), "stamp", base, 0, int(sweeps), None, b"", "pending")
+        self._add_task("stamp", base, size=int(sweeps))
 
     def _add_task(
         self,
-        number: int,
         task: str,
         base: tuple[int, int, bytes, bytes],
-        start: int,
-        size: int,
-        temporary: str | None,
-        payload: bytes,
-        state: str,
+        *,
+        number: int | None = None,
+        start: int = 0,
+        size: int = 0,
+        temporary: str | None = None,
+        payload: bytes = b"",
+        state: str = "pending",
         device: int = 0,
         inode: int = 0,
     ) -> None:
-        self.tasks.append(
-            (
-                number,
-                self.scene.execution_id,
-                task,
-                *base,
-                device,
-                inode,
-                start,
-                size,
-                temporary,
-                payload,
-                state,
-            )
-        )
+        where = (self.ids.take() if number is None else number, self.scene.execution_id, task, *base)
+        self.tasks.append((*where, device, inode, start, size, temporary, payload, state))
 
     # -- tasks -------------------------------------------------------------------------------------------------
 
@@ -571,21 +550,9 @@ class Commit:
             self._fail(whole[0], report.error)
             # what other workers still carry of it finds no task and ends; its temporary is swept below
             frontier.drop_tasks(self.tx, execution_id, task.item_id)
-            self._add_task(
-                self.ids.take(),
-                "delete_destination",
-                (
-                    task.item_id,
-                    task.container_id,
-                    paths.to_bytes(task.path),
-                    paths.to_bytes(place_of(task)),
-                ),
-                0,
-                0,
-                task.temporary,
-                b"",
-                "pending",
-            )
+            places = (paths.to_bytes(task.path), paths.to_bytes(place_of(task)))
+            base = (task.item_id, task.container_id, *places)
+            self._add_task("delete_destination", base, temporary=task.temporary)
 
     def _settle(self, task: TaskRow, result: Result) -> None:
         folder = paths.split(task.path)[0]
@@ -604,16 +571,7 @@ class Commit:
             moved = ItemResult._make(settled)._replace(reason=Reason.MOVED.value, moved=0)
             if task.task == "link":
                 moved = moved._replace(s_tag=b"")  # removing one name of a file changes the tag of the others
-            self._add_task(
-                self.ids.take(),
-                "delete_source",
-                base,
-                0,
-                0,
-                None,
-                marshal.dumps((tuple(moved), False)),
-                "pending",
-            )
+            self._add_task("delete_source", base, payload=marshal.dumps((tuple(moved), False)))
 
     def _fail(self, task: TaskRow, error: tuple[str, str]) -> None:
         (payload_item, _) = marshal.loads(task.payload)
