@@ -203,3 +203,40 @@ def test_a_report_has_the_figures_of_the_children_once(world: World) -> None:
     assert (row["files"], row["carried"], row["carried bytes"], row["failed now"]) == (3, 2, 14, 1)
     together = world.get("/v1/reports/summary").json()["report"]
     assert (len(together["jobs"]), together["unresolved"]) == (4, 1)
+
+
+def test_what_the_items_of_a_mapping_are_is_counted_with_those_of_its_children(world: World) -> None:
+    parent = three_children(world)
+    children = {job["discriminator"]: job["id"] for job in world.get(f"/v1/jobs?parent={parent}").json()["jobs"]}
+    world.item(children["Ann"], "deep/er/pic.PNG", size=70_000)
+    (gone,) = made(world, parent, "Gone")
+    world.run(gone.id, "executing")
+    world.item(gone.id, "not-counted.txt")
+    world.run(gone.id, "complete", transferred=9)
+    world.delete(f"/v1/jobs/{gone.id}")
+
+    def stats(kind: str) -> dict[str, int]:
+        answer = world.get(f"/v1/transfers/{parent}/stats/{kind}")
+        while answer.status_code == 202:
+            answer = world.get(f"/v1/transfers/{parent}/stats/{kind}")
+        return {one["name"]: one["count"] for one in answer.json()["stats"]}
+
+    assert stats("by_ext") == {".png": 1, ".txt": 3}
+    assert stats("by_depth") == {"1": 3, "3": 1}, "as seen from the root of the mapping"
+    assert stats("by_category")["permission_denied"] == 1
+    assert sum(stats("by_size").values()) == sum(stats("by_age").values()) == 4
+    assert stats("by_content_category") == {"Images": 1, "Documents": 3}
+    found = world.get(f"/v1/jobs/{parent}/breakdown").json()["breakdown"]
+    assert sum(line["count"] for line in found["by_reason"] if line["kind"] == "file") == 4
+
+
+def test_the_days_and_the_reasons_of_a_mapping_are_those_of_its_children_once(world: World) -> None:
+    parent = three_children(world)
+    alone = world.get(f"/v1/reports/summary?job={parent}").json()["report"]
+    everything = world.get("/v1/reports/summary").json()["report"]
+    named = ",".join(job["id"] for job in world.get(f"/v1/jobs?parent={parent}").json()["jobs"])
+    both = world.get(f"/v1/reports/summary?job={parent},{named}").json()["report"]
+    for found in (alone, everything, both):
+        assert found["failed_by_reason"] == {"permission_denied": 1}
+        (day,) = found["days"]
+        assert (day["transferred"], day["transferred_bytes"], day["failed"]) == (2, 14, 1)

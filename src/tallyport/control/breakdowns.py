@@ -22,6 +22,6 @@ class Breakdowns:
 
         def count() -> Breakdown:
             with desk.database.read() as tx:
-                return breakdowns.of_job(tx, job.number, rows.now())
+                return breakdowns.of_job(tx, job, rows.now())
 
         return self._kept.of((job.number, job.execution_id, job.version), count)

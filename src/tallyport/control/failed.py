@@ -16,7 +16,7 @@ from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Kind
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
-from tallyport.store import connections, executions, failures, jobs, unresolved
+from tallyport.store import below, connections, executions, failures, jobs, unresolved
 from tallyport.store.failures import FailedItem, Group, ReasonCount
 
 CHUNK = 200  # rows read ahead of each part
@@ -124,9 +124,10 @@ def groups(desk: Desk, job_id: str) -> list[Group]:
 
 
 def by_reason(desk: Desk, job_id: str) -> list[ReasonCount]:
-    """Count what is unresolved in a job by reason alone, largest first."""
+    """Count what is unresolved in a job and in all below it by reason alone, largest first."""
     with desk.database.read() as tx:
-        return failures.count_by_reason(tx, find_job(tx, job_id).number)
+        numbers = below.numbers_of(tx, [find_job(tx, job_id).id])
+        return failures.count_by_reason(tx, *unresolved.count_each(tx, sorted(numbers)))
 
 
 def location(connection: Connection | None) -> str:

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import Picture, find_job, look_below, look_many
 from tallyport.control.refusals import invalid
 from tallyport.domain.jobs import Job
-from tallyport.store import executions, failures, jobs, rows
+from tallyport.store import below, executions, failures, jobs, rows, unresolved
 from tallyport.store.executions import Day
 
 MOST_COUNTED = 100_000  # failed items that are read to be told apart by reason
@@ -67,17 +65,10 @@ def summary(desk: Desk, wanted: Wanted) -> Summary:
         chosen = chosen[:MOST_JOBS]
         days = executions.carried_per_day(tx, rows.now() - wanted.days * _DAY, [one.id for one in chosen])
         pictures = look_below(tx, look_many(tx, chosen))
-        found = _reasons(tx, pictures) if sum(one.unresolved for one in pictures) <= MOST_COUNTED else None
+        failing = unresolved.count_each(tx, sorted(below.numbers_of(tx, [one.id for one in chosen])))
+        is_little = sum(failing.values()) <= MOST_COUNTED
+        found = [(one.reason, one.number) for one in failures.count_by_reason(tx, *failing)] if is_little else None
     return Summary(pictures=pictures, is_cut=is_cut, days=days, failed_by_reason=found)
-
-
-def _reasons(tx: sa.Connection, pictures: Sequence[Picture]) -> list[tuple[str, int]]:
-    """Count what is failed now by reason, most first."""
-    reasons: dict[str, int] = {}
-    for one in pictures:
-        for found in failures.count_by_reason(tx, one.job.number) if one.unresolved else ():
-            reasons[found.reason] = reasons.get(found.reason, 0) + found.number
-    return sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def is_simulation(job: Job) -> bool:

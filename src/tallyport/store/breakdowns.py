@@ -1,4 +1,7 @@
-"""What the items of a job are, counted in many ways. Reads the whole job: for reports, not for pages."""
+"""What the items of a job are, counted in many ways, with those of its children and parts.
+
+Reads whole jobs: for reports, not for pages.
+"""
 
 import bisect
 import os
@@ -10,6 +13,8 @@ import sqlalchemy as sa
 
 from tallyport.domain.entries import Kind
 from tallyport.domain.filters import GROUPS
+from tallyport.domain.jobs import Job
+from tallyport.store import below
 from tallyport.store.tables import containers, items
 
 SIZES = (0, 1 << 10, 1 << 20, 10 << 20, 100 << 20, 1 << 30, 10 << 30)  # lower bounds of classes, bytes
@@ -37,7 +42,7 @@ class Line(NamedTuple):
 
 
 class Breakdown(NamedTuple):
-    """The items of one job as of one moment."""
+    """The items of a job and of those below it as of one moment."""
 
     lines: Sequence[Line]
     sides: Mapping[str, Counted]  # both, source, destination
@@ -50,9 +55,10 @@ class Breakdown(NamedTuple):
     contents: Sequence[tuple[str, Counted]] = ()  # files by predefined group of their extension
 
 
-def of_job(tx: sa.Connection, job: int, now: int) -> Breakdown:
-    """Count the items of a job by its number; ``now`` in microseconds."""
-    mine = items.c.job == job
+def of_job(tx: sa.Connection, job: Job, now: int) -> Breakdown:
+    """Count the items of a job, of its children and of their parts; ``now`` in microseconds."""
+    family = below.family(tx, job)
+    mine = items.c.job == job.number if len(family) == 1 else items.c.job.in_(below.numbers(job.id))
     size = sa.func.coalesce(sa.func.sum(items.c.s_size), 0)
     count = sa.func.count()
     lines = [
@@ -81,7 +87,7 @@ def of_job(tx: sa.Connection, job: int, now: int) -> Breakdown:
     }
     files = (mine, items.c.kind == int(Kind.FILE))
     days = _days(tx, files, now)
-    extensions, contents = _extensions(tx, job)
+    extensions, contents = _extensions(tx, files)
     return Breakdown(
         lines,
         sides,
@@ -90,7 +96,7 @@ def of_job(tx: sa.Connection, job: int, now: int) -> Breakdown:
         _folded(days),
         extensions,
         days,
-        _depths(tx, job),
+        _depths(tx, files, family),
         contents,
     )
 
@@ -130,20 +136,22 @@ def _folded(days: Sequence[tuple[int, Counted]]) -> list[Counted]:
     return found
 
 
-def _depths(tx: sa.Connection, job: int) -> list[tuple[int, Counted]]:
+def _depths(
+    tx: sa.Connection, where: Sequence[sa.ColumnElement[bool]], family: Mapping[int, int]
+) -> list[tuple[int, Counted]]:
     """Count files by the number of containers above them: the database adds up each container."""
     size = sa.func.coalesce(sa.func.sum(items.c.s_size), 0)
     query = (
-        sa.select(containers.c.path, sa.func.count(), size)
+        sa.select(containers.c.job, containers.c.path, sa.func.count(), size)
         .join(items, items.c.parent_id == containers.c.item_id)
-        .where(containers.c.job == job, items.c.job == job, items.c.kind == int(Kind.FILE))
-        .group_by(containers.c.item_id, containers.c.path)
+        .where(*where)
+        .group_by(containers.c.item_id, containers.c.job, containers.c.path)
     )
     counts: Counter[int] = Counter()
     sizes: Counter[int] = Counter()
     for block in tx.execute(query.execution_options(yield_per=_CHUNK)).partitions():
-        for path, number, total in block:
-            depth = bytes(path).count(b"/") + 1 if path else 0
+        for member, path, number, total in block:
+            depth = family[member] + (bytes(path).count(b"/") + 1 if path else 0)
             counts[depth] += int(number)
             sizes[depth] += int(total)
     return [(depth, Counted(counts[depth], sizes[depth])) for depth in sorted(counts)]
@@ -152,12 +160,14 @@ def _depths(tx: sa.Connection, job: int) -> list[tuple[int, Counted]]:
 _CONTENTS = {ending: name for name, group in reversed(list(GROUPS.items())) for ending in group.endings}
 
 
-def _extensions(tx: sa.Connection, job: int) -> tuple[list[tuple[str, Counted]], list[tuple[str, Counted]]]:
+def _extensions(
+    tx: sa.Connection, where: Sequence[sa.ColumnElement[bool]]
+) -> tuple[list[tuple[str, Counted]], list[tuple[str, Counted]]]:
     """Count files by extension, and by the predefined group an extension is in."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     contents: dict[str, Counted] = {}
-    for name, size in _names(tx, job):
+    for name, size in _names(tx, where):
         extension = os.path.splitext(name.decode("utf-8", "replace"))[1].lower()[:16] or "none"
         counts[extension] += 1
         sizes[extension] += size or 0
@@ -175,8 +185,8 @@ def _extensions(tx: sa.Connection, job: int) -> tuple[list[tuple[str, Counted]],
     return found, sorted(contents.items(), key=lambda pair: -pair[1].bytes)
 
 
-def _names(tx: sa.Connection, job: int) -> Iterator[tuple[bytes, int | None]]:
-    query = sa.select(items.c.name, items.c.s_size).where(items.c.job == job, items.c.kind == int(Kind.FILE))
+def _names(tx: sa.Connection, where: Sequence[sa.ColumnElement[bool]]) -> Iterator[tuple[bytes, int | None]]:
+    query = sa.select(items.c.name, items.c.s_size).where(*where)
     for block in tx.execute(query.execution_options(yield_per=_CHUNK)).partitions():
         for name, size in block:
             yield bytes(name), size

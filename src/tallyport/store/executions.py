@@ -282,12 +282,21 @@ class Day(NamedTuple):
 
 
 def carried_per_day(tx: sa.Connection, since: int, job_ids: Sequence[str] | None = None) -> list[Day]:
-    """Add up executions by the day they ended, oldest first, simulations aside."""
+    """Add up executions by the day they ended, oldest first, simulations aside.
+
+    With those of children; a run that parts did has their totals, so the parts' own are left out beside it.
+    """
     day = sa.cast(executions.c.ended_at / 86_400_000_000, sa.BigInteger)
     query = sa.select(
         day,
         *[sa.func.sum(executions.c[name]) for name in ("transferred", "transferred_bytes", "failed")],
     ).where(executions.c.ended_at >= since, executions.c.simulation.is_(False))
-    if job_ids is not None:
-        query = query.where(executions.c.job_id.in_(list(job_ids)))
+    query = query.where(executions.c.job_id == jobs.c.id)
+    if job_ids is None:
+        query = query.where(jobs.c.part.is_(None))
+    else:
+        wanted = list(job_ids)
+        named = sa.and_(jobs.c.id.in_(wanted), sa.or_(jobs.c.part.is_(None), jobs.c.parent_id.not_in(wanted)))
+        child = sa.and_(jobs.c.parent_id.in_(wanted), jobs.c.part.is_(None), jobs.c.deleted_at.is_(None))
+        query = query.where(sa.or_(named, child))
     return [Day(*[int(value) for value in row]) for row in tx.execute(query.group_by(day).order_by(day))]

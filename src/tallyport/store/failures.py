@@ -187,8 +187,17 @@ class ReasonCount(NamedTuple):
     flagged: int  # of them, those that no run tries again by itself
 
 
-def count_by_reason(tx: sa.Connection, job: int) -> list[ReasonCount]:
-    """Count what is failed in a job now by reason, largest first. Reads the failed items, not the others."""
+def count_by_reason(tx: sa.Connection, *jobs: int) -> list[ReasonCount]:
+    """Count what is failed in some jobs now by reason, largest first. Reads the failed items, not the others."""
+    sums: dict[str, ReasonCount] = {}
+    for job in jobs:
+        for one in _by_reason(tx, job):
+            _, number, size, flagged = sums.get(one.reason, ReasonCount(one.reason, 0, 0, 0))
+            sums[one.reason] = ReasonCount(one.reason, number + one.number, size + one.bytes, flagged + one.flagged)
+    return sorted(sums.values(), key=lambda one: (-one.number, one.reason))
+
+
+def _by_reason(tx: sa.Connection, job: int) -> Iterator[ReasonCount]:
     query = (
         sa.select(
             item_rows.c.reason,
@@ -199,8 +208,8 @@ def count_by_reason(tx: sa.Connection, job: int) -> list[ReasonCount]:
         .where(item_rows.c.job == job, item_rows.c.status.in_([int(s) for s in FAILED]))
         .group_by(item_rows.c.reason)
     )
-    found = [ReasonCount(reason, int(n), int(size), int(flagged)) for reason, n, size, flagged in tx.execute(query)]
-    return sorted(found, key=lambda one: (-one.number, one.reason))
+    for reason, number, size, flagged in tx.execute(query):
+        yield ReasonCount(reason, int(number), int(size), int(flagged))
 
 
 def by_reason_since(tx: sa.Connection, at: int) -> list[tuple[str, int]]:
