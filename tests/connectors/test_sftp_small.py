@@ -12,11 +12,12 @@ import asyncssh
 import pytest
 
 from tallyport.connectors import event_loop, sftp_session
-from tallyport.connectors.protocol import Facts, Precondition
+from tallyport.connectors.protocol import Bunches, Connector, Facts, Precondition, SmallRead, SmallWrite
 from tallyport.connectors.sftp import Settings, Sftp, open_sftp
 from tallyport.connectors.sftp_lane import Lane
 from tallyport.connectors.temporaries import is_temporary
-from tallyport.domain.errors import ErrorKind
+from tallyport.domain.entries import Entry
+from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import refused
 from tallyport.testing.share_servers import asyncssh_server
 from tallyport.testing.worlds import content, read_all
@@ -39,6 +40,14 @@ def lane_of(connector: Sftp) -> Lane:
     lane = connector._session.lane()
     assert lane is not None
     return lane
+
+
+def written(connector: Sftp, writes: list[SmallWrite]) -> list[tuple[str, Entry | TallyportError]]:
+    return [(one[0].path, one[1]) for one in connector.write_many(writes) if one is not None]
+
+
+def got(connector: Sftp, reads: list[SmallRead]) -> list[tuple[str, bytes | TallyportError]]:
+    return [(one[0].path, one[1]) for one in connector.read_many(reads) if one is not None]
 
 
 def unfinished(folder: str) -> list[str]:
@@ -79,6 +88,9 @@ def test_a_server_that_gives_less_than_was_asked_for_is_read_to_the_end() -> Non
         with open(os.path.join(folder, "a"), "wb") as file:
             file.write(content(20_000, 1))
         assert read_all(connector, "a") == content(20_000, 1)
+        entry = connector.stat("a")
+        assert entry is not None
+        assert got(connector, [SmallRead("a", entry)]) == [("a", content(20_000, 1))]
 
 
 class _Unclosed(asyncssh.SFTPServer):
@@ -102,8 +114,12 @@ class _Unstamped(asyncssh.SFTPServer):
 @pytest.mark.parametrize("server", [_Unclosed, _Unwritten, _Unstamped])
 def test_what_was_refused_on_the_way_gets_no_name(server: type[asyncssh.SFTPServer]) -> None:
     with served(server) as (connector, folder):
-        with refused(ErrorKind.IO_ERROR, ErrorKind.PERMISSION_DENIED, ErrorKind.NO_SPACE):
+        kinds = (ErrorKind.IO_ERROR, ErrorKind.PERMISSION_DENIED, ErrorKind.NO_SPACE)
+        with refused(*kinds):
             connector.write("a", [b"content"], FACTS, when=ABSENT)
+        outcomes = dict(written(connector, [SmallWrite(name, b"content", FACTS, ABSENT) for name in "abc"]))
+        assert all(isinstance(outcome, TallyportError) and outcome.kind in kinds for outcome in outcomes.values())
+        assert len(outcomes) == 3
         assert os.listdir(folder) == []
 
 
@@ -129,6 +145,9 @@ def test_a_server_that_renames_over_what_stands_is_not_asked_to_where_something_
         connector.write("a", [b"old"], FACTS)
         with refused(ErrorKind.ALREADY_EXISTS):
             connector.write("a", [b"new"], FACTS, when=ABSENT)
+        ((_, outcome),) = written(connector, [SmallWrite("a", b"new", FACTS, ABSENT)])
+        assert isinstance(outcome, TallyportError)
+        assert outcome.kind is ErrorKind.ALREADY_EXISTS
         assert read_all(connector, "a") == b"old"
         assert not unfinished(folder)
 
@@ -146,13 +165,7 @@ def test_a_symlink_is_no_small_file() -> None:
 def test_a_channel_that_broke_is_made_again() -> None:
     with served() as (connector, _):
         connector.write("a", [b"content"], FACTS)
-        channel = lane_of(connector)._channel
-
-        async def cut() -> None:
-            channel.abort()
-            await channel.wait_closed()
-
-        event_loop.run(cut())
+        event_loop.run(cut(lane_of(connector)._channel))
         assert read_all(connector, "a") == b"content"
 
 
@@ -165,3 +178,43 @@ def test_a_server_that_allows_one_channel_alone_is_carried_the_long_way(monkeypa
         connector.write("a", [b"content"], FACTS, when=ABSENT)
         assert read_all(connector, "a") == b"content"
         assert connector._session.lane() is None
+        assert isinstance(connector, Connector)
+        assert not isinstance(connector, Bunches), "its files are waited for one by one: many threads are faster"
+
+
+def test_a_symlink_in_a_bunch_is_not_followed() -> None:
+    with served() as (connector, folder):
+        before = connector.write("a", [b"content"], FACTS)
+        os.unlink(os.path.join(folder, "a"))
+        os.symlink("/etc/hostname", os.path.join(folder, "a"))
+        ((_, outcome),) = got(connector, [SmallRead("a", before)])
+        assert isinstance(outcome, TallyportError)
+        assert outcome.kind in (ErrorKind.CHANGED_DURING_COPY, ErrorKind.UNSUPPORTED)
+
+
+def test_a_channel_that_breaks_in_the_middle_of_a_bunch_leaves_each_file_whole_or_absent() -> None:
+    data = content(9_000, 3)
+    with served() as (connector, _):
+        channel = lane_of(connector)._channel
+
+        def writes() -> Iterator[SmallWrite]:
+            for number in range(40):
+                if number == 20:
+                    event_loop.run(cut(channel))
+                yield SmallWrite(f"f{number}", data, FACTS, ABSENT)
+
+        outcomes = {one[0].path: one[1] for one in connector.write_many(writes()) if one is not None}
+        assert len(outcomes) == 40
+        troubles = [outcome for outcome in outcomes.values() if isinstance(outcome, TallyportError)]
+        assert {trouble.kind for trouble in troubles} == {ErrorKind.UNAVAILABLE}
+        for path in outcomes:
+            seen = connector.stat(path)
+            assert seen is None or read_all(connector, path) == data
+            assert seen is not None or isinstance(outcomes[path], TallyportError)
+        again = written(connector, [SmallWrite("again", data, FACTS, ABSENT)])
+        assert isinstance(again[0][1], Entry)
+
+
+async def cut(channel: Any) -> None:
+    channel.abort()
+    await channel.wait_closed()

@@ -7,15 +7,28 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import cast
 
 import pytest
 
-from tallyport.connectors.protocol import Connector, Copies, Facts, Grants, Precondition, Properties, Uploads, Versions
+from tallyport.connectors.protocol import (
+    Connector,
+    Copies,
+    Facts,
+    Grants,
+    Precondition,
+    Properties,
+    SmallRead,
+    SmallWrite,
+    Uploads,
+    Versions,
+)
 from tallyport.connectors.registry import platform
 from tallyport.connectors.smb import Settings, Smb, open_smb
 from tallyport.connectors.temporaries import is_temporary
 from tallyport.domain import ntfs_acl
 from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind, Reach
+from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import ConnectorContract, refused
 from tallyport.testing.share_servers import SmbServer, samba
@@ -145,6 +158,39 @@ def test_a_connection_that_broke_is_made_again(server: SmbServer) -> None:
             connector.stat("x")
         assert caught.value.kind in (ErrorKind.UNAVAILABLE, ErrorKind.TIMEOUT)
         assert connector.stat("") is not None
+
+
+def test_a_connection_that_breaks_in_the_middle_of_a_bunch_leaves_each_file_whole_or_absent(
+    server: SmbServer,
+) -> None:
+    data = content(9_000, 3)
+    with closing(open_smb(Settings(**server.settings()), "bunch", make=True)) as connector:
+
+        def writes() -> Iterator[SmallWrite]:
+            for number in range(40):
+                if number == 20:
+                    wire = connector._session._wire
+                    assert wire is not None
+                    wire.connection.transport.close()
+                yield SmallWrite(f"f{number}", data, Facts(), Precondition(absent=True))
+
+        outcomes = {one[0].path: one[1] for one in connector.write_many(writes()) if one is not None}
+        assert len(outcomes) == 40
+        troubles = [outcome for outcome in outcomes.values() if isinstance(outcome, TallyportError)]
+        assert troubles
+        assert {trouble.kind for trouble in troubles} <= {ErrorKind.UNAVAILABLE, ErrorKind.TIMEOUT}
+        for path, outcome in outcomes.items():
+            seen = connector.stat(path)
+            assert seen is None or read_all(connector, path) == data
+            assert seen is not None or isinstance(outcome, TallyportError)
+            if seen is not None:
+                connector.delete(path)
+        again = [SmallWrite(f"g{number}", data, Facts(), Precondition(absent=True)) for number in range(40)]
+        entries = [cast(Entry, one[1]) for one in connector.write_many(again) if one is not None]
+        reads = [SmallRead(entry.name, entry) for entry in entries]
+        assert [one[1] for one in connector.read_many(reads) if one is not None] == [data] * 40
+        for entry in entries:
+            connector.delete(entry.name, expect=entry)
 
 
 @pytest.mark.parametrize("bit", [16 * 8 + 3, 70 * 8])  # that it is signed; something of what it says

@@ -24,7 +24,7 @@ def write_many(connector: Connector, writes: Iterable[SmallWrite | None]) -> Ite
 
 def read_each(connector: Connector, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
     """Read files one after the other."""
-    return one_by_one("read", reads, lambda one: _content(connector, one))
+    return one_by_one("read", reads, lambda one: content_of(connector, one))
 
 
 def write_each(connector: Connector, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
@@ -54,7 +54,7 @@ def one_by_one(
         yield one, outcome
 
 
-def _content(connector: Connector, one: SmallRead) -> bytes:
+def content_of(connector: Connector, one: SmallRead) -> bytes:
     """Read one file whole, and see that it is the one that was meant."""
     if isinstance(connector, Pins) and one.entry.tag:
         with connector.read_entry(one.path, one.entry) as chunks:

@@ -13,7 +13,7 @@ See draft-ietf-secsh-filexfer-02 and -13, OpenSSH's PROTOCOL file.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import asyncssh
 from asyncssh import SFTPAttrs, SFTPClientFile
@@ -43,7 +43,14 @@ _WRITE = asyncssh.FXF_WRITE
 
 def open_sftp(settings: Settings, path: str = ROOT, *, make: bool = False) -> "Sftp":
     """Open a folder of an SSH server, as the registry asks for it."""
-    return Sftp(settings, path, make=make)
+    connector = Sftp(settings, path, make=make)
+    if connector._lane(0) is None:  # the library's calls are waited for one by one: many threads are faster
+        connector.__class__ = cast("type[Sftp]", _ALONE)
+    return connector
+
+
+def _free() -> None:
+    """Let everything be written."""
 
 
 class Sftp(Small):
@@ -68,7 +75,7 @@ class Sftp(Small):
             return self._write_big(path, first, pieces, announced, facts, when)
         lane = self._lane(len(first))
         if lane is not None:
-            return self._put(lane, path, first, facts, when)
+            return self._alone(self._putting(lane, path, first, facts, when, _free))
         return self._do("write", path, self._write_small(path, first, announced, facts, when))
 
     def make_container(self, path: str, facts: Facts) -> Entry:
@@ -295,3 +302,6 @@ class Sftp(Small):
             raise
         finally:
             await close_quietly(source)
+
+
+_ALONE = type("Sftp", (Sftp,), {"read_many": None, "write_many": None})  # None in a class: "not here" to isinstance

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import asyncssh
 
-from tallyport.connectors.answers import Call
+from tallyport.connectors.answers import Answer, Call
+from tallyport.connectors.journeys import Inbox
 
 VERSION = 3
 OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, FSETSTAT, RENAME, EXTENDED = 3, 4, 5, 6, 7, 8, 10, 18, 200
@@ -47,18 +48,27 @@ class Lane(asyncssh.SSHClientSession[bytes]):
 
     # -- what callers in other threads use
 
-    def ask(self, requests: Sequence[Request], seconds: float) -> list[tuple[int, bytes]]:
+    def ask(self, requests: Sequence[Request], seconds: float) -> list[Answer]:
         """Send requests at once and wait for all; gives the kinds and bodies of their answers.
 
         Raises when the connection broke. What the server refused is seen by :func:`refusal_of`.
         """
+        call = self.begin(requests)
+        if not call.wait(seconds):
+            raise self.late(call)
+        if call.error is not None:
+            raise call.error
+        return call.answers
+
+    def begin(self, requests: Sequence[Request], inbox: Inbox | None = None) -> Call:
+        """Send requests at once; their answers come to the call, which comes to ``inbox`` then."""
         parts: list[bytes] = []
         with self._lock:
             if not self.is_open:
                 raise asyncssh.SFTPConnectionLost("the channel was closed")
             first = self._number
             self._number = (first + len(requests)) & 0x7FFFFFFF
-            call = Call([(first + position) & 0x7FFFFFFF for position in range(len(requests))])
+            call = Call([(first + position) & 0x7FFFFFFF for position in range(len(requests))], inbox)
             for position, (kind, body) in enumerate(requests):
                 number = call.ids[position]
                 self._calls[number] = (call, position)
@@ -67,14 +77,14 @@ class Lane(asyncssh.SSHClientSession[bytes]):
             self._waiting += parts
         if is_first:
             self._loop.call_soon_threadsafe(self._send)
-        if not call.wait(seconds):
-            with self._lock:
-                for number in call.ids:
-                    self._calls.pop(number, None)
-            raise TimeoutError
-        if call.error is not None:
-            raise asyncssh.SFTPConnectionLost(str(call.error))
-        return call.answers
+        return call
+
+    def late(self, call: Call) -> Exception:
+        """Give up a call that is not answered in time."""
+        with self._lock:
+            for number in call.ids:
+                self._calls.pop(number, None)
+        return TimeoutError()
 
     # -- what the library calls, in the event loop
 
@@ -137,7 +147,7 @@ class Lane(asyncssh.SSHClientSession[bytes]):
         if not self.begun.done():
             self.begun.set_result(False)
         for call in calls.values():
-            call.fail(error)
+            call.fail(asyncssh.SFTPConnectionLost(str(error)))
 
 
 async def open_lane(connection: asyncssh.SSHClientConnection, seconds: float) -> Lane | None:
@@ -194,7 +204,7 @@ _REFUSALS: dict[int, Any] = {
 }
 
 
-def refusal_of(answer: tuple[int, bytes]) -> asyncssh.SFTPError | None:
+def refusal_of(answer: Answer) -> asyncssh.SFTPError | None:
     """Give what the server refused, or None."""
     kind, body = answer
     if kind != _STATUS:
@@ -210,7 +220,7 @@ def refusal_of(answer: tuple[int, bytes]) -> asyncssh.SFTPError | None:
     return error
 
 
-def content_of(answer: tuple[int, bytes]) -> bytes:
+def content_of(answer: Answer) -> bytes:
     """Read a handle or content; empty when the answer is another one."""
     kind, body = answer
     if kind not in (_HANDLE, _DATA):
@@ -228,7 +238,7 @@ class Stated(NamedTuple):
     modified: int  # seconds
 
 
-def stated(answer: tuple[int, bytes]) -> Stated | None:
+def stated(answer: Answer) -> Stated | None:
     """Read attributes; None when the answer is another one, or tells no mode."""
     kind, body = answer
     if kind != _ATTRS:

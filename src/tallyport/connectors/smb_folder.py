@@ -1,6 +1,11 @@
 """One folder of a share: names, opening, and looking at what stands there."""
 
+from collections.abc import Generator, Iterable, Sequence
+from typing import TypeVar
+
 from tallyport.connectors import smb_messages as smb
+from tallyport.connectors.answers import Answer
+from tallyport.connectors.journeys import Journey, Together, alone
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_new, check_path
@@ -12,6 +17,7 @@ from tallyport.connectors.smb_session import (
     SmbError,
     status_of,
 )
+from tallyport.connectors.smb_wire import Broken, Wire
 from tallyport.connectors.temporaries import Temporaries
 from tallyport.domain.capabilities import Durability
 from tallyport.domain.entries import Entry, Kind
@@ -20,6 +26,12 @@ from tallyport.domain.paths import ROOT, display, join, segments, split
 
 _LOOK = smb.READ_ATTRIBUTES
 _GET_REPARSE = 0x000900A8
+
+M = TypeVar("M")
+R = TypeVar("R")
+Asked = tuple[Wire, Sequence[smb.Message]]
+Steps = Journey[Asked, R]
+Body = bytes | TallyportError
 
 
 class Folder:
@@ -124,6 +136,40 @@ class Folder:
         if status_of(error) == IS_DIRECTORY:
             return refusal(ErrorKind.UNSUPPORTED, operation, path, "it is a container, not a file")
         return error
+
+    # -- several things at once
+
+    def _asking(self, wire: Wire, operation: str, path: str, *messages: smb.Message) -> Steps[list[Body]]:
+        """Ask for several things about what the first of them opens; gives what was answered, or refused, to each."""
+        try:
+            answers = yield wire, messages
+        except (Broken, OSError) as error:
+            raise self._session.broken(error, operation, path, wire) from error
+        return [
+            body if not status else self._session.error_of(status, operation, path, wire) for status, body in answers
+        ]
+
+    def _alone(self, steps: Steps[R]) -> R:
+        seconds = self._session.settings.timeout
+
+        def ask(asked: Asked) -> Sequence[Answer]:
+            wire, messages = asked
+            call = wire.send(messages, seconds, related=True)
+            wire.wait(call, seconds)
+            return call.answers
+
+        return alone(steps, ask)
+
+    def _together(
+        self, journeys: Iterable[tuple[M, Steps[R]] | None]
+    ) -> Generator[tuple[M, R | TallyportError] | None, None, None]:
+        seconds = self._session.settings.timeout
+        made: Together[Asked, M, R] = Together(
+            lambda asked, inbox: asked[0].send(asked[1], seconds, related=True, inbox=inbox),
+            lambda asked, call: asked[0].late(call, seconds),
+            seconds,
+        )
+        return made.make(journeys)
 
     def _close(self, handle: bytes) -> None:
         try:

@@ -1,17 +1,19 @@
 """Listing and reading over SMB, the earlier contents that a server keeps among it."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from tallyport.connectors import smb_messages as smb
+from tallyport.connectors.bunches import content_of
+from tallyport.connectors.protocol import Connector, Read, SmallRead
 from tallyport.connectors.remote_content import chained
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_path
 from tallyport.connectors.smb_entries import listed_entry
-from tallyport.connectors.smb_folder import Folder, changed
+from tallyport.connectors.smb_folder import Folder, Steps, changed
 from tallyport.connectors.smb_session import (
     END_OF_FILE,
     NO_MORE_FILES,
@@ -126,6 +128,24 @@ class Reading(Folder):
 
     # -- reading
 
+    def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        return self._together(None if one is None else (one, self._getting(one)) for one in reads)
+
+    def _getting(self, one: SmallRead) -> Steps[bytes]:
+        """Read a file whole that is as it was seen."""
+        check_path("read", one.path)
+        try:
+            seen, data = yield from self._beginning(one.path)
+        except TallyportError as error:
+            if error.kind is ErrorKind.NOT_FOUND:
+                raise changed(one.path) from error
+            raise
+        if not _is_that(seen, one.entry):
+            raise changed(one.path)
+        if len(data) == seen.standing.size:
+            return data
+        return content_of(cast(Connector, self), one)  # the others wait meanwhile
+
     @contextmanager
     def _reading(
         self, path: str, offset: int, length: int | None, snapshot: int | None, entry: Entry | None = None
@@ -152,7 +172,7 @@ class Reading(Folder):
         """Open a file and give what it begins with; a small one is read whole and not open any more."""
         first, seen = b"", None
         if offset == 0 and length is None and snapshot is None:
-            seen, first = self._beginning(path)
+            seen, first = self._alone(self._beginning(path))
             if entry is not None and not _is_that(seen, entry):
                 raise changed(path)
             if len(first) == seen.standing.size:
@@ -164,20 +184,13 @@ class Reading(Folder):
             raise changed(path)
         return opened, first
 
-    def _beginning(self, path: str) -> tuple[smb.Opened, bytes]:
+    def _beginning(self, path: str) -> Steps[tuple[smb.Opened, bytes]]:
         """Open a file, read what it begins with and close it, all in one go: a small file is whole then."""
         create = smb.create(self._name(path), smb.READ_DATA | _LOOK, options=smb.NO_FOLDER)
+        wire = self._session.connected()  # which says how much may be read
         most = min(BEGINNING, self._session.chunk)
-        opening, *others = self._session.send(
-            "read", path, create, smb.read(smb.THE_SAME, 0, most), smb.close(tell=True)
-        )
-        bodies: list[bytes | TallyportError] = []
-        for request in (opening, *others):  # all of them, so that none is left behind
-            try:
-                bodies += self._session.answers("read", path, [request])
-            except TallyportError as error:
-                bodies.append(error)
-        begun, data, ended = bodies
+        reading = smb.read(smb.THE_SAME, 0, most)
+        begun, data, ended = yield from self._asking(wire, "read", path, create, reading, smb.close(tell=True))
         if isinstance(begun, TallyportError):
             raise self._refused_open(begun, "read", path)
         opened = smb.created(begun)

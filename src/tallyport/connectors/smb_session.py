@@ -86,11 +86,11 @@ class Session:
 
     def send(self, operation: str, path: str, *messages: Message, related: bool = True) -> list[Sent]:
         """Send requests; the answers are asked for with :meth:`answers`."""
-        wire = self._connected()
+        wire = self.connected()
         try:
             call = wire.send(messages, self.settings.timeout, related=related)
         except (Broken, OSError) as error:
-            raise self._broken(error, operation, path, wire) from error
+            raise self.broken(error, operation, path, wire) from error
         return [Sent(wire, call, position) for position in range(len(messages))]
 
     def answers(self, operation: str, path: str, requests: Sequence[Sent]) -> list[bytes]:
@@ -100,10 +100,10 @@ class Session:
             try:
                 wire.wait(call, self.settings.timeout)
             except Broken as error:
-                raise self._broken(error, operation, path, wire) from error
+                raise self.broken(error, operation, path, wire) from error
             status, body = call.answers[position]
             if status:
-                raise self._error_of(status, operation, path, wire)
+                raise self.error_of(status, operation, path, wire)
             bodies.append(body)
         return bodies
 
@@ -118,7 +118,8 @@ class Session:
             except (SMBException, OSError, ValueError):  # the server is gone: so is the session
                 pass
 
-    def _connected(self) -> Wire:
+    def connected(self) -> Wire:
+        """Give the way to the server, made when there is none."""
         with self._lock:
             if self._wire is None:
                 if self._is_closed:
@@ -184,14 +185,14 @@ class Session:
         kind = ErrorKind.CONFIG if "encrypt" in str(error).lower() else ErrorKind.UNAVAILABLE
         return TallyportError(kind, message, operation="open")
 
-    def _error_of(self, status: int, operation: str, path: str, wire: Wire) -> TallyportError:
+    def error_of(self, status: int, operation: str, path: str, wire: Wire) -> TallyportError:
         """Say what the server refused in the words of the domain."""
         if status in _GONE:
             self._forget(wire)
         kind, what = _ERRORS.get(status, (ErrorKind.UNEXPECTED, f"the server says 0x{status:08X}"))
         return SmbError(refusal(kind, operation, path, what), status)
 
-    def _broken(self, error: Exception, operation: str, path: str, wire: Wire) -> TallyportError:
+    def broken(self, error: Exception, operation: str, path: str, wire: Wire) -> TallyportError:
         """Say how the connection broke, and let go of it; raise the result ``from`` its cause."""
         self._forget(wire)
         kind = ErrorKind.TIMEOUT if "timeout" in str(error).lower() else ErrorKind.UNAVAILABLE

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers import aead
 from smbprotocol.connection import Ciphers, Dialects, SigningAlgorithms
 
 from tallyport.connectors.answers import Call
+from tallyport.connectors.journeys import Inbox
 from tallyport.connectors.smb_messages import HEADER, Message
 
 TAKEN = 1024 * 1024  # bytes asked of the socket at once
@@ -59,10 +60,10 @@ class Wire:
         self._held = bytearray()
         self._transport.recv = self._received
 
-    def send(self, messages: Sequence[Message], seconds: float, *, related: bool) -> Call:
+    def send(self, messages: Sequence[Message], seconds: float, *, related: bool, inbox: Inbox | None = None) -> Call:
         """Send requests in one frame, each about what the first of them opened when they are ``related``."""
         charges = [_charge(message) for message in messages]
-        call = Call(self._numbers(charges, seconds))
+        call = Call(self._numbers(charges, seconds), inbox)
         frame = self._packed(messages, call.ids, charges, related=related)
         with self._lock:
             if self._error is not None:
@@ -82,10 +83,14 @@ class Wire:
     def wait(self, call: Call, seconds: float) -> None:
         """Wait for all answers to a call."""
         if not call.wait(seconds):
-            self._forget(call)
-            raise Broken(f"timeout: no answer within {seconds:g} seconds")
+            raise self.late(call, seconds)
         if call.error is not None:
             raise Broken(str(call.error)) from call.error
+
+    def late(self, call: Call, seconds: float) -> Exception:
+        """Give up a call that is not answered in time."""
+        self._forget(call)
+        return Broken(f"timeout: no answer within {seconds:g} seconds")
 
     # -- out
 

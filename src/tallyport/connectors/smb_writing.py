@@ -1,13 +1,15 @@
 """Writing over SMB: a temporary is written, stamped and flushed, and takes its name on the same handle."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 from tallyport.connectors import smb_messages as smb
-from tallyport.connectors.protocol import Facts, Precondition
+from tallyport.connectors.protocol import Connector, Facts, Precondition, SmallWrite, Written
+from tallyport.connectors.remote_content import Announced
 from tallyport.connectors.remote_errors import refusal
+from tallyport.connectors.remote_names import check_new
 from tallyport.connectors.smb_entries import entry_of
-from tallyport.connectors.smb_folder import Folder
+from tallyport.connectors.smb_folder import Folder, Steps
 from tallyport.connectors.smb_session import (
     ACCESS_DENIED,
     status_of,
@@ -54,6 +56,45 @@ class Writing(Folder):
                 self._discard(smb.created(bodies[0]).handle, temporary)
             raise
         return smb.created(bodies[0])
+
+    def write_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        return self._together(None if one is None else (one, self._putting(one)) for one in writes)
+
+    def _putting(self, one: SmallWrite) -> Steps[Entry]:
+        """Write a file whose whole content is in memory: all of it along with the opening, then its name."""
+        path = one.path
+        check_new("write", path, self.limits)
+        wire = self._session.connected()  # which says how much may be written
+        data = b"".join(Announced((one.content,), one.facts, path))
+        if len(data) >= self._session.chunk:
+            one.guard()
+            return cast(Connector, self).write(path, (data,), one.facts, when=one.when)  # the others wait meanwhile
+        temporary = join(split(path)[0], self._temporaries.name(self.token))
+        steps = [self._create_message(temporary), *([smb.write(data, 0)] if data else [])]
+        steps += self._last_steps(one.facts, smb.THE_SAME)
+        begun, *others = yield from self._asking(wire, "write", path, *steps)
+        if isinstance(begun, TallyportError):
+            raise begun
+        made = smb.created(begun)
+        try:
+            for body in others:
+                if isinstance(body, TallyportError):
+                    raise body
+            if data and smb.written(cast(bytes, others[0])) != len(data):
+                raise refusal(ErrorKind.IO_ERROR, "write", path, "the server took less than it was given")
+            one.guard()
+            if not one.when.absent:
+                return self._publish(path, made, one.when)
+            naming = smb.rename(self._name(path), replaces=False, handle=made.handle)
+            named, ended = yield from self._asking(wire, "write", path, naming, smb.close(tell=True))
+            if isinstance(named, TallyportError):
+                raise self._refused_rename(path, named, one.when) from named
+            if isinstance(ended, TallyportError):
+                raise ended
+            return entry_of(split(path)[1], smb.closed(ended), made.number)
+        except BaseException:
+            self._discard(made.handle, temporary)
+            raise
 
     def _last_steps(self, facts: Facts, handle: bytes) -> list[smb.Message]:
         steps = []
