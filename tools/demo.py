@@ -29,7 +29,7 @@ MARK = "made by the Tallyport demonstration.txt"  # in a folder that the next de
 BLOCKED = "links/target.txt"  # the item that cannot be carried at first
 PATIENCE = 120.0  # seconds for each wait
 
-# The job as a DryvIQ script would send it, but for `impersonate_as`: the ids and the two paths are ours.
+# The job as a DryvIQ script would send it: the ids and the two paths are ours.
 JOB: dict[str, Any] = {
     "name": "Job: All Features",
     "kind": "transfer",
@@ -61,10 +61,12 @@ JOB: dict[str, Any] = {
         },
         "source": {
             "connection": {"id": "{{cloud_connection_source}}"},
+            "impersonate_as": {"email": "jsmith@company.com"},
             "target": {"path": "/source"},
         },
         "destination": {
             "connection": {"id": "{{cloud_connection_destination}}"},
+            "impersonate_as": {"email": "bsmith@company.com"},
             "target": {"path": "/destination"},
         },
         "simulation_mode": False,

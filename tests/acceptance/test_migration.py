@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -113,6 +114,34 @@ def test_the_server_does_the_same_as_the_command(place, server):
     listed = [item for item in server.items(job) if not item.get("root")]
     assert len(listed) == made.items
     assert {item["status"] for item in listed} == {"success"}
+
+
+def test_the_published_job_with_all_features_runs_between_two_folders(place, server):
+    """As it is printed, with nothing but its ids filled in: said before what cannot be honoured, then carried."""
+    source, destination = os.path.join(place, "sourcePath"), os.path.join(place, "destinationPath")
+    made = trees.sample_tree(source, files=200)
+    os.mkdir(destination)
+    with open(os.path.join(ROOT, "tests", "api", "seeds", "all_features.json"), encoding="utf-8") as stream:
+        body = json.load(stream)
+    for side in ("source", "destination"):
+        body["transfer"][side]["connection"]["id"] = server.connect(side, place)
+    for kind in ("account_map", "group_map"):
+        made_map = server.call("POST", f"/v1/{kind}s", {"name": kind, "type": kind})
+        body["transfer"][kind]["id"] = made_map[kind]["id"]
+
+    answer = server.call("POST", "/v1/jobs", body)
+    job = answer["job"]["id"]
+    server.begin(job)
+    ended = server.wait(job)
+
+    named = [warning.split(":")[0] for warning in answer["warnings"]]
+    assert {"source.impersonate_as", "destination.impersonate_as"} <= set(named)
+    assert ended["status"] == "complete"
+    assert compare.differences(source, destination) == []
+    listed = [item for item in server.items(job) if not item.get("root")]
+    assert (len(listed), {item["status"] for item in listed}) == (made.items, {"success"})
+    lines = server.call("GET", f"/v1/transfers/auditing?job={job}&level=warn")
+    assert "item.impersonation" in json.dumps(lines)
 
 
 def test_a_failed_item_is_named_and_only_it_is_retried(place, data):

@@ -118,6 +118,17 @@ def test_content_comes_from_the_other_side_as_that_side_is(folder: Path) -> None
     connector.close()
 
 
+def test_an_address_that_is_an_account_is_acted_as_and_any_other_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine in a domain may call its accounts so."""
+    assert local_identity.identity_of("mailto:jsmith@example.org") is None
+    with pytest.raises(TallyportError, match=r"knows no account 'jsmith@example\.org'"):
+        local_identity.identity_of("jsmith@example.org")
+    look = pwd.getpwnam
+    monkeypatch.setattr(local_identity.pwd, "getpwnam", lambda name: look(name.replace("jsmith@example.org", "nobody")))
+    assert local_identity.identity_of("mailto:jsmith@example.org") == local_identity.identity_of("nobody")
+    assert local_identity.why_not("mailto:0") is not None, "a number is an id, and no address"
+
+
 @needs_root
 def test_other_threads_and_what_comes_after_are_as_before(folder: Path) -> None:
     closed, seen, go = folder / "closed.txt", [], threading.Event()

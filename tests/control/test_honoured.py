@@ -82,9 +82,18 @@ def test_who_cannot_be_acted_as_is_said_for_each_side_with_the_reason() -> None:
         for name in ("fs", "memory")
     ]
     first, second = warnings_of(policies, *ends)
-    assert first.startswith("impersonate_as: the source (fs): this machine knows no account 'a@example.org'")
+    assert first.startswith("source.impersonate_as: the source (fs): this machine knows no account 'a@example.org'")
     assert "give a username or an id; no run begins until it does" in first
     assert "memory has no way to act as another account" in second
+
+
+def test_who_is_named_by_an_address_alone_is_said_to_be_replaced_by_the_connections_account() -> None:
+    (told,) = warnings_of(
+        Policies(destination_account="mailto:b@example.org"),
+        *[Connection(id="fs", name="fs", platform="fs", settings={}, created_at=1, modified_at=1)] * 2,
+    )
+    assert told.startswith("destination.impersonate_as: the destination (fs) acts as the account of its connection")
+    assert "not as b@example.org: this machine knows no account 'b@example.org'" in told
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser may act as another account")

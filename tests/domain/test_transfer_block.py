@@ -419,7 +419,7 @@ def test_a_metadata_map_is_read_and_what_is_wrong_with_it_is_named():
 
 def test_an_account_to_act_as_is_frozen_and_whether_it_can_be_is_for_the_platform_to_say():
     block = read(source={"connection": {"id": "1"}, "impersonate_as": {"email": "a@b.c"}})
-    assert block.policies.source_account == "a@b.c"
+    assert block.policies.source_account == "mailto:a@b.c", "no account is called that: a colon stands in no name"
     assert not any("impersonate_as" in said for said in block.warnings)
 
 

@@ -174,6 +174,22 @@ def test_a_run_as_somebody_nobody_knows_does_not_begin(local: LocalPort, pair: t
     assert list(local.there.iterdir()) == []
 
 
+@pytest.mark.parametrize("pair", [("mailto:jsmith@example.org", ""), ("", "mailto:bsmith@example.org")])
+def test_a_run_as_somebody_named_by_an_address_alone_goes_on_as_its_own_account_and_each_item_says_so(
+    local: LocalPort, pair: tuple[str, str]
+) -> None:
+    filled(local)
+    local.start()
+    run = local.run(as_they(copy(), pair))
+    assert (run.state, run.result, run.transferred, run.failed) == ("complete", "clean", 4, 0), run
+    assert (local.there / "a.txt").stat().st_uid == os.geteuid()
+    carried = 4 + 2 + 1  # files, folders, and the root
+    assert lost(local, run) == [str(Lost.IMPERSONATION)] * carried
+    with local.database.read() as tx:
+        details = {one.detail for one in losses.iterate(tx, run.id)}
+    assert details == {f"it was {'read' if pair[0] else 'written'} as root, not as {(pair[0] or pair[1])[7:]}"}
+
+
 def test_a_run_as_somebody_who_left_since_the_last_one_does_not_begin(
     local: LocalPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:

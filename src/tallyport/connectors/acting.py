@@ -16,6 +16,7 @@ from tallyport.connectors.layers.layer import Layer, innermost
 from tallyport.connectors.local import Local
 from tallyport.connectors.local_identity import Identity, acting, identity_of, is_known, why_not
 from tallyport.connectors.protocol import Connector
+from tallyport.domain.endpoints import MAIL
 from tallyport.domain.entries import Entry
 
 P = ParamSpec("P")
@@ -33,14 +34,15 @@ def refusal(platform_id: str, who: str) -> str | None:
 
 
 def is_missing(platform_id: str, who: str) -> bool:
-    """Tell whether a platform that can act as others knows no such account: then nothing is done in its place."""
-    return registry.platform(platform_id).id == _LOCAL and not is_known(who)
+    """Tell whether a platform that can act as others knows no such account, so that nothing is done in its place."""
+    return registry.platform(platform_id).id == _LOCAL and not is_known(who) and not who.startswith(MAIL)
 
 
 def identity_on(platform_id: str, who: str) -> Identity | None:
     """Give the identity that a connection takes on for an account; None: it acts as its own.
 
-    An account that a platform which can act as others does not know is CONFIG.
+    An account that a platform which can act as others does not know is CONFIG, where it is named by more than an
+    e-mail address.
     """
     return identity_of(who) if who and registry.platform(platform_id).id == _LOCAL else None
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
+from tallyport.domain.endpoints import MAIL
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 _SETGROUPS = {"x86_64": 116, "aarch64": 159, "riscv64": 159, "loongarch64": 159, "ppc64le": 81, "s390x": 206}
@@ -82,9 +83,12 @@ def is_acting() -> bool:
 def identity_of(who: str) -> Identity | None:
     """Give the identity to take on for an account; None where it is our own, or :func:`why_not` says why not.
 
-    An account that there is not is CONFIG: in the place of somebody who left, nobody does anything.
+    An account that there is not is CONFIG: in the place of somebody who left, nobody does anything. An e-mail address
+    that is no name here says nothing to this machine, which is no way to act: then we act as ourselves.
     """
     found = _named(who)
+    if found is None and who.startswith(MAIL):
+        return None
     if found is None:
         message = f"impersonate_as: {why_not(who)}; nothing is done in its place"
         raise TallyportError(ErrorKind.CONFIG, message, operation="act as another account")
@@ -101,7 +105,7 @@ def why_not(who: str) -> str | None:
     found = _named(who)
     if found is None:
         hint = "; an e-mail address is no name here, give a username or an id" if "@" in who else ""
-        return f"this machine knows no account {who!r}{hint}"
+        return f"this machine knows no account {who.removeprefix(MAIL)!r}{hint}"
     if found.uid == os.geteuid():
         return None
     if found.uid == 0:
@@ -117,8 +121,9 @@ def why_not(who: str) -> str | None:
 
 def _named(who: str) -> Identity | None:
     """Look an account up. A number is taken at its word: not every one has an account."""
+    is_mail, who = who.startswith(MAIL), who.removeprefix(MAIL)
     try:
-        if who.isdecimal() and who.isascii():
+        if not is_mail and who.isdecimal() and who.isascii():
             number = int(who)
             if number > _MOST:
                 return None

@@ -10,6 +10,7 @@ from tallyport.connectors import acting, registry
 from tallyport.connectors.protocol import Copies, Grants, Links, Locks, Moves, Properties, Stamps, Versions
 from tallyport.domain.carrying import carriage_of
 from tallyport.domain.connections import Connection
+from tallyport.domain.endpoints import MAIL
 from tallyport.domain.errors import TallyportError
 from tallyport.domain.policies import (
     FilterBlock,
@@ -45,7 +46,7 @@ def warnings_of(policies: Policies, source: Connection, destination: Connection)
     if carriage.owners and _is_local(destination) and os.geteuid() != 0:
         yield "preserve_owners: only root may give files away, each item says whose it was"
     elif carriage.owners and _acts_as(destination, policies.destination_account):
-        who = policies.destination_account
+        who = policies.destination_account.removeprefix(MAIL)
         yield f"preserve_owners: {who}, as whom the destination acts, gives no files away, each item says whose it was"
     names = carriage.mappings or carriage.imports_properties or policies.properties is PropertiesPolicy.ADD
     if names and not issubclass(taking, Properties):
@@ -89,12 +90,13 @@ def _accounts(policies: Policies, source: Connection, destination: Connection) -
         ("destination", policies.destination_account, destination),
     ):
         why = acting.refusal(connection.platform, who) if who else None
+        named, key = who.removeprefix(MAIL), f"{side}.impersonate_as"
         if why is not None and acting.is_missing(connection.platform, who):
-            yield f"impersonate_as: the {side} ({connection.platform}): {why}; no run begins until it does"
+            yield f"{key}: the {side} ({connection.platform}): {why}; no run begins until it does"
         elif why is not None:
             yield (
-                f"impersonate_as: the {side} ({connection.platform}) acts as the account of its connection, "
-                f"not as {who}: {why}; an item on which that made a difference says so"
+                f"{key}: the {side} ({connection.platform}) acts as the account of its connection, "
+                f"not as {named}: {why}; an item on which that made a difference says so"
             )
 
 

@@ -64,10 +64,16 @@ def read_endpoint(reader: Reader, value: object, path: str, *, required: bool) -
     )
 
 
+MAIL = "mailto:"  # before an account that only its address names; no account's name has a colon
+
+
 def account_of(end: Endpoint) -> str:
-    """Name the account that a connection is to act as."""
+    """Name the account that a connection is to act as; one that only its e-mail address names begins with ``MAIL``."""
     given = end.impersonate_as or {}
-    return next((given[name] for name in ("username", "name", "email", "id") if name in given), "")
+    for name in ("username", "name"):
+        if name in given:
+            return given[name]
+    return f"{MAIL}{given['email']}" if "email" in given else given.get("id", "")
 
 
 def read_path(reader: Reader, value: object, path: str) -> str:

@@ -21,6 +21,7 @@ from tallyport.domain.carrying import (
     plan,
 )
 from tallyport.domain.documents import Reader
+from tallyport.domain.endpoints import MAIL
 from tallyport.domain.entries import Entry, Kind, Side
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.locks import Fate, Lock, fate, mark_of
@@ -310,9 +311,10 @@ class Carrier:
         losses: list[Loss] = []
         for side, who in self.carriage.accounts:
             is_reading = side is Side.SOURCE
-            if who != self.own_account and not (is_reading and self.could_read(who, entry)):
+            named = who.removeprefix(MAIL)
+            if named != self.own_account and not (is_reading and self.could_read(who, entry)):
                 did = "read" if is_reading else "written"
-                losses.append(loss(Lost.IMPERSONATION, f"it was {did} as {self.own_account}, not as {who}"))
+                losses.append(loss(Lost.IMPERSONATION, f"it was {did} as {self.own_account}, not as {named}"))
         return tuple(losses)
 
     def _carry_properties(

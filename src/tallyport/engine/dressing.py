@@ -12,6 +12,7 @@ from tallyport.connectors.local_folders import entry_of
 from tallyport.connectors.local_special import restore
 from tallyport.domain.access import Access
 from tallyport.domain.carrying import kept_properties
+from tallyport.domain.endpoints import MAIL
 from tallyport.domain.entries import Entry, Side
 from tallyport.domain.errors import TallyportError
 from tallyport.domain.losses import MOST, Loss, Lost, loss
@@ -123,7 +124,7 @@ def _could_read(who: str, entry: Entry) -> bool:
 @cache
 def _groups_of(who: str) -> tuple[int, frozenset[int]] | None:
     try:
-        entry = pwd.getpwnam(who)
+        entry = pwd.getpwnam(who.removeprefix(MAIL))
         return entry.pw_uid, frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid))
     except (KeyError, OSError, ValueError):
         return None
