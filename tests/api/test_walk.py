@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -160,6 +161,70 @@ def test_executions_are_asked_for_in_xml_too(world: World) -> None:
     listed = world.post("/Jobs", content='<JobManager_JobListRequest category="2"/>')
     assert [one["jobSummary"]["jobId"] for one in listed.json()["jobs"]] == [run]
     assert world.post("/Jobs", json={"category": 1}).json()["jobs"] == []
+
+
+XML = {"Accept": "application/xml"}
+
+
+def signed(world: World) -> dict[str, str]:
+    return {"Authorization": f"Bearer {world.tokens['admin']}"}
+
+
+def test_every_document_of_the_dialect_is_given_in_xml_too(world: World) -> None:
+    run = world.run(world.job(), "complete", result="clean")
+    asked = f'<JobManager_JobDetailRequest jobId="{run}"/>'
+    roots = {
+        ("GET", "/WhoAmI"): "WhoAmIResponse",
+        ("GET", "/CommServ"): "GetCommServResponse",
+        ("GET", f"/Events?jobId={run}"): "GetCommservEventsResponse",
+        ("GET", f"/job/{run}/taskdetails"): "TMMsg_GetTaskDetailResp",
+        ("GET", f"/Job/{run}/AdvancedDetails?infoType=16"): "JobManager_AdvancedJobDetailResp",
+        ("GET", "/Jobs/active"): "JobManager_JobListResponse",
+        ("POST", "/JobDetails"): "JobManager_JobDetailResponse",
+        ("POST", f"/Job/{run}/action/pause"): "JobManager_PerformJobOperationResp",
+        ("POST", f"/Job/{run}/action/Resubmit"): "TMMsg_CreateTaskResp",
+    }
+    found = {}
+    for method, path in roots:
+        answer = world.client.request(
+            method, path, headers=signed(world) | XML, content=asked if method == "POST" else None
+        )
+        assert answer.headers["content-type"] == "application/xml", (path, answer.text)
+        found[method, path] = ElementTree.fromstring(answer.content)
+    assert {key: root.tag for key, root in found.items()} == roots
+    detail = found["POST", "/JobDetails"].find("job/jobDetail")
+    assert detail is not None
+    assert detail.find("generalInfo").attrib["jobId"] == str(run)  # type: ignore[union-attr]
+    assert detail.find("detailInfo").attrib["percentageComplete"] == "100.000000"  # type: ignore[union-attr]
+    refused = found["POST", f"/Job/{run}/action/pause"]
+    assert (refused.attrib["errorCode"], refused.find("errors/errList").attrib["errorCode"]) == ("2", "2")  # type: ignore[union-attr]
+    (made,) = found["POST", f"/Job/{run}/action/Resubmit"].findall("jobIds")
+    assert int(made.attrib["val"]) > run
+
+
+def test_who_wants_what_is_not_given_changes_nothing(world: World) -> None:
+    job = world.job()
+    run = world.run(job, "executing")
+    for path in (f"/Job/{run}/action/kill", f"/Job/{run}/action/pause", "/Jobs/MultiJobOperation"):
+        answer = world.client.post(path, headers=signed(world) | {"Accept": "text/html"}, json={})
+        assert answer.status_code == 406, path
+    assert world.stored(job).state == "executing"
+
+
+def test_a_session_is_renewed_in_xml_too(world: World) -> None:
+    login = world.client.post("/Login", json={"username": "admin", "password": "YWRtaW4tcGFzc3dvcmQ="}).json()
+    body = f'<DM2ContentIndexing_RenewLoginTokenReq sessionId="{login["token"]}" deviceId=""/>'
+    answer = world.client.post("/RenewLoginToken", content=body, headers=XML)
+    fresh = ElementTree.fromstring(answer.content).attrib["token"]
+    assert fresh.startswith("QSDK ")
+    who = world.client.get("/WhoAmI", headers={"Authtoken": fresh} | XML)
+    assert 'userName="admin"' in who.text
+
+
+def test_what_is_wrong_with_a_whole_body_has_no_place(world: World) -> None:
+    answer = world.client.post("/v1/jobs", headers=signed(world), content='{"name":')
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("the body is not JSON")
 
 
 def test_a_misspelt_category_of_executions_is_refused(world: World) -> None:

@@ -107,9 +107,14 @@ OTHER_ERRORS: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("POST", "/v1/setup"): {"429": _TOO_MANY},
 }
 
+_VERBS = ("pause", "resume", "kill", "Resubmit")
 OTHER_KINDS = {
     **dict.fromkeys(("/Job/{job}", "/Job/{job}/FailedItems"), ("application/xml", "text/csv")),
-    **dict.fromkeys(("/Job", "/Jobs", "/Login"), ("application/xml",)),
+    **dict.fromkeys(("/Job", "/Jobs", "/Login", "/RenewLoginToken", "/WhoAmI", "/CommServ"), ("application/xml",)),
+    **dict.fromkeys(("/JobDetails", "/Job/{job}/TaskDetails", "/Job/{job}/AdvancedDetails"), ("application/xml",)),
+    **dict.fromkeys(("/Jobs/active", "/Jobs/aggregations/summary", "/Jobs/MultiJobOperation"), ("application/xml",)),
+    **dict.fromkeys((f"/Job/{{job}}/action/{verb}" for verb in _VERBS), ("application/xml",)),
+    **dict.fromkeys(("/Qcommand/{command}", "/Events", "/Events/{event}"), ("application/xml",)),
     **dict.fromkeys(("/v1/events", "/v1/jobs/{job}/events"), ("text/event-stream",)),
 }
 

@@ -57,7 +57,7 @@ def body(
         {
             "key": problem.path.rsplit("/", 1)[-1] or "body",
             "message": problem.message,
-            "description": f"{problem.path}: {problem.message}" if problem.path else problem.message,
+            "description": problem.text,
             "path": problem.path,
             "code": problem.code,
             "allowed": list(problem.allowed),
@@ -125,7 +125,7 @@ def install(app: FastAPI) -> None:
     async def not_valid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         found = [_of_validation(one) for one in error.errors()]
-        detail = "; ".join(f"{problem.path}: {problem.message}" for problem in found)
+        detail = "; ".join(problem.text for problem in found)
         return response(request.scope, 400, "invalid", detail, found)
 
     async def unexpected(request: Request, _error: Exception) -> Response:

@@ -41,7 +41,7 @@ class Invalid(Refusal):
     code = "invalid"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems), problems)
+        super().__init__("; ".join(problem.text for problem in problems), problems)
 
 
 class Conflict(Refusal):

@@ -19,12 +19,17 @@ class Problem(NamedTuple):
     message: str
     allowed: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """Say where and what; of the whole document, just what."""
+        return f"{self.path}: {self.message}" if self.path else self.message
+
 
 class BlockErrors(Exception):
     """All that is wrong with a document, at once."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("; ".join(f"{problem.path}: {problem.message}" for problem in problems))
+        super().__init__("; ".join(problem.text for problem in problems))
         self.problems = problems
 
 

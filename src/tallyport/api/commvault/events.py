@@ -7,14 +7,16 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tallyport import __version__
+from tallyport.api.commvault.negotiation import Form, document
 from tallyport.api.times import MICRO, seconds
-from tallyport.api.wiring import Desked, flag, json_response, whole
+from tallyport.api.wiring import Desked, flag, whole
 from tallyport.control import reading, reports
 from tallyport.control.refusals import NotFound
 from tallyport.store.audit import LEVELS, AuditRow
 
 router = APIRouter(tags=["job control"])
 
+EVENTS, SERVER = "GetCommservEventsResponse", "GetCommServResponse"
 MOST = 1_000
 INFO, MINOR, MAJOR, CRITICAL = 0, 3, 6, 9
 SEVERITIES = {LEVELS["warn"]: MINOR, LEVELS["error"]: MAJOR}  # of other levels: information
@@ -22,7 +24,7 @@ SHOWN = {"showInfo": INFO, "showMinor": MINOR, "showMajor": MAJOR, "showCritical
 
 
 @router.get("/Events", summary="What happened in an execution, or in all")
-def list_execution_events(request: Request, desk: Desked) -> Response:
+def list_execution_events(request: Request, desk: Desked, form: Form) -> Response:
     query = request.query_params
     limit = whole({"limit": request.headers.get("limit", query.get("limit", "100"))}, "limit", 100, least=1, most=MOST)
     job_id = execution_id = None
@@ -31,7 +33,7 @@ def list_execution_events(request: Request, desk: Desked) -> Response:
         try:
             run, picture = reading.execution(desk, number)
         except NotFound:
-            return json_response({"commservEvents": []})
+            return document(form, EVENTS, {"commservEvents": []})
         job_id, execution_id = picture.job.id, run.id
     wanted = _wanted(request)
     levels = [level for level in LEVELS.values() if SEVERITIES.get(level, INFO) in wanted]
@@ -48,19 +50,21 @@ def list_execution_events(request: Request, desk: Desked) -> Response:
         after=whole(query, "after", 0, most=1 << 62),
         limit=limit,
     )
-    return json_response({"commservEvents": [_event(line) for line in found]})
+    return document(form, EVENTS, {"commservEvents": [_event(line) for line in found]})
 
 
 @router.get("/Events/{event}", summary="One event")
-def show_execution_event(desk: Desked, event: str) -> Response:
+def show_execution_event(desk: Desked, form: Form, event: str) -> Response:
     number = int(event) if event.isascii() and event.isdigit() and len(event) < 20 else 0
-    return json_response({"commservEvents": [_event(reports.audit_line(desk, number))]})
+    return document(form, EVENTS, {"commservEvents": [_event(reports.audit_line(desk, number))]})
 
 
 @router.get("/CommServ", summary="What this server is")
-def show_server(request: Request) -> Response:
+def show_server(request: Request, form: Form) -> Response:
     """Answer with what clients read before they do anything else."""
-    return json_response(
+    return document(
+        form,
+        SERVER,
         {
             "commcell": {"commCellName": "tallyport", "commCellId": 2, "csGUID": "tallyport"},
             "hostName": request.url.hostname or "",
@@ -69,7 +73,7 @@ def show_server(request: Request) -> Response:
             "currentSPVersion": 40,
             "csVersionInfo": "11.40",
             "releaseName": f"Tallyport {__version__}",
-        }
+        },
     )
 
 

@@ -1,7 +1,14 @@
 """Which media type an answer has, by ``Accept``."""
 
-from fastapi import Request
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from tallyport.api.commvault import xml
+from tallyport.api.wiring import json_response
 
 JSON, XML, CSV = "application/json", "application/xml", "text/csv"
 
@@ -23,6 +30,21 @@ def chosen(request: Request, offered: tuple[str, ...]) -> str:
     if best is None:
         raise HTTPException(406, f"this can be given as {', '.join(offered)}, not as {given[:200]}")
     return best
+
+
+def _form(request: Request) -> str:
+    return chosen(request, (JSON, XML))
+
+
+Form = Annotated[str, Depends(_form)]
+"""The media type of an answer that is a document; who wants another is refused before anything is done."""
+
+
+def document(form: str, name: str, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with a document; in XML its root has a name."""
+    if form == XML:
+        return Response(xml.element(name, content), 200, dict(headers or {}), XML)
+    return json_response(content, headers=headers)
 
 
 def _matches(wanted: str, kind: str) -> int:

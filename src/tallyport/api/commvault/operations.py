@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from tallyport.api.commvault import xml
-from tallyport.api.wiring import Called, Desked, Raw, json_response, read_json
+from tallyport.api.commvault.negotiation import Form, document
+from tallyport.api.wiring import Called, Desked, Raw, read_json
 from tallyport.control import executions, reading
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture
@@ -31,6 +32,7 @@ OPERATIONS: Mapping[str, Verb] = {
 BY_NUMBER = {0: "JOB_KILL", 1: "JOB_SUSPEND", 2: "JOB_RESUME"}
 QCOMMAND = "qoperation execute"
 REQUEST = "JobManager_PerformMultiCellJobOpReq"
+ANSWER = "JobManager_PerformMultiCellJobOpResp"
 
 
 def operate(desk: Desk, caller: Caller, number: int, verb: Verb) -> None:
@@ -42,15 +44,15 @@ def operate(desk: Desk, caller: Caller, number: int, verb: Verb) -> None:
 
 
 @router.post("/Jobs/MultiJobOperation", summary="One operation on many executions")
-def operate_executions(desk: Desked, caller: Called, body: Raw) -> Response:
-    return _many(desk, caller, _request(body))
+def operate_executions(desk: Desked, caller: Called, form: Form, body: Raw) -> Response:
+    return document(form, ANSWER, _many(desk, caller, _request(body)))
 
 
 @router.post("/Qcommand/{command}", summary="One operation on all executions, as a command")
-def execute_command(request: Request, desk: Desked, caller: Called, command: str, body: Raw) -> Response:
+def execute_command(desk: Desked, caller: Called, form: Form, command: str, body: Raw) -> Response:
     if command.lower() != QCOMMAND:
         raise NotFound(f"there is no command {command[:80]!r}; {QCOMMAND!r} is one")
-    return _many(desk, caller, _request(body))
+    return document(form, ANSWER, _many(desk, caller, _request(body)))
 
 
 def _request(body: bytes) -> Mapping[str, Any]:
@@ -59,14 +61,14 @@ def _request(body: bytes) -> Mapping[str, Any]:
     return inner if isinstance(inner, Mapping) else {}
 
 
-def _many(desk: Desk, caller: Caller, given: Mapping[str, Any]) -> Response:
+def _many(desk: Desk, caller: Caller, given: Mapping[str, Any]) -> dict[str, Any]:
     asked = given.get("jobOpReq")
     asked = asked if isinstance(asked, Mapping) else {}
     kind = asked.get("operationType")
     name = BY_NUMBER.get(kind, "") if isinstance(kind, int) else str(kind or "").upper()
     if name not in OPERATIONS:
         message = f"operationType {kind!r} is not one of {', '.join(OPERATIONS)}"
-        return json_response({"error": {"errorCode": 2, "errLogMessage": message}, **_errors([(0, 2, message)])})
+        return {"error": {"errorCode": 2, "errLogMessage": message}, **_errors([(0, 2, message)])}
     if str(given.get("message", "")).upper() in ("ALL_JOBS", "0"):
         numbers = _every(desk)
     else:
@@ -75,7 +77,7 @@ def _many(desk: Desk, caller: Caller, given: Mapping[str, Any]) -> Response:
     answers = [_one(desk, caller, number, OPERATIONS[name]) for number in numbers]
     bad = next((answer for answer in answers if answer[1]), None)
     error = {"errorCode": 0, "errLogMessage": ""} if bad is None else {"errorCode": bad[1], "errLogMessage": bad[2]}
-    return json_response({"error": error, **_errors(answers)})
+    return {"error": error, **_errors(answers)}
 
 
 def _one(desk: Desk, caller: Caller, number: int, verb: Verb) -> tuple[int, int, str]:

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from tallyport.api import paging
 from tallyport.api.commvault import failed_items, views, xml
-from tallyport.api.commvault.negotiation import JSON, XML, chosen
+from tallyport.api.commvault.negotiation import JSON, XML, Form, chosen, document
 from tallyport.api.commvault.operations import Verb, operate
-from tallyport.api.wiring import Called, Desked, Raw, flag, json_response, read_json, whole
+from tallyport.api.wiring import Called, Desked, Raw, flag, read_json, whole
 from tallyport.control import executions, failed, reading
 from tallyport.control.desk import Caller, Desk
 from tallyport.control.pictures import Picture
@@ -21,23 +21,29 @@ from tallyport.domain.executions import Execution
 router = APIRouter(tags=["job control"])
 
 GOOD: dict[str, Any] = {"errors": [{"errList": [{"errorCode": 0, "errLogMessage": ""}]}]}
-LIST_NAME = "JobManager_JobListResponse"
+LIST = "JobManager_JobListResponse"
+DETAIL = "JobManager_JobDetailResponse"
+DONE = "JobManager_PerformJobOperationResp"
+MADE = "TMMsg_CreateTaskResp"
+TASK = "TMMsg_GetTaskDetailResp"
+MORE = "JobManager_AdvancedJobDetailResp"
+COUNTS = "JobManager_JobSummaryResp"
 CATEGORIES = {"active": False, "finished": True, "all": None}
 
 
 @router.get("/Job", summary="List executions")
-def list_executions(request: Request, desk: Desked) -> Response:
+def list_executions(request: Request, desk: Desked, form: Form) -> Response:
     query = request.query_params
     category = query.get("jobCategory", "All")
     if category.lower() not in CATEGORIES:
         raise invalid("jobCategory", f"{category[:40]!r} is not a category", ("Active", "Finished", "All"))
     ended = CATEGORIES[category.lower()]
     seconds = whole(query, "completedJobLookupTime", 0, most=1 << 40) or None
-    return _list(request, desk, ended, _window(request), seconds=seconds)
+    return _list(request, desk, form, ended, _window(request), seconds=seconds)
 
 
 @router.post("/Jobs", summary="List executions by a filter in the body")
-def find_executions(request: Request, desk: Desked, body: Raw) -> Response:
+def find_executions(request: Request, desk: Desked, form: Form, body: Raw) -> Response:
     given = _asked(body)
     paged = given.get("pagingConfig")
     paged = paged if isinstance(paged, Mapping) else {}
@@ -50,7 +56,7 @@ def find_executions(request: Request, desk: Desked, body: Raw) -> Response:
     category = str(given.get("category", 0))
     if category not in ("0", "1", "2"):
         raise invalid("/category", f"{category[:40]!r} is not a category", ("0", "1", "2"))
-    return _list(request, desk, {"1": False, "2": True}.get(category), part, seconds=seconds)
+    return _list(request, desk, form, {"1": False, "2": True}.get(category), part, seconds=seconds)
 
 
 @router.get("/Job/{job}", summary="Show an execution, or with ?FailedItems its failed items")
@@ -61,7 +67,7 @@ def show_execution(request: Request, desk: Desked, job: str) -> Response:
         found = [_find(request, desk, job)]
     except NotFound:
         found = []  # clients read a count of 0
-    return _render(request, desk, LIST_NAME, _page(request, found, len(found)))
+    return document(chosen(request, (JSON, XML)), LIST, _page(request, found, len(found)))
 
 
 @router.get("/Job/{job}/FailedItems", summary="Failed items of an execution, or of a job")
@@ -70,68 +76,68 @@ def list_failed_items(request: Request, desk: Desked, job: str) -> Response:
 
 
 @router.post("/JobDetails", summary="Everything of one execution")
-def show_details(request: Request, desk: Desked, body: Raw) -> Response:
+def show_details(request: Request, desk: Desked, form: Form, body: Raw) -> Response:
     given = _asked(body)
     try:
         run, picture = _find(request, desk, str(given.get("jobId", "")))
     except NotFound as error:
         refused = {"error": {"errList": [{"errorCode": 2, "errLogMessage": error.message}]}}
-        return json_response(refused)
-    return json_response(views.detail(run, picture, request.app.state.gauge))
+        return document(form, DETAIL, refused)
+    return document(form, DETAIL, views.detail(run, picture, request.app.state.gauge))
 
 
 @router.get("/Job/{job}/TaskDetails", summary="How an execution was asked for")
-def show_task(request: Request, desk: Desked, job: str) -> Response:
+def show_task(request: Request, desk: Desked, form: Form, job: str) -> Response:
     try:
         run, picture = _find(request, desk, job)
     except NotFound as error:
-        return json_response({"error": {"errList": [{"errorCode": 2, "errorMessage": error.message}]}})
-    return json_response(views.task(run, picture))
+        return document(form, TASK, {"error": {"errList": [{"errorCode": 2, "errorMessage": error.message}]}})
+    return document(form, TASK, views.task(run, picture))
 
 
 @router.get("/Job/{job}/AdvancedDetails", summary="More of an execution, by kind")
-def show_more_details(request: Request, desk: Desked, job: str) -> Response:
+def show_more_details(request: Request, desk: Desked, form: Form, job: str) -> Response:
     kind = whole(request.query_params, "infoType", 1, most=1 << 20)
     if kind not in views.MORE:
-        return _bad(f"infoType {kind} is not one of {', '.join(map(str, views.MORE))}")
+        return _bad(form, MORE, f"infoType {kind} is not one of {', '.join(map(str, views.MORE))}")
     try:
         run, picture = _find(request, desk, job)
     except NotFound as error:
-        return _bad(error.message)
-    return json_response(views.more(run, picture, kind))
+        return _bad(form, MORE, error.message)
+    return document(form, MORE, views.more(run, picture, kind))
 
 
 @router.get("/Jobs/active", summary="List executions under way")
-def list_active(request: Request, desk: Desked) -> Response:
+def list_active(request: Request, desk: Desked, form: Form) -> Response:
     known = {"offset": request.query_params.get("start"), "limit": request.query_params.get("limit")}
     given = {name: value for name, value in known.items() if value is not None}
     part = paging.Slice(whole(given, "offset", 0, most=1 << 40), whole(given, "limit", 100, least=1, most=paging.MOST))
-    return _list(request, desk, False, part)
+    return _list(request, desk, form, False, part)
 
 
 @router.post("/Jobs/aggregations/summary", summary="Count executions under way by status")
-def summarise_active(desk: Desked) -> Response:
-    return json_response(views.totals(reading.counts(desk)))
+def summarise_active(desk: Desked, form: Form) -> Response:
+    return document(form, COUNTS, views.totals(reading.counts(desk)))
 
 
 @router.post("/Job/{job}/action/pause", summary="Suspend an execution")
-def pause_execution(request: Request, desk: Desked, caller: Called, job: str) -> Response:
+def pause_execution(request: Request, desk: Desked, caller: Called, form: Form, job: str) -> Response:
     seconds = whole(request.query_params, "autoResumeInSec", 0, most=10 * 366 * 86_400)
-    return _operate(request, desk, caller, job, partial(executions.pause, seconds=seconds or None))
+    return _operate(request, desk, caller, form, job, partial(executions.pause, seconds=seconds or None))
 
 
 @router.post("/Job/{job}/action/resume", summary="Let a suspended execution go on")
-def resume_execution(request: Request, desk: Desked, caller: Called, job: str) -> Response:
-    return _operate(request, desk, caller, job, executions.resume)
+def resume_execution(request: Request, desk: Desked, caller: Called, form: Form, job: str) -> Response:
+    return _operate(request, desk, caller, form, job, executions.resume)
 
 
 @router.post("/Job/{job}/action/kill", summary="Stop an execution at a safe point and end it")
-def kill_execution(request: Request, desk: Desked, caller: Called, job: str) -> Response:
-    return _operate(request, desk, caller, job, executions.cancel)
+def kill_execution(request: Request, desk: Desked, caller: Called, form: Form, job: str) -> Response:
+    return _operate(request, desk, caller, form, job, executions.cancel)
 
 
 @router.post("/Job/{job}/action/Resubmit", summary="Make a full new run of an ended execution")
-def resubmit_execution(request: Request, desk: Desked, caller: Called, job: str) -> Response:
+def resubmit_execution(request: Request, desk: Desked, caller: Called, form: Form, job: str) -> Response:
     query = request.query_params
     try:
         run, _ = _find(request, desk, job)
@@ -143,8 +149,8 @@ def resubmit_execution(request: Request, desk: Desked, caller: Called, job: str)
             failed_only=flag(query, "failedItemsOnly"),
         )
     except (Conflict, NotFound) as error:
-        return _bad(error.message)
-    return json_response({"jobIds": [str(new)]})
+        return _bad(form, MADE, error.message)
+    return document(form, MADE, {"jobIds": [str(new)]})
 
 
 def _asked(body: bytes) -> Mapping[str, Any]:
@@ -156,19 +162,18 @@ def _asked(body: bytes) -> Mapping[str, Any]:
     return given if isinstance(given, Mapping) else {}
 
 
-def _operate(request: Request, desk: Desk, caller: Caller, job: str, verb: Verb) -> Response:
+def _operate(request: Request, desk: Desk, caller: Caller, form: str, job: str, verb: Verb) -> Response:
     try:
         run, _ = _find(request, desk, job)
         operate(desk, caller, run.id, verb)
     except (Conflict, NotFound) as error:
-        return _bad(error.message)
-    return json_response(GOOD)
+        return _bad(form, DONE, error.message)
+    return document(form, DONE, GOOD)
 
 
-def _bad(message: str) -> Response:
-    document = {"errorCode": 2, "errorMessage": message}
+def _bad(form: str, name: str, message: str) -> Response:
     errors = [{"errList": [{"errorCode": 2, "errLogMessage": message}]}]
-    return json_response({**document, "errors": errors})
+    return document(form, name, {"errorCode": 2, "errorMessage": message, "errors": errors})
 
 
 def _failed(request: Request, desk: Desk, job: str) -> Response:
@@ -215,7 +220,7 @@ def _window(request: Request) -> paging.Slice:
 
 
 def _list(
-    request: Request, desk: Desk, ended: bool | None, part: paging.Slice, *, seconds: int | None = None
+    request: Request, desk: Desk, form: str, ended: bool | None, part: paging.Slice, *, seconds: int | None = None
 ) -> Response:
     """List executions; ``seconds``: leave out those that ended longer ago."""
     runs, total = reading.history(desk, job_id=None, ended=ended, offset=part.offset, limit=part.limit, within=seconds)
@@ -225,18 +230,10 @@ def _list(
             found.append(reading.execution(desk, run.id))
         except NotFound:
             total -= 1  # its job is deleted
-    return _render(request, desk, LIST_NAME, _page(request, found, total))
+    return document(form, LIST, _page(request, found, total))
 
 
 def _page(request: Request, found: list[tuple[Execution, Picture]], total: int) -> dict[str, Any]:
     gauge = request.app.state.gauge
     jobs = [{"jobSummary": views.summary(run, picture, gauge)} for run, picture in found]
     return {"totalRecordsWithoutPaging": total, "jobs": jobs}
-
-
-def _render(request: Request, desk: Desk, name: str, document: dict[str, Any]) -> Response:
-    if chosen(request, (JSON, XML)) == XML:
-        for one in document["jobs"]:
-            one["jobSummary"]["percentComplete"] = float(one["jobSummary"]["percentComplete"])
-        return Response(xml.element(name, document), media_type=XML)
-    return json_response(document)

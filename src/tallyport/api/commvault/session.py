@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from tallyport.api.attempts import guarded
 from tallyport.api.commvault import xml
+from tallyport.api.commvault.negotiation import Form, document
 from tallyport.api.tokens import token_of
 from tallyport.api.wiring import Called, Desked, Raw, json_response, read_json
 from tallyport.control import users
@@ -17,6 +18,7 @@ from tallyport.control.users import MAX_FAILURES, SignInRefused
 router = APIRouter(tags=["job control: sign-in"])
 
 NO_STORE = {"Cache-Control": "no-store"}
+RENEWED = "DM2ContentIndexing_RenewLoginTokenResp"
 
 
 @router.get("/commandcenter/api", summary="Says that this dialect is served; needs no token")
@@ -26,9 +28,9 @@ def show_service() -> Response:
 
 @router.post("/Login", summary="Sign in; the password is base64")
 def login(request: Request, desk: Desked, body: Raw) -> Response:
-    given = xml.attributes(body) if body.lstrip().startswith(b"<") else read_json(body)
-    document = given if isinstance(given, Mapping) else {}
-    name, password = str(document.get("username", "")), _password(document.get("password"))
+    asked = xml.attributes(body) if body.lstrip().startswith(b"<") else read_json(body)
+    given = asked if isinstance(asked, Mapping) else {}
+    name, password = str(given.get("username", "")), _password(given.get("password"))
     try:
         with guarded(request):
             session = users.sign_in(desk.database, name, password)
@@ -60,14 +62,14 @@ def login(request: Request, desk: Desked, body: Raw) -> Response:
 
 
 @router.post("/RenewLoginToken", summary="Exchange a session's token for a new one")
-def renew_login_token(desk: Desked, body: Raw) -> Response:
-    document = read_json(body)
-    given = str(document.get("sessionId", "")) if isinstance(document, Mapping) else ""
+def renew_login_token(desk: Desked, form: Form, body: Raw) -> Response:
+    asked = xml.attributes(body) if body.lstrip().startswith(b"<") else read_json(body)
+    given = str(asked.get("sessionId", "")) if isinstance(asked, Mapping) else ""
     token = token_of([(b"authtoken", given.encode("latin-1", "replace"))]) or ""
     session = users.renew(desk.database, token)
     if session is None:
-        return json_response({"error": {"errLogMessage": "the token is not valid, or not any more"}})
-    return json_response({"token": f"QSDK {session.token}"}, headers=NO_STORE)
+        return document(form, RENEWED, {"error": {"errLogMessage": "the token is not valid, or not any more"}})
+    return document(form, RENEWED, {"token": f"QSDK {session.token}"}, NO_STORE)
 
 
 @router.post("/Logout", summary="Sign out; answers a bare sentence")
@@ -79,8 +81,8 @@ def logout(request: Request, desk: Desked) -> Response:
 
 @router.get("/WhoAmI", summary="Say who is signed in")
 @router.post("/WhoAmI", summary="Say who is signed in", name="who_am_i_too")
-def who_am_i(caller: Called) -> Response:
-    return json_response({"user": {"userName": caller.name, "userGUID": caller.user_id}})
+def who_am_i(caller: Called, form: Form) -> Response:
+    return document(form, "WhoAmIResponse", {"user": {"userName": caller.name, "userGUID": caller.user_id}})
 
 
 def _password(given: object) -> str:
@@ -90,7 +92,7 @@ def _password(given: object) -> str:
         return ""
 
 
-def _answer(request: Request, document: dict[str, Any]) -> Response:
+def _answer(request: Request, content: dict[str, Any]) -> Response:
     if "xml" in request.headers.get("accept", "") and "json" not in request.headers.get("accept", ""):
-        return Response(xml.element("DM2ContentIndexing_CheckCredentialResp", document), 200, NO_STORE, xml.MEDIA_TYPE)
-    return json_response(document, headers=NO_STORE)
+        return Response(xml.element("DM2ContentIndexing_CheckCredentialResp", content), 200, NO_STORE, xml.MEDIA_TYPE)
+    return json_response(content, headers=NO_STORE)

@@ -13,6 +13,7 @@ HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="no" ?>'
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _SPECIAL = re.compile('[&<>"\x00-\x1f\ufffe\uffff\ud800-\udfff]')
 _BLOCK = 64 * 1024  # characters
+_FRACTIONS = frozenset({"percentComplete", "percentageComplete"})  # whole numbers in JSON, six decimals in XML
 
 
 def element(name: str, document: Mapping[str, object]) -> str:
@@ -86,7 +87,11 @@ def _members(element: ElementTree.Element) -> dict[str, object]:
 def _element(name: str, document: Mapping[str, object]) -> Iterator[str]:
     children = {key: value for key, value in document.items() if isinstance(value, Mapping | list)}
     yield f"<{name}"
-    yield from (attribute(key, value) for key, value in document.items() if key not in children and value is not None)
+    yield from (
+        attribute(key, float(value) if key in _FRACTIONS else value)  # type: ignore[arg-type]
+        for key, value in document.items()
+        if key not in children and value is not None
+    )
     yield ">" if children else "/>"
     for key, value in children.items():
         for one in value if isinstance(value, list) else [value]:
