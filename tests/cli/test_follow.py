@@ -12,20 +12,18 @@ from tallyport.cli.one_shot import prepare
 from tallyport.store import executions
 from tallyport.store.database import Database
 from tests.cli.fakes import World
+from tests.clock import Clock
 
 
-class Clock:
-    """Time that passes when somebody sleeps, and things that happen then."""
+class Eventful(Clock):
+    """A clock, and things that happen while somebody sleeps."""
 
     def __init__(self, *steps: Any) -> None:
-        self.now = 100.0
+        super().__init__(100.0)
         self.steps = list(steps)
 
-    def __call__(self) -> float:
-        return self.now
-
     def sleep(self, seconds: float) -> None:
-        self.now += seconds
+        super().sleep(seconds)
         if self.steps and self.now >= self.steps[0][0]:
             self.steps.pop(0)[1]()
 
@@ -57,7 +55,7 @@ def follow(world: World, screen: Screen, *moves: tuple[float, str, dict[str, Any
             with database.begin() as tx:
                 executions.move(tx, run.id, ("executing", "waiting"), state, **values)
 
-        clock = Clock(*[(100 + at, lambda s=state, v=values: move(s, v)) for at, state, values in moves])
+        clock = Eventful(*[(100 + at, lambda s=state, v=values: move(s, v)) for at, state, values in moves])
         return Follower(Engine(database), run.id, screen, sleep=clock.sleep, clock=clock).wait()
 
 

@@ -23,6 +23,7 @@ from tallyport.testing.gcs_server import GcsServer
 from tallyport.testing.object_servers import S3Server
 from tallyport.testing.proxy import Proxy, Trouble, proxied
 from tallyport.testing.worlds import content, read_all
+from tests.clock import Clock
 
 MIB = 1024 * 1024
 WAIT = 1  # seconds that the platform asks for
@@ -168,19 +169,6 @@ def test_whoever_has_a_connection_of_the_same_platform_waits(behind: Behind) -> 
             one.write("refused", [b"content"], Facts())
         assert read_all(two, "kept") == b"content"
         assert early(behind) == []
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 def test_the_longest_pause_counts() -> None:

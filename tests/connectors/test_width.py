@@ -13,25 +13,11 @@ from tallyport.connectors.memory import Memory
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.width import Holding, Places, places_of
 from tallyport.domain.errors import ErrorKind, TallyportError
-
-
-class Clock:
-    """A clock that sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
+from tests.clock import Clock
 
 
 def held(*faults: Fault) -> tuple[Holding, Clock]:
-    clock = Clock()
+    clock = Clock(1000.0)
     places = Places(clock=clock, sleep=clock.sleep)
     return Holding(Faulty(Memory(), faults), places), clock
 

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.mover_pool import ThreadCrew
 from tallyport.store import connections, executions, jobs
 from tallyport.store.database import Database, open_database
+from tests.engine.pairs import ledger
+from tests.engine.places import Places
 
 _numbers = itertools.count()
 
@@ -130,6 +133,20 @@ def port(tmp_path: Path) -> Iterator[Port]:
     made.database.close()
     for store in made.stores:
         forget(store)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A ledger alone, for ways between connections."""
+    (tmp_path / "data").mkdir()
+    with closing(ledger(tmp_path / "data")) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def places() -> Iterator[Places]:
+    with ExitStack() as stack:
+        yield Places(stack)
 
 
 def copy(**changes: Any) -> Policies:

@@ -23,7 +23,7 @@ from tallyport.testing import object_servers
 from tallyport.testing.object_servers import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, program
 from tallyport.testing.proxy import Proxy, Trouble, proxied
 from tallyport.testing.worlds import content
-from tests.engine.pairs import End, Way, ledger, until
+from tests.engine.pairs import End, Way, until
 
 MIB = 1024 * 1024
 
@@ -38,13 +38,6 @@ def seaweed() -> Iterator[S3Server]:
 def lying_s3() -> Iterator[S3Server]:
     with object_servers.lying_s3() as server:
         yield server
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    (tmp_path / "data").mkdir()
-    with closing(ledger(tmp_path / "data")) as database:
-        yield database
 
 
 @pytest.fixture
@@ -99,19 +92,6 @@ def levels(database: Database) -> set[int]:
     with database.read() as tx:
         query = "SELECT DISTINCT level FROM items WHERE kind = 1"
         return {row[0] for row in tx.execute(sa.text(query))}
-
-
-def test_a_tree_goes_there_and_back_and_a_referee_agrees(
-    database: Database, source: Path, seaweed: S3Server, prefix: str, tmp_path: Path
-) -> None:
-    there = Way(database, fs(source), s3(seaweed, prefix))
-    ended = there.run()
-    assert (ended.result, ended.failed) == ("clean", 0), ended.info
-    assert rclone_check(seaweed, source, prefix) == 0
-    back = Way(database, s3(seaweed, prefix), fs(tmp_path / "back")).run()
-    assert (back.result, back.failed) == ("clean", 0), back.info
-    assert seen(tmp_path / "back") == seen(source)
-    assert there.run().result == "no_changes"
 
 
 def test_only_an_empty_folder_leaves_a_marker(database: Database, source: Path, seaweed: S3Server, prefix: str) -> None:
@@ -303,36 +283,6 @@ def test_a_network_that_troubles_downloads_leaves_every_item_right_or_said(
     there, here = seen(tmp_path / "back"), seen(source)
     assert there == {path: here[path] for path in there}
     assert len(here) - len(there) <= ended.failed
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_nothing_is_sent_before_the_time_that_the_platform_gave(
-    database: Database, source: Path, seaweed: S3Server, prefix: str, status: int
-) -> None:
-    trouble = Trouble(method="PUT", nth=12, status=status, headers=(("Retry-After", "2"),))
-    with behind(seaweed, trouble) as (server, proxy):
-        ended = Way(database, fs(source), s3(server, prefix)).run()
-        assert (ended.result, ended.failed) == ("clean", 0), ended.info
-        ((refused, _),) = proxy.fired
-        # What was under way when the answer came may still arrive; what begins after it waits.
-        early = [one for one in proxy.passed if refused + 0.3 < one.at < refused + 1.9]
-        assert early == []
-
-
-def test_credentials_refused_midway_halt_the_run_and_it_goes_on_by_itself(
-    database: Database, source: Path, seaweed: S3Server, prefix: str
-) -> None:
-    with behind(seaweed, Trouble(method="PUT", nth=10, times=None, status=401)) as (server, proxy):
-        way = Way(database, fs(source), s3(server, prefix))
-        with way.engine() as engine:
-            execution_id = way.begin()
-            engine.nudge()
-            until(lambda: way.find(execution_id).state == "waiting")
-            assert way.find(execution_id).failed == 0
-            proxy.script.clear()
-            ended = way.wait(engine, execution_id)
-        assert (ended.result, ended.failed) == ("clean", 0), ended.info
-    assert rclone_check(seaweed, source, prefix) == 0
 
 
 def rclone_check(server: S3Server, folder: Path, prefix: str, *more: str) -> int:

@@ -14,9 +14,7 @@ from typing import Any
 
 import asyncssh
 
-from tallyport.connectors import event_loop
-from tallyport.testing.servers import HOST, scratch
-from tallyport.testing.share_servers import SshServer, keys
+from tallyport.testing.share_servers import SshServer, asyncssh_server
 
 PROGRAMS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/libexec/sftp-server")
 VERSION_ANSWER = 2
@@ -107,32 +105,10 @@ class _Relay(asyncssh.SSHServerSession[bytes]):
 def relayed(manner: Manner) -> Iterator[SshServer]:
     """Serve a folder by OpenSSH's SFTP program, in a manner."""
     program = next(path for path in PROGRAMS if os.path.exists(path))
-    with scratch("sftp-relay") as folder:
-        fingerprint, user_key = keys(folder)
-        files = os.path.join(folder, "files")
-        os.mkdir(files)
 
-        class Server(asyncssh.SSHServer):
-            def session_requested(self) -> Any:
-                return _Relay(program, manner)
+    class Server(asyncssh.SSHServer):
+        def session_requested(self) -> Any:
+            return _Relay(program, manner)
 
-        async def listen() -> asyncssh.SSHAcceptor:
-            return await asyncssh.listen(
-                HOST,
-                0,
-                server_factory=Server,
-                server_host_keys=[os.path.join(folder, "hostkey")],
-                authorized_client_keys=os.path.join(folder, "authorized"),
-                encoding=None,
-                window=manner.window,
-            )
-
-        async def close(acceptor: asyncssh.SSHAcceptor) -> None:
-            acceptor.close()
-            await acceptor.wait_closed()
-
-        acceptor = event_loop.run(listen())
-        try:
-            yield SshServer(acceptor.get_port(), "somebody", user_key, fingerprint, files)
-        finally:
-            event_loop.run(close(acceptor))
+    with asyncssh_server(login=Server, window=manner.window) as server:
+        yield server

@@ -77,9 +77,16 @@ def openssh() -> Iterator[SshServer]:
 
 @contextmanager
 def asyncssh_server(
-    *, version: int = 6, server: Callable[..., Any] | None = None, login: Callable[..., Any] | None = None
+    *,
+    version: int = 6,
+    server: Callable[..., Any] | None = None,
+    login: Callable[..., Any] | None = None,
+    window: int | None = None,
 ) -> Iterator[SshServer]:
-    """Serve from this process over a given version of SFTP."""
+    """Serve from this process over a given version of SFTP.
+
+    A ``login`` may take sessions over (``session_requested``); then what it gives speaks bytes.
+    """
     import asyncssh
 
     from tallyport.connectors import event_loop
@@ -88,6 +95,7 @@ def asyncssh_server(
         fingerprint, user_key = keys(folder)
         files = os.path.join(folder, "files")
         os.mkdir(files)
+        sessions = {} if window is None else {"window": window, "encoding": None}
 
         async def listen() -> asyncssh.SSHAcceptor:
             return await asyncssh.listen(
@@ -98,6 +106,7 @@ def asyncssh_server(
                 authorized_client_keys=os.path.join(folder, "authorized"),
                 sftp_factory=server or asyncssh.SFTPServer,
                 sftp_version=version,
+                **sessions,
             )
 
         async def close(acceptor: asyncssh.SSHAcceptor) -> None:

@@ -11,7 +11,8 @@ from tallyport.connectors.protocol import Facts
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import refused
 from tallyport.testing.worlds import read_all, tree
-from tests.connectors.layers.whole import Clock, Whole, every_call
+from tests.clock import Clock
+from tests.connectors.layers.whole import Whole, every_call
 
 
 def test_a_fault_strikes_the_call_it_is_meant_for() -> None:

@@ -11,7 +11,7 @@ from tallyport.connectors.protocol import Facts
 from tallyport.domain.errors import ErrorKind
 from tallyport.testing.connector_contract import refused
 from tallyport.testing.worlds import read_all, tree
-from tests.connectors.layers.whole import Clock
+from tests.clock import Clock
 
 
 def test_measured_counts_calls_errors_bytes_and_entries() -> None:

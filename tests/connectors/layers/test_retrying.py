@@ -17,7 +17,8 @@ from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import refused
 from tallyport.testing.worlds import picture, tree
-from tests.connectors.layers.whole import Clock, Whole, every_call
+from tests.clock import Clock
+from tests.connectors.layers.whole import Whole, every_call
 
 
 def patient(inner: Connector, clock: Clock, attempts: int = 3, **named) -> Retrying:

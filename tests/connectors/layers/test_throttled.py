@@ -8,7 +8,7 @@ from tallyport.connectors.layers.throttled import Bucket, Throttled
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.protocol import Facts
 from tallyport.testing.worlds import read_all
-from tests.connectors.layers.whole import Clock
+from tests.clock import Clock
 
 
 def test_a_bucket_gives_its_rate_over_time() -> None:

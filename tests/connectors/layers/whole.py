@@ -57,21 +57,6 @@ WRAPPERS: dict[str, Callable[[Connector], Layer]] = {
 }
 
 
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
 class Synced(Memory):
     """Memory that can be asked to be durable."""
 
