@@ -2,8 +2,8 @@
 
 No emulator that can be installed keeps every condition: ``fake-gcs-server`` forgets those of an upload session and
 takes a status question for its end, the other one has no generations. The fake here keeps conditions, generations,
-sessions, checksums, ``compose`` and ``rewriteTo`` as the documentation of the JSON API has them, in memory; rclone is
-the second client that keeps it honest.
+sessions, checksums, ``compose`` and ``rewriteTo`` as the documentation of the JSON API has them; rclone is the second
+client that keeps it honest.
 """
 
 import base64
@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import google_crc32c
 
 from tallyport.testing.servers import HOST, answers, free_port, running, scratch
+from tallyport.testing.shelf import Shelf
 
 BUCKET = "contract"
 TOKEN = "a-token-of-nobody"
@@ -124,6 +125,7 @@ class FakeGcs:
     origin: str = ""  # where it is reached
     lock: Any = field(default_factory=threading.RLock)
     generation: int = 1_700_000_000_000_000
+    shelf: Shelf = field(default_factory=Shelf)
 
     def live(self, name: str) -> dict[str, Any] | None:
         kept = self.objects.get(name, [])
@@ -185,7 +187,7 @@ class FakeGcs:
                 **({"componentCount": parts} if parts else {"md5Hash": md5}),
             }
             self.bury(name)
-            self.objects.setdefault(name, []).append({"told": told, "content": bytes(content)})
+            self.objects.setdefault(name, []).append({"told": told, "content": self.shelf.keep(content)})
             return told
 
     def bury(self, name: str) -> None:
@@ -292,8 +294,8 @@ class _Handler(BaseHTTPRequestHandler):
             told = source["told"] | (json.loads(body) if body else {})
             told = {word: told[word] for word in ("contentType", "metadata", "storageClass") if told.get(word)}
             wanted = {word: value for word, value in query.items() if not word.startswith("ifSource")}
-            made = fake.store(verb[4], source["content"], told, wanted)
-            size = str(len(source["content"]))
+            made = fake.store(verb[4], source["content"].read(), told, wanted)
+            size = str(source["content"].size)
             self._say(200, {"done": True, "objectSize": size, "totalBytesRewritten": size, "resource": made})
         elif self.command == "DELETE":
             with fake.lock:
@@ -327,11 +329,11 @@ class _Handler(BaseHTTPRequestHandler):
             found = []
             for one in sources:
                 wanted = {"generation": one["generation"]} if "generation" in one else {}
-                found.append(self.fake.found(one["name"], wanted)["content"])
+                found.append(self.fake.found(one["name"], wanted)["content"].read())
             return self.fake.store(name, b"".join(found), asked.get("destination", {}), query, len(found))
 
     def _content(self, one: dict[str, Any]) -> None:
-        content, told = one["content"], one["told"]
+        content, told = one["content"].read(), one["told"]
         headers = {"X-Goog-Generation": told["generation"], "Content-Type": told["contentType"]}
         hashes = [f"crc32c={told['crc32c']}"] + ([f"md5={told['md5Hash']}"] if "md5Hash" in told else [])
         headers["X-Goog-Hash"] = ",".join(hashes)
@@ -443,3 +445,4 @@ def fake_gcs(*, is_kept: bool = False, token: str = TOKEN) -> Iterator[GcsServer
         server.shutdown()
         thread.join()
         server.server_close()
+        fake.shelf.close()

@@ -1,7 +1,7 @@
 """What Nextcloud adds to WebDAV, small: for tests of the connector where no Nextcloud can be run.
 
-Files, chunked uploads (v2), versions, file times and checksums, as the developer manual tells them. State is in
-memory. Written from the manual, not from the connector; where a real one answers otherwise, this is to be mended.
+Files, chunked uploads (v2), versions, file times and checksums, as the developer manual tells them. Written from the
+manual, not from the connector; where a real one answers otherwise, this is to be mended.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 
 from tallyport.testing.servers import HOST
 from tallyport.testing.share_servers import DavServer
+from tallyport.testing.shelf import Content, Shelf
 
 HOME = "/remote.php/dav"
 LEAST_CHUNK = 5 * 1024 * 1024
@@ -25,13 +26,13 @@ LEAST_CHUNK = 5 * 1024 * 1024
 class _Item:
     """A file or folder."""
 
-    def __init__(self, number: int, content: bytes | None, modified: int) -> None:
+    def __init__(self, number: int, content: Content | None, modified: int) -> None:
         self.number = number
         self.content = content  # None: a folder
         self.modified = modified
         self.checksum = ""
         self.properties: dict[str, str] = {}
-        self.versions: dict[str, bytes] = {}  # time → content
+        self.versions: dict[str, Content] = {}  # time → content
 
 
 class _State:
@@ -39,9 +40,10 @@ class _State:
         self.lock = threading.RLock()
         self.numbers = 1
         self.items: dict[str, _Item] = {"": _Item(1, None, int(time.time()))}
-        self.uploads: dict[str, dict[str, bytes]] = {}
+        self.uploads: dict[str, dict[str, Content]] = {}
+        self.shelf = Shelf()
 
-    def new(self, content: bytes | None, modified: int | None = None) -> _Item:
+    def new(self, content: Content | None, modified: int | None = None) -> _Item:
         self.numbers += 1
         return _Item(self.numbers, content, int(time.time()) if modified is None else modified)
 
@@ -97,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         item = self.state.items.get(rest)
         if item is None or item.content is None:
             return self._answer(404 if item is None else 405)
-        self._content(item.content)
+        self._content(item.content.read())
 
     def _content(self, content: bytes) -> None:
         wanted = self.headers.get("Range")
@@ -123,7 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _store(self, rest: str, content: bytes) -> None:
         mtime = self.headers.get("X-OC-Mtime")
-        item, old = self.state.new(content, None if mtime is None else int(mtime)), self.state.items.get(rest)
+        kept = self.state.shelf.keep(content)
+        item, old = self.state.new(kept, None if mtime is None else int(mtime)), self.state.items.get(rest)
         if old is not None and old.content is not None:
             item.number, item.versions = old.number, {**old.versions, str(old.modified): old.content}
         item.checksum = self.headers.get("OC-Checksum", "")
@@ -216,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
         item = self.state.items[name]
         is_folder = item.content is None
         href = f"{HOME}/files/u/{quote(name)}" + ("/" if is_folder and name else "")
-        size = 0 if item.content is None else len(item.content)
+        size = 0 if item.content is None else item.content.size
         props = (
             f"<d:resourcetype>{'<d:collection/>' if is_folder else ''}</d:resourcetype>"
             f"<d:getlastmodified>{formatdate(item.modified, usegmt=True)}</d:getlastmodified>"
@@ -250,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(404)
         if len(body) != int(self.headers.get("Content-Length") or len(body)):
             return self._answer(400)
-        self.state.uploads[folder][name] = body
+        self.state.uploads[folder][name] = self.state.shelf.keep(body)
         self._answer(201)
 
     def uploads_propfind(self, rest: str, body: bytes) -> None:
@@ -258,7 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(404)
         parts = [
             f"<d:response><d:href>{HOME}/uploads/u/{rest}/{name}</d:href><d:propstat><d:prop>"
-            f"<d:getcontentlength>{len(content)}</d:getcontentlength></d:prop>"
+            f"<d:getcontentlength>{content.size}</d:getcontentlength></d:prop>"
             "<d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
             for name, content in self.state.uploads[rest].items()
         ]
@@ -278,9 +281,9 @@ class _Handler(BaseHTTPRequestHandler):
         if to in self.state.items and self.headers.get("Overwrite", "T") == "F":
             return self._answer(412)
         names = sorted(chunks)
-        if any(len(chunks[name]) < LEAST_CHUNK for name in names[:-1]):
+        if any(chunks[name].size < LEAST_CHUNK for name in names[:-1]):
             return self._answer(400)
-        content = b"".join(chunks[name] for name in names)
+        content = b"".join(chunks[name].read() for name in names)
         if int(self.headers.get("OC-Total-Length", len(content))) != len(content):
             return self._answer(400)
         is_new = to not in self.state.items
@@ -297,7 +300,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = [f"<d:response><d:href>{HOME}/versions/u/{rest}/</d:href></d:response>"]
         parts += [
             f"<d:response><d:href>{HOME}/versions/u/{rest}/{moment}</d:href><d:propstat><d:prop>"
-            f"<d:getcontentlength>{len(content)}</d:getcontentlength>"
+            f"<d:getcontentlength>{content.size}</d:getcontentlength>"
             f"<d:getlastmodified>{formatdate(int(moment), usegmt=True)}</d:getlastmodified></d:prop>"
             "<d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
             for moment, content in item.versions.items()
@@ -309,7 +312,7 @@ class _Handler(BaseHTTPRequestHandler):
         item = self._numbered(number)
         if item is None or moment not in item.versions:
             return self._answer(404)
-        self._content(item.versions[moment])
+        self._content(item.versions[moment].read())
 
     def _numbered(self, rest: str) -> _Item | None:
         number = rest.removeprefix("versions/")
@@ -319,7 +322,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def nextcloud() -> Iterator[DavServer]:
     """Serve the account ``u`` with the password ``p`` from this process."""
-    handler = type("Handler", (_Handler,), {"state": _State()})
+    state = _State()
+    handler = type("Handler", (_Handler,), {"state": state})
     with ThreadingHTTPServer((HOST, 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -328,4 +332,5 @@ def nextcloud() -> Iterator[DavServer]:
             yield DavServer(f"http://{HOST}:{server.server_address[1]}{HOME}/files/u", "u", "p", "")
         finally:
             server.shutdown()
+            state.shelf.close()
             thread.join(5)

@@ -85,7 +85,7 @@ def asyncssh_server(
 ) -> Iterator[SshServer]:
     """Serve from this process over a given version of SFTP.
 
-    A ``login`` may take sessions over (``session_requested``); then what it gives speaks bytes.
+    With a ``window`` the ``login`` serves sessions itself (``session_requested``), in bytes.
     """
     import asyncssh
 
@@ -95,7 +95,9 @@ def asyncssh_server(
         fingerprint, user_key = keys(folder)
         files = os.path.join(folder, "files")
         os.mkdir(files)
-        sessions = {} if window is None else {"window": window, "encoding": None}
+        serves: dict[str, Any] = {"window": window, "encoding": None}  # sessions of the login's own
+        if window is None:
+            serves = {"sftp_factory": server or asyncssh.SFTPServer, "sftp_version": version}
 
         async def listen() -> asyncssh.SSHAcceptor:
             return await asyncssh.listen(
@@ -104,9 +106,7 @@ def asyncssh_server(
                 server_factory=login or asyncssh.SSHServer,
                 server_host_keys=[os.path.join(folder, "hostkey")],
                 authorized_client_keys=os.path.join(folder, "authorized"),
-                sftp_factory=server or asyncssh.SFTPServer,
-                sftp_version=version,
-                **sessions,
+                **serves,
             )
 
         async def close(acceptor: asyncssh.SSHAcceptor) -> None:
