@@ -77,8 +77,7 @@ class Keeper:
             raise _error(ErrorKind.ALREADY_EXISTS, "remove", path, "the container is not empty")
         place = join(self.root, path)
         self._make(place)
-        if isinstance(self._connector, Stamps):
-            self._connector.stamp(place, facts_of(here))
+        stamp_container(self._connector, place, here)
         self._connector.delete(path)
         return place
 
@@ -152,6 +151,16 @@ def _below(connector: Connector, root: str, path: str) -> Iterator[Kept]:
         if entry.kind is Kind.CONTAINER:
             yield from _below(connector, root, place)
         yield Kept(place, entry, stood)
+
+
+def stamp_container(connector: Connector, path: str, entry: Entry) -> None:
+    """Give a container the facts that another had, where the platform says any of a container."""
+    if isinstance(connector, Stamps):
+        try:
+            connector.stamp(path, facts_of(entry))
+        except TallyportError as error:
+            if error.kind is not ErrorKind.UNSUPPORTED:
+                raise
 
 
 def facts_of(entry: Entry) -> Facts:

@@ -11,8 +11,8 @@ from contextlib import closing
 from typing import NamedTuple
 
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.protocol import Connector, Facts, Locks, Moves, Precondition, Stamps
-from tallyport.connectors.quarantine import facts_of, kept
+from tallyport.connectors.protocol import Connector, Copies, Facts, Locks, Moves, Precondition
+from tallyport.connectors.quarantine import facts_of, kept, stamp_container
 from tallyport.domain import paths
 from tallyport.domain.actions import Reason
 from tallyport.domain.entries import Entry, Kind, Side
@@ -125,8 +125,7 @@ class Undoing:
         if stood:
             return False
         _make(connector, path)
-        if isinstance(connector, Stamps):
-            connector.stamp(path, facts_of(entry))
+        stamp_container(connector, path, entry)
         return True
 
     def _restore(self, connector: Connector, side: Side, path: str, entry: Entry, left: Left | None) -> bool:
@@ -234,12 +233,15 @@ def _make(connector: Connector, container: str) -> None:
 
 
 def _move(connector: Connector, path: str, to: str, entry: Entry) -> None:
-    """Rename; where a platform cannot, copy and then remove."""
+    """Rename; where a platform cannot, copy and then remove: inside the platform where that can be had."""
     if isinstance(connector, Moves):
         connector.rename(path, to)
         return
-    with connector.read(path) as chunks:
-        connector.write(to, chunks, facts_of(entry), when=_ABSENT)
+    if isinstance(connector, Copies) and entry.kind is Kind.FILE:
+        connector.copy(path, to, Facts(), when=_ABSENT)
+    else:
+        with connector.read(path) as chunks:
+            connector.write(to, chunks, facts_of(entry), when=_ABSENT)
     connector.delete(path, expect=connector.stat(path))
 
 

@@ -134,10 +134,11 @@ class FakeGcs:
     def found(self, name: str, query: Mapping[str, str]) -> dict[str, Any]:
         """Give an object, or one of its generations, under the conditions of the query."""
         wanted = query.get("generation")
-        one = self.live(name)
-        if wanted is not None:
-            one = next((one for one in self.objects.get(name, []) if one["told"]["generation"] == wanted), None)
-        self.check(one, query)
+        with self.lock:  # while one content takes the place of another, a name seems to be free
+            one = self.live(name)
+            if wanted is not None:
+                one = next((one for one in self.objects.get(name, []) if one["told"]["generation"] == wanted), None)
+            self.check(one, query)
         if one is None:
             raise _No(404, "notFound", f"No such object: {BUCKET}/{name}")
         return one
@@ -165,6 +166,7 @@ class FakeGcs:
                 raise _No(
                     400, "invalid", f"Provided {word} {described[word]!r} doesn't match calculated MD5 {value!r}."
                 )
+        kept = self.shelf.keep(content)
         with self.lock:
             self.check(self.live(name), query)
             self.generation += 1
@@ -187,7 +189,7 @@ class FakeGcs:
                 **({"componentCount": parts} if parts else {"md5Hash": md5}),
             }
             self.bury(name)
-            self.objects.setdefault(name, []).append({"told": told, "content": self.shelf.keep(content)})
+            self.objects.setdefault(name, []).append({"told": told, "content": kept})
             return told
 
     def bury(self, name: str) -> None:

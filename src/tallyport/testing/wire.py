@@ -37,6 +37,7 @@ class Wire:
     port: int
     snags: tuple[Snag, ...]
     fired: list[Snag] = field(default_factory=list)
+    passed: int = 0  # bytes, both ways, of all connections
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def due(self, passed: int, length: int, *, up: bool, known: set[int]) -> tuple[int, Snag] | None:
@@ -116,6 +117,8 @@ def _pass(wire: Wire, source: socket.socket, to: socket.socket, up: bool, ended:
                     return
             to.sendall(data)
             passed += len(data)
+            with wire.lock:
+                wire.passed += len(data)
     except OSError:
         pass  # an end is gone: so is the line
     finally:
