@@ -8,7 +8,8 @@ import pytest
 
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_settings import PLAIN, Settings
-from tallyport.connectors.surveying import side_of, survey
+from tallyport.connectors.surveying import ask, side_of, survey
+from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.forecast import Fact, Side, Tree, document, forecast
@@ -17,7 +18,7 @@ from tallyport.testing.worlds import tree
 
 EVERYTHING = Side(
     Limits(symlinks=True, hard_links=True, permissions=True, owners=True, versions=True),
-    ("Grants", "Links", "Locks", "Properties", "Versions"),
+    ("Grants", "Links", "Locks", "Properties", "Versions", "denials"),
 )
 NOTHING = Side(Limits(sets_times=False, dates_containers=False))
 ASKING = Policies(permissions_policy=PermissionsPolicy.ADD, preserve_owners=True, timestamps=True)
@@ -31,7 +32,7 @@ def full() -> Tree:
     found.add(Entry("l", Kind.SYMLINK, target="a"))
     found.add(Entry("p", Kind.SPECIAL))
     found.asked, found.named, found.versioned = 3, 2, 1
-    found.access["posix_acl"] = 1
+    found.access["ntfs"], found.denied, found.denied_to_many = 3, 2, 1
     return found
 
 
@@ -53,7 +54,7 @@ def test_a_destination_that_can_nothing_loses_all_that_the_tree_has() -> None:
         Fact.FOLDER_TIMES: 1,
         Fact.MODES: 3,
         Fact.OWNERS: 1,
-        Fact.ACCESS: 1,
+        Fact.ACCESS: 3,
         Fact.PROPERTIES: 2,
         Fact.VERSIONS: 1,
     }
@@ -63,6 +64,30 @@ def test_coarser_times_lose_only_those_that_are_finer() -> None:
     seconds = Side(replace(EVERYTHING.limits, time_precision=1_000_000_000), EVERYTHING.abilities)
     assert facts(EVERYTHING, seconds)[Fact.PRECISION] == 1
     assert Fact.PRECISION not in facts(seconds, seconds)
+
+
+def test_lists_that_can_only_allow_lose_denials_and_permission_bits_those_to_many() -> None:
+    allowing = Side(
+        replace(EVERYTHING.limits, permissions=False), [one for one in EVERYTHING.abilities if one != "denials"]
+    )
+    assert facts(EVERYTHING, allowing)[Fact.DENIALS] == 2
+    posix = Side(EVERYTHING.limits, allowing.abilities)
+    assert facts(EVERYTHING, posix)[Fact.DENIALS] == 1
+    assert Fact.DENIALS not in facts(EVERYTHING, posix, replace(ASKING, permissions_policy=PermissionsPolicy.NONE))
+
+
+def test_a_look_at_a_share_counts_its_own_lists_and_not_those_that_it_hands_down() -> None:
+    group, account = (Principal(kind, "7", "staff") for kind in (PrincipalKind.GROUP, PrincipalKind.ACCOUNT))
+    read = frozenset({AccessRight.READ})
+    source = tree("handed 1b v1\ndenied 1b v1\ngroup 1b v1\ngiven 1b v1")
+    source.set_access("given", Access(grants=(Grant(account, read),)))
+    source.set_access("denied", Access(grants=(Grant(account, read, deny=True),)))
+    source.set_access("group", Access(grants=(Grant(group, read, deny=True),)))
+    source.set_access("handed", Access(grants=(Grant(group, read, inherited=True),)))
+    found = Tree()
+    for entry in source.children(""):
+        ask(source, entry.name, entry, found)
+    assert (sum(found.access.values()), found.denied, found.denied_to_many) == (3, 2, 1)
 
 
 def test_an_empty_tree_loses_nothing() -> None:

@@ -37,7 +37,7 @@ class Memory:
     ``sleep`` and ``clock`` (nanoseconds) are passed in by tests.
     """
 
-    tells = frozenset({"created_on", "links"})  # see control/honoured.py
+    tells = frozenset({"created_on", "links", "denials"})  # see control/honoured.py
 
     def __new__(cls, settings: Settings = DEFAULTS, *arguments: object, **named: object) -> Self:
         """Make an object of the subclass that lacks what the settings take away."""

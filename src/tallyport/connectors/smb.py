@@ -54,7 +54,7 @@ def open_smb(settings: Settings, path: str = ROOT, *, make: bool = False) -> "Sm
 class Smb(Reading, Writing, Companions):
     """One folder of one share. ``token`` marks what is unfinished, so that :meth:`sweep` finds it."""
 
-    tells = frozenset({"created_on"})  # see control/honoured.py
+    tells = frozenset({"created_on", "denials"})  # see control/honoured.py
 
     # -- what every platform can do
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 
+from tallyport.connectors.layers.layer import innermost
 from tallyport.connectors.protocol import Connector, Grants, Links, Locks, Properties, Versions
 from tallyport.connectors.temporaries import is_temporary
-from tallyport.domain import paths, posix_acl
-from tallyport.domain.access import Access
+from tallyport.domain import paths
+from tallyport.domain.access import PrincipalKind
 from tallyport.domain.capabilities import Limits
+from tallyport.domain.carrying import denied, has_rules
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import REMEDIES, Scope, TallyportError
 from tallyport.domain.filters import Judge, judge_for
-from tallyport.domain.forecast import SAMPLE, Side, Tree
+from tallyport.domain.forecast import DENIALS, SAMPLE, Side, Tree
 from tallyport.domain.manifests import Manifest
 from tallyport.domain.parts import Child
 from tallyport.domain.policies import Policies
@@ -25,6 +27,8 @@ def side_of(connector: Connector) -> Side:
     for ability in _ABILITIES:
         if isinstance(connector, ability):
             found.append(ability.__name__)
+    if "denials" in getattr(innermost(connector), "tells", frozenset()):
+        found.append(DENIALS)
     return Side(connector.limits, frozenset(found))
 
 
@@ -60,7 +64,11 @@ def ask(source: Connector, path: str, entry: Entry, tree: Tree) -> None:
     try:
         if isinstance(source, Grants):
             access = source.access(path)
-            tree.access[access.native_kind or "grants"] += _says_more(access)
+            if has_rules(access):
+                tree.access[access.native_kind or "grants"] += 1
+                kinds = denied(access)
+                tree.denied += bool(kinds)
+                tree.denied_to_many += bool(kinds - {PrincipalKind.ACCOUNT})
         if isinstance(source, Properties):
             tree.named += bool(source.properties(path))
         if isinstance(source, Versions) and entry.kind is Kind.FILE:
@@ -68,14 +76,6 @@ def ask(source: Connector, path: str, entry: Entry, tree: Tree) -> None:
     except TallyportError as error:
         if REMEDIES[error.kind][0] is not Scope.ITEM:
             raise
-
-
-def _says_more(access: Access) -> bool:
-    """Tell whether access says more than permission bits, which travel by themselves."""
-    if access.native_kind == posix_acl.KIND and access.native:
-        acl = posix_acl.unpack(access.native)
-        return posix_acl.is_extended(acl.access) or bool(acl.default)
-    return bool(access.grants)
 
 
 def walk(source: Connector, judge: Judge | None, deny: Callable[[str, str], None]) -> Iterator[tuple[str, Entry]]:

@@ -25,7 +25,7 @@ from tallyport.domain.policies import (
 _LOCAL = "fs"
 
 # A connector class says by ``tells`` which facts its entries may carry that most platforms do not know:
-# ``created_on``, ``accessed_on``, ``shared``, and ``links`` for shared links.
+# ``created_on``, ``accessed_on``, ``shared``, ``links`` for shared links, and ``denials`` of grants.
 
 
 def warnings_of(policies: Policies, source: Connection, destination: Connection) -> Iterator[str]:

@@ -191,6 +191,11 @@ def has_rules(access: Access) -> bool:
     return any(not grant.inherited for grant in access.grants) or not access.inherits or bool(access.links)
 
 
+def denied(access: Access) -> frozenset[PrincipalKind]:
+    """Name the kinds of principals that an item's own grants deny something."""
+    return frozenset(grant.principal.kind for grant in access.grants if grant.deny and not grant.inherited)
+
+
 def kept_properties(wanted: Mapping[str, bytes], got: Mapping[str, bytes]) -> tuple[Loss, ...]:
     """Say which properties a platform did not keep as they were given."""
     return tuple(

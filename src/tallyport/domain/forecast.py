@@ -15,6 +15,7 @@ from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.policies import PermissionsPolicy, Policies
 
 SAMPLE = 200  # items that are asked about
+DENIALS = "denials"  # beside the names of abilities: grants may deny
 
 
 class Fact(StrEnum):
@@ -30,6 +31,7 @@ class Fact(StrEnum):
     MODES = "modes"
     OWNERS = "owners"
     ACCESS = "access_lists"
+    DENIALS = "denials"
     PROPERTIES = "properties"
     VERSIONS = "versions"
 
@@ -67,6 +69,8 @@ class Tree:
     owned: int = 0
     asked: int = 0  # items of the sample
     access: Counter[str] = field(default_factory=Counter)  # kind of list → items of the sample that have one
+    denied: int = 0  # items of the sample whose list denies somebody something
+    denied_to_many: int = 0  # of those, to a group or everybody
     named: int = 0  # items of the sample with named values
     versioned: int = 0  # files of the sample with earlier versions
 
@@ -129,6 +133,10 @@ def forecast(source: Side, destination: Side, tree: Tree, policies: Policies) ->
             Loss(Fact.ACCESS, lists, tree.asked, f"the destination has no access lists ({_kinds(tree.access)})"),
         ),
         (
+            access_is_asked and kept_kinds and DENIALS not in destination.abilities,
+            _denials(to, tree),
+        ),
+        (
             "Properties" not in destination.abilities,
             Loss(Fact.PROPERTIES, tree.named, tree.asked, "the destination keeps no named values"),
         ),
@@ -138,6 +146,15 @@ def forecast(source: Side, destination: Side, tree: Tree, policies: Policies) ->
         ),
     )
     return tuple(loss for is_lost, loss in rows if is_lost and loss.number)
+
+
+def _denials(to: Limits, tree: Tree) -> Loss:
+    """Say which denials are lost; permission bits of one account can say what it may not."""
+    if to.permissions:
+        return Loss(
+            Fact.DENIALS, tree.denied_to_many, tree.asked, "the destination's lists can deny an account, and no group"
+        )
+    return Loss(Fact.DENIALS, tree.denied, tree.asked, "the destination's lists can only allow")
 
 
 def document(losses: Collection[Loss]) -> list[dict[str, Any]]:
