@@ -41,6 +41,7 @@ def test_a_local_folder_keeps_all_it_declares(tmp_path: Path) -> None:
         "creates_only": True,
         "replaces_checked": True,
         "atomic_replace": True,
+        "sets_times": True,
         "time_precision": 1,
         "case_sensitive": True,
         "normalises_names": False,

@@ -282,6 +282,18 @@ def test_empty_containers_are_made_or_left_out_after_filters(port: Port, awkward
         assert made == ["filtered/", "hollow/", "kept/", "outer/", "outer/inner/"]
 
 
+def test_several_names_of_one_file_become_files_where_no_hard_link_can_be_made(port: Port, awkward: Any) -> None:
+    write(port.source, "a", b"same")
+    write(port.source, "box/d")
+    for name in ("b", "box/c"):
+        port.source.make_hard_link(name, "a")
+    awkward(hard_links=False)
+    run = port.run(copy())
+    assert (run.failed, run.transferred) == (0, 4), run.info
+    assert [read(port.destination, name) for name in ("a", "b", "box/c")] == [b"same"] * 3
+    assert port.run(copy(full_look=True)).writes == 0
+
+
 def test_a_folder_under_another_name_says_in_what_it_differs(port: Port, awkward: Any) -> None:
     awkward(forbidden_characters=":/")
     write(port.source, "a:b/c:d/x.txt")

@@ -60,9 +60,10 @@ def measure(connector: Connector, *, name: str | None = None) -> dict[str, objec
         _remove(connector, place)
     facts = {fact: value for fact, value in found.items() if value is not None}
     facts = {**dict.fromkeys(_UNLESS_SEEN, False), **facts}  # a promise that could not be tried is not relied on
-    if isinstance(facts.get("time_precision"), int) and facts["time_precision"] == 0:
-        facts |= {"sets_times": False}
-        del facts["time_precision"]
+    if isinstance(facts.get("time_precision"), int):
+        facts["sets_times"] = facts["time_precision"] != 0
+        if not facts["sets_times"]:
+            del facts["time_precision"]
     return facts
 
 

@@ -24,6 +24,7 @@ def limits_of() -> Limits:
         reserved_names=DEVICES,
         unicode_only=True,
         versions=False,
+        owners=True,  # an account without the privilege keeps them, which reading back shows
         replaces_checked=False,
         best_verify=VerifyLevel.READBACK,
     )

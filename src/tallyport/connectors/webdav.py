@@ -83,7 +83,8 @@ class Webdav(Content, Values):
             with self._call("MKCOL", path, "make", allowed=(400, 405)):  # 400: Apache, of a file's name
                 pass
         except TallyportError as error:  # a server may stumble where several make one folder at once
-            if error.kind is not ErrorKind.UNEXPECTED or self._stat(path) is None:
+            stumbles = error.kind in (ErrorKind.UNEXPECTED, ErrorKind.PERMISSION_DENIED)
+            if not stumbles or self._stat(path) is None:
                 raise
         entry = self._standing(path)
         if entry.kind is not Kind.CONTAINER:

@@ -57,7 +57,7 @@ def show(desk: Desk, job_id: str, by: Caller, *, anew: bool = False) -> Plan:
     manifest, problem = kept.manifest, None
     held = tuple(rules.FIELDS)
     try:
-        held = rules.held(_side(desk, picture.destination).limits)
+        held = rules.held(_side(desk, picture.destination))
         is_running = picture.active is not None and picture.active.started_at is not None
         if (manifest is None or anew) and not is_running:
             manifest = _look(desk, picture, policies)

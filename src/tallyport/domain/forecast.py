@@ -125,7 +125,7 @@ def forecast(source: Side, destination: Side, tree: Tree, policies: Policies) ->
             Loss(Fact.MODES, tree.modes, items, "the destination has no permission bits"),
         ),
         (
-            policies.preserve_owners and not to.owners and not kept_kinds,
+            policies.preserve_owners and not to.owners,
             Loss(Fact.OWNERS, tree.owned, every, "owner and group cannot be set there"),
         ),
         (

@@ -6,7 +6,7 @@ A plan is a view of the job's policies, so a changed plan is a patch of its tran
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tallyport.domain.capabilities import Limits
+from tallyport.domain.forecast import Side
 from tallyport.domain.policies import PermissionsPolicy, Policies
 
 
@@ -41,9 +41,11 @@ def carried(policies: Policies) -> tuple[str, ...]:
     return tuple(key for key, field in FIELDS.items() if field.always or chosen.get(key, False))
 
 
-def held(limits: Limits) -> tuple[str, ...]:
-    """Give the fields that a platform can hold."""
-    can = {"modified": limits.sets_times, "owner": limits.owners, "permissions": limits.permissions}
+def held(side: Side) -> tuple[str, ...]:
+    """Give the fields that a connection can hold: permissions as bits, or as lists of its own."""
+    limits = side.limits
+    keeps_access = limits.permissions or "Grants" in side.abilities
+    can = {"modified": limits.sets_times, "owner": limits.owners, "permissions": keeps_access}
     return tuple(key for key, field in FIELDS.items() if field.always or can.get(key, False))
 
 

@@ -106,7 +106,7 @@ class StreamPassage:
         self.destination = destination
         self.source_limits = source.limits
         self.destination_limits = destination.limits
-        self.has_links = isinstance(destination, Links)
+        self.has_links = isinstance(destination, Links) and destination.limits.hard_links
         self.skips_empty = policies.empty_containers is EmptyContainers.SKIP
         self.has_versions = (
             isinstance(source, Versions) and isinstance(destination, Versions) and carries_versions(policies)
@@ -487,7 +487,7 @@ class StreamPassage:
                 kept = ""
                 if replaces is not None:
                     self.present(_DESTINATION, path, d_path)
-                if made is not None and isinstance(self.destination, Links):
+                if made is not None and self.has_links and isinstance(self.destination, Links):
                     if replaces is not None and self._keepers:
                         replaces, kept = self._keepers[_DESTINATION].keep(d_path, replaces)
                     when = _ABSENT if replaces is None else Precondition(entry=replaces)

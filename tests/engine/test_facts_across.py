@@ -1,0 +1,120 @@
+"""Owners and permissions from one platform to another: carried and read back, or lost as forecast and written down."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tallyport.connectors.opening import open_connection
+from tallyport.connectors.protocol import Facts, Grants
+from tallyport.connectors.surveying import side_of, survey
+from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind
+from tallyport.domain.policies import PermissionsPolicy, Policies, TransferType
+from tallyport.domain.transfer_block import defaults_for
+from tallyport.store.database import Database
+from tests.engine.pairs import End, Way
+from tests.engine.places import Place, Places
+from tests.engine.test_carrying_local import shared
+
+ASKING = dataclasses.replace(
+    defaults_for(TransferType.COPY), preserve_owners=True, permissions_policy=PermissionsPolicy.ADD
+)
+READ = frozenset({AccessRight.READ, AccessRight.READ_ACCESS})
+FOREIGN, OTHER = "S-1-5-21-1111111111-2222222222-3333333333-1234", "S-1-5-21-1111111111-2222222222-3333333333-5678"
+
+
+def forecast(source: End, there: Place, policies: Policies = ASKING) -> dict[str, int]:
+    """Give what a plan says will be lost."""
+    ends = [open_connection(end.platform, end.settings, end.path, make=True) for end in (source, there.end)]
+    with closing(ends[0]), closing(ends[1]):
+        side = side_of(ends[1])
+        found = survey(ends[0], side.limits, policies, now=0, goes_on=lambda: True, there=side).document()
+    return {loss["what"]: loss["count"] for loss in found["losses"]}
+
+
+def ledger(database: Database) -> list[tuple[str, str]]:
+    """Give the items that lost something, and what."""
+    query = "SELECT items.name, losses.detail FROM losses JOIN items ON items.id = losses.item_id ORDER BY 1, 2"
+    with database.read() as tx:
+        return [(bytes(name).decode(), detail) for name, detail in tx.execute(sa.text(query))]
+
+
+@pytest.mark.needs("sshd")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser gives files away")
+def test_mode_and_owner_go_over_sftp_and_a_posix_list_is_lost_as_forecast(
+    database: Database, places: Places, tmp_path: Path
+) -> None:
+    root = tmp_path / "source"
+    root.mkdir()
+    for name in ("plain", "listed", "one"):
+        (root / name).write_bytes(name.encode())
+    os.link(root / "one", root / "other")
+    os.chmod(root / "plain", 0o640)
+    os.chown(root / "plain", 70001, 70002)
+    os.setxattr(root / "listed", "system.posix_acl_access", shared(70005))
+    source, there = End("fs", {"path": str(root)}), places.new("sftp")
+    assert forecast(source, there) == {"access_lists": 1, "hard_links": 2, "time_precision": 4}
+    way = Way(database, source, there.end, ASKING)
+    run = way.run()
+    assert (run.failed, run.transferred) == (0, 4), run.info
+    folder = Path(str(there.end.settings["path"])) / there.end.path[1:]
+    found = os.stat(folder / "plain")
+    assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o640, 70001, 70002)
+    assert (folder / "one").read_bytes() == (folder / "other").read_bytes() == b"one"
+    ((name, detail),) = ledger(database)
+    assert name == "listed"
+    assert "the destination keeps no grants" in detail
+    assert "70005" in detail
+    again = way.run()
+    assert (again.failed, again.transferred, again.writes) == (0, 0, 0)
+
+
+@pytest.mark.needs("smbd")
+def test_owner_and_denials_go_from_share_to_share_and_are_read_back(database: Database, places: Places) -> None:
+    here, there = places.new("smb"), places.new("smb")
+    wanted = Access(
+        owner=Principal(PrincipalKind.ACCOUNT, id=FOREIGN),
+        grants=(
+            Grant(Principal(PrincipalKind.ACCOUNT, id=OTHER), READ, deny=True),
+            Grant(Principal(PrincipalKind.ACCOUNT, id=FOREIGN), READ),
+        ),
+    )
+    with closing(open_connection(here.end.platform, here.end.settings, here.end.path, make=True)) as share:
+        assert isinstance(share, Grants)
+        share.write("a.txt", [b"content"], Facts())
+        given = share.set_access("a.txt", wanted, remove_others=True)
+        assert given.owner is not None
+        assert given.owner.id == FOREIGN
+    assert forecast(here.end, there) == {}
+    run = Way(database, here.end, there.end, ASKING).run()
+    assert (run.failed, run.transferred) == (0, 1), run.info
+    with closing(open_connection(there.end.platform, there.end.settings, there.end.path)) as share:
+        assert isinstance(share, Grants)
+        got = share.access("a.txt")
+    assert got.owner == given.owner
+    assert {one for one in given.grants if not one.inherited} <= set(got.grants)
+    assert ledger(database) == []
+
+
+@pytest.mark.needs("smbd")
+def test_the_list_of_a_share_is_lost_to_a_bucket_as_forecast(database: Database, places: Places) -> None:
+    here, there = places.new("smb"), places.new("azure")
+    with closing(open_connection(here.end.platform, here.end.settings, here.end.path, make=True)) as share:
+        assert isinstance(share, Grants)
+        for name in ("handed down", "own list"):
+            share.write(name, [b"content"], Facts())
+        grant = Grant(Principal(PrincipalKind.ACCOUNT, id=FOREIGN), READ)
+        share.set_access("own list", Access(grants=(grant,), inherits=False), remove_others=True)
+    policies = dataclasses.replace(ASKING, preserve_owners=False)
+    said = forecast(here.end, there, policies)
+    run = Way(database, here.end, there.end, policies).run()
+    assert run.failed == 0, run.info
+    lost = [name for name, detail in ledger(database) if "keeps no grants" in detail]
+    assert "own list" in lost
+    assert said["access_lists"] == len(lost)
