@@ -53,7 +53,7 @@ class Layer:
 
     def __new__(cls, inner: Connector, *arguments: object, **named: object) -> Self:
         """Make an object of the subclass that has the abilities of ``inner``."""
-        able: type[Self] = _able(cast(Any, cls), tuple(one for one in _ABILITIES if isinstance(inner, one)))
+        able: type[Self] = _able(cast(Any, cls), tuple(one for one in ABILITIES if isinstance(inner, one)))
         return super().__new__(able)
 
     def __init__(self, inner: Connector) -> None:
@@ -241,7 +241,7 @@ class _Describing(Layer):
         return self._call("set_properties", cast(Properties, self.inner).set_properties, path, values)
 
 
-_ABILITIES: dict[type, type[Layer]] = {
+ABILITIES: dict[type, type[Layer]] = {
     Stamps: _Stamping,
     Moves: _Moving,
     Hashes: _Hashing,
@@ -270,7 +270,7 @@ OPERATIONS = (
 
 @cache
 def _able(cls: type[Any], abilities: tuple[type, ...]) -> type[Any]:
-    return type(cls.__name__, (cls, *(_ABILITIES[one] for one in abilities)), {}) if abilities else cls
+    return type(cls.__name__, (cls, *(ABILITIES[one] for one in abilities)), {}) if abilities else cls
 
 
 L = TypeVar("L", bound=Layer)
