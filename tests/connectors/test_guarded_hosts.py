@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ftplib
-import os
 import socket
-import ssl
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +23,9 @@ from tallyport.connectors.webdav import Settings as WebdavSettings
 from tallyport.connectors.webdav import open_webdav
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import refused
-from tallyport.testing.ftp_servers import certificate, pyftpdlib
+from tallyport.testing.ftp_servers import pyftpdlib
 from tallyport.testing.object_servers import S3Server
+from tests.connectors.tls_server import tls_server
 
 PUBLIC = "93.184.216.34"
 RESOLVE = socket.getaddrinfo
@@ -281,36 +279,6 @@ def test_data_goes_to_the_host_of_the_control_connection_whatever_the_server_nam
         assert any("169,254,169,254" in one for one in said)
 
 
-@contextmanager
-def tls_server(folder: Path, answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[tuple[int, str, list[str]]]:
-    """Serve over TLS as ``inner.example``; gives the port, the certificate and the names that were asked for."""
-    both = certificate(str(folder), "inner.example")
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_anything(self) -> None:
-            answer(self)
-
-        do_PROPFIND = do_OPTIONS = do_HEAD = do_GET = do_anything
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(both)
-    context.sni_callback = lambda _socket, name, _context: asked.append(str(name))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port, Path(f"{both}.crt").read_text(), asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def sent_on(to: str) -> Callable[[BaseHTTPRequestHandler], None]:
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(307)
@@ -331,22 +299,3 @@ def test_a_redirect_elsewhere_or_out_of_tls_gets_no_credentials(tmp_path: Path, 
         with pytest.raises(TallyportError, match="would get the credentials"):
             open_webdav(settings)
     assert set(asked) == {"inner.example"}
-
-
-def test_a_bucket_over_tls_is_checked_by_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Callable[[str], None]
-) -> None:
-    def nothing(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(404)
-        request.send_header("Content-Length", "0")
-        request.end_headers()
-
-    with tls_server(tmp_path, nothing) as (port, _, asked):
-        monkeypatch.setenv("AWS_CA_BUNDLE", os.path.join(tmp_path, "server.pem.crt"))
-        settings = {**settings_of("s3", "inner.example"), "endpoint": f"https://inner.example:{port}"}
-        known = platform("s3")
-        with refused(ErrorKind.NOT_FOUND):
-            known.open(known.read_settings(settings))
-        with refused(ErrorKind.UNAVAILABLE):  # the certificate is not for that name
-            known.open(known.read_settings({**settings, "endpoint": f"https://localhost:{port}"}))
-    assert set(asked) == {"inner.example", "localhost"}

@@ -17,6 +17,7 @@ from typing import Literal
 from tallyport.connectors import hosts
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.setting_checks import not_positive, wrong_port, wrong_text
+from tallyport.connectors.tls import BROKEN, is_distrust
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT
 
@@ -159,6 +160,9 @@ class Session:
             raise self._refused(error) from error
         except ssl.SSLError as error:
             _drop(ftp)
+            if not is_distrust(error):
+                message = f"cannot reach {self.where}: {BROKEN}; check the network"
+                raise TallyportError(ErrorKind.UNAVAILABLE, message, operation="open") from error
             message = f"the certificate of {self.where} is not to be trusted, or it speaks no TLS: {error.reason}"
             raise TallyportError(ErrorKind.CONFIG, message, operation="open") from error
         except (OSError, EOFError) as error:

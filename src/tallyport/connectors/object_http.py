@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSL
 from tallyport.connectors.guarded_http import GuardedHttpPool, GuardedHttpsPool
 from tallyport.connectors.pausing import Pause
 from tallyport.connectors.remote_errors import refusal
+from tallyport.connectors.tls import BROKEN, is_distrust
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 CHUNK = 1024 * 1024
@@ -242,9 +243,11 @@ def _by_class(error: Refused) -> Meaning:
 
 def _of_transport(error: Exception, operation: str, path: str) -> TallyportError:
     cause: BaseException = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-    if isinstance(cause, SSLError):
-        what = f"the certificate of the server is not to be trusted: {cause}"
+    if is_distrust(cause):
+        what = f"the certificate of the server is not to be trusted, or it speaks no TLS: {cause}"
         return refusal(ErrorKind.CONFIG, operation, path, what)
+    if isinstance(cause, SSLError):
+        return refusal(ErrorKind.UNAVAILABLE, operation, path, BROKEN)
     if isinstance(cause, NewConnectionError):
         return refusal(ErrorKind.UNAVAILABLE, operation, path, "the server cannot be reached")
     if isinstance(cause, TimeoutError):

@@ -9,6 +9,7 @@ from typing import Any
 from botocore import exceptions as sdk
 from urllib3 import exceptions as http
 
+from tallyport.connectors.tls import BROKEN, is_distrust
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import display
 
@@ -78,7 +79,7 @@ _SDK: tuple[tuple[type[BaseException], ErrorKind, str], ...] = (
     (sdk.NoCredentialsError, _K.UNAUTHENTICATED, "no credentials were found"),
     (sdk.PartialCredentialsError, _K.UNAUTHENTICATED, "the credentials are incomplete"),
     (sdk.CredentialRetrievalError, _K.UNAUTHENTICATED, "the credentials could not be fetched"),
-    (sdk.SSLError, _K.UNAVAILABLE, "the certificate of the server is not trusted"),
+    (sdk.SSLError, _K.UNAVAILABLE, BROKEN),
     (sdk.ConnectTimeoutError, _K.TIMEOUT, "the server does not answer"),
     (sdk.ReadTimeoutError, _K.TIMEOUT, "the server does not answer in time"),
     (sdk.HTTPClientError, _K.UNAVAILABLE, "the connection broke"),
@@ -113,6 +114,9 @@ def translate(operation: str, path: str, **instead: ErrorKind) -> Iterator[None]
 
 
 def _of_sdk(error: Exception, operation: str, path: str) -> TallyportError:
+    if isinstance(error, sdk.BotoCoreError | http.HTTPError | OSError) and is_distrust(error):
+        why = "the certificate of the server is not to be trusted, or it speaks no TLS"
+        return refusal(_K.CONFIG, operation, path, f"{why}: {error}")
     for type_, kind, why in _SDK:
         if isinstance(error, type_):
             return refusal(kind, operation, path, why)

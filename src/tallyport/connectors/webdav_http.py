@@ -21,6 +21,7 @@ from tallyport.connectors import guarded_http
 from tallyport.connectors.pausing import Pause
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.setting_checks import not_positive, wrong_text
+from tallyport.connectors.tls import BROKEN, is_distrust
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, to_bytes
 
@@ -292,8 +293,11 @@ def _error_of(error: Exception, operation: str, path: str) -> TallyportError:
     cause: BaseException = error.reason if isinstance(error, MaxRetryError) and error.reason else error
     kind = ErrorKind.UNAVAILABLE
     what = str(cause).rpartition(": ")[2] or type(cause).__name__
-    if isinstance(cause, SSLError):
-        kind, what = ErrorKind.CONFIG, f"the certificate of the server is not to be trusted: {cause}"
+    if is_distrust(cause):
+        kind = ErrorKind.CONFIG
+        what = f"the certificate of the server is not to be trusted, or it speaks no TLS: {cause}"
+    elif isinstance(cause, SSLError):
+        what = BROKEN
     elif isinstance(cause, NewConnectionError):
         what = "the server cannot be reached"
     elif isinstance(cause, TimeoutError):
