@@ -18,9 +18,11 @@ from unittest import mock
 import sqlalchemy
 from sqlalchemy.dialects import sqlite
 
+from tallyport import app
 from tallyport.cli.main import tallyport
+from tallyport.domain.connections import Connection
 from tallyport.engine.dispatch import InlineDispatcher
-from tallyport.store import phrases, plain
+from tallyport.store import connections, phrases, plain, rows
 from tallyport.store.phrases import Phrase, Spelled, Unspeakable, key_of
 
 FILE = Path(__file__).parent.parent / "src/tallyport/store/phrases.json"
@@ -108,6 +110,7 @@ def said_by_runs() -> dict[str, Spelled]:
     with mock.patch.object(plain, "spelled", listen), often, tempfile.TemporaryDirectory() as folder:
         for command in ("copy", "publish", "sync", "move", "migrate"):
             _runs(command, Path(folder) / command)
+        _run_to_a_saved_connection(Path(folder) / "saved")
     return dict(sorted(found.items()))
 
 
@@ -137,11 +140,31 @@ def _runs(command: str, folder: Path) -> None:
     _run(command, folder)
 
 
-def _run(command: str, folder: Path, *more: str) -> None:
+def _run_to_a_saved_connection(folder: Path) -> None:
+    """Run to a connection that has a name; what its platform was found to do is kept, as at the first run to it."""
+    for name in ("source", "share"):
+        (folder / name).mkdir(parents=True)
+    (folder / "source/file").write_bytes(b"content")
+    at = rows.now()
+    connection = Connection(
+        id=connections.new_id(),
+        name="saved",
+        platform="fs",
+        settings={"path": str(folder / "share")},
+        created_at=at,
+        created_by="tools",
+        modified_at=at,
+    )
+    with app.open_store(folder / "data") as database, database.begin() as tx:
+        connections.add(tx, connection)
+        connections.measured(tx, connection.id, "{}")
+    _run("copy", folder, destination="saved:/destination")
+
+
+def _run(command: str, folder: Path, *more: str, destination: str | None = None) -> None:
+    ends = [str(folder / "source"), destination or str(folder / "destination")]
     try:
-        tallyport(
-            [command, str(folder / "source"), str(folder / "destination"), "--data", str(folder / "data"), "-q", *more]
-        )
+        tallyport([command, *ends, "--data", str(folder / "data"), "-q", *more])
     except SystemExit as ended:
         print(f"{command} {' '.join(more)}: {ended.code}", file=sys.stderr)
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tallyport.store import executions, jobs, names, phrases, plain, tables
+from tallyport import app
+from tallyport.domain.connections import Connection
+from tallyport.store import connections, executions, jobs, names, phrases, plain, rows, tables
 from tallyport.store.database import Database, open_database
 from tallyport.store.phrases import Phrase
 from tools import phrases as tool
@@ -56,6 +58,26 @@ def test_a_one_shot_does_without_sqlalchemy(command: str, tmp_path: Path) -> Non
     one_shot(*words)
     assert (tmp_path / "destination/a/b/f").read_bytes() == b"changed"
     assert (tmp_path / "destination/gone").exists() is (command == "copy")
+
+
+def test_a_one_shot_to_a_saved_connection_does_without_sqlalchemy(tmp_path: Path) -> None:
+    for name in ("source", "share"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "source/f").write_bytes(b"1")
+    at = rows.now()
+    saved = Connection(
+        id=connections.new_id(),
+        name="saved",
+        platform="fs",
+        settings={"path": str(tmp_path / "share")},
+        created_at=at,
+        created_by="test",
+        modified_at=at,
+    )
+    with app.open_store(tmp_path / "data") as database, database.begin() as tx:
+        connections.add(tx, saved)
+    one_shot("copy", str(tmp_path / "source"), "saved:/there", "--data", str(tmp_path / "data"), "-q")
+    assert (tmp_path / "share/there/f").read_bytes() == b"1"
 
 
 def test_what_runs_say_is_packaged_as_sqlalchemy_spells_it() -> None:

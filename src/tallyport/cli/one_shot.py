@@ -259,7 +259,7 @@ def _problem(problem: Problem) -> str:
 def _connection(tx: Any, end: Place) -> Connection:
     """Find the connection of an end; one that is not saved under a name is made."""
     if end.saved is not None:
-        named = [one for one in connections.page(tx, text=end.saved)[0] if one.name == end.saved]
+        named = connections.named(tx, end.saved)
         if len(named) != 1:
             how = "no connection" if not named else "more than one connection"
             why = f"{how} of the name {line(end.saved)} is saved in this data folder"

@@ -39,6 +39,12 @@ def same(tx: sa.Connection, platform: str, settings: dict[str, object]) -> Conne
     return None if row is None else rows.to_value(Connection, row)
 
 
+def named(tx: sa.Connection, name: str) -> list[Connection]:
+    """Give the connections of a name: two at most, to tell one from several."""
+    query = sa.select(connections).where(connections.c.name == name, connections.c.deleted_at.is_(None))
+    return [rows.to_value(Connection, row) for row in tx.execute(query.limit(2)).mappings()]
+
+
 def change(tx: sa.Connection, connection_id: str, **values: Any) -> bool:
     """Set columns; False when there is no such connection."""
     update = (
