@@ -8,7 +8,7 @@ import pytest
 
 from tallyport.testing import compare, faults, trees
 from tests.acceptance import product
-from tests.acceptance.product import Server, text
+from tests.acceptance.product import Refused, Server, text
 from tests.acceptance.test_obstacles import disk
 
 FILES = 8_000
@@ -31,8 +31,12 @@ def test_a_full_disk_of_the_ledger_stops_transfers_loses_no_outcome_and_requests
             server.begin(job)
             assert faults.wait_until(lambda: "disk is full" in text(log), 120), server.words()
             for _ in range(20):
-                assert server.state(job)["status"] not in ("complete", "failed", "canceled")
+                state = server.state(job)
+                assert state["status"] not in ("complete", "failed", "canceled")
+                assert "is full" in state["info"], state
                 assert server.answers()
+            with pytest.raises(Refused, match=r'"disk": ?false'):
+                server.call("GET", "/readyz")
             assert trees.count(destination).files < made.files
             os.unlink(ballast)
             assert server.wait(job)["status"] == "complete"

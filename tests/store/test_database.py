@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.store import migrations
-from tallyport.store.database import HEAD, Database, open_database
+from tallyport.store.database import HEAD, Database, open_database, trouble
 from tallyport.store.tables import metadata
 from tallyport.testing.faults import spoil
 from tallyport.testing.postgres import PostgresServer
@@ -128,4 +128,25 @@ def test_a_damaged_file_is_said_and_not_written_into_any_more(tmp_path: Path) ->
     assert str(path) in caught.value.message
     with pytest.raises(TallyportError, match="is damaged"), database.begin() as tx:
         tx.exec_driver_sql("UPDATE jobs SET name = 'x'")
+    database.close()
+
+
+def test_a_write_that_finds_no_room_is_told_to_whoever_reads_until_there_is_some(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with database.begin() as tx:
+        pages = tx.exec_driver_sql("PRAGMA page_count").scalar()
+        tx.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    assert database.trouble is None
+    with pytest.raises(sa.exc.OperationalError, match="full"), database.begin() as tx:
+        tx.exec_driver_sql("CREATE TABLE more (text)")
+        tx.exec_driver_sql("INSERT INTO more VALUES (?)", ("x" * 100_000,))
+    assert "is full" in (database.trouble or "")
+    with database.read() as tx:
+        assert trouble(tx) == database.trouble
+    with database.begin() as tx:
+        tx.exec_driver_sql("PRAGMA max_page_count=1000000")
+        tx.exec_driver_sql("CREATE TABLE more (text)")
+    assert database.trouble is None
+    with database.read() as tx:
+        assert trouble(tx) is None
     database.close()

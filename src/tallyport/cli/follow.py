@@ -163,6 +163,7 @@ class Follower:
 
     def _show(self, run: Execution) -> None:
         waits = (run.info or run.wait_reason or "waiting") if run.state == State.WAITING else None
+        waits = waits or self._embedded.database.trouble
         self._tell_wait(run, waits)
         now = self._clock()
         if now < self._next_picture or not (self._screen.is_live or self._screen.talks):

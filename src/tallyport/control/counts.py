@@ -32,7 +32,7 @@ def ready(desk: Desk) -> dict[str, bool]:
         answers = True
     except sa.exc.SQLAlchemyError:
         answers = False
-    return {"database": answers, "disk": _free(desk) >= LEAST_ROOM}
+    return {"database": answers, "disk": _free(desk) >= LEAST_ROOM and desk.database.trouble is None}
 
 
 def standing(desk: Desk) -> Standing:

@@ -19,6 +19,7 @@ WAL_RESET_FIXED = (3, 51, 3)  # before, two writers on one file could lose a com
 SMALLEST_SQLITE = (3, 35, 0)  # RETURNING
 SMALLEST_POSTGRES = 140_000  # as the server numbers itself
 LEAST_FREE = 256 * 1024 * 1024
+NO_ROOM = 16 * 1024 * 1024
 LEAST_FILES = 1024
 PACKAGES = ("sqlalchemy", "click", "msgspec", "xxhash", "fastapi", "uvicorn", "dbos", "httpx2", "cryptography")
 
@@ -49,6 +50,8 @@ def examine(desk: Desk) -> Iterator[Finding]:
         yield Finding("ok", "tallyport", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
         yield Finding("ok", "packages", ", ".join(_packages()))
         yield Finding("ok", "database", "PostgreSQL, shared; `tallyport doctor` looks at its workers")
+    if desk.database.trouble is not None:
+        yield Finding("error", "ledger", desk.database.trouble)
     with desk.database.read() as tx:
         _, total = executions.page(tx, limit=1)
         opened = len(executions.opened(tx))
@@ -86,8 +89,11 @@ def _folder(data: Path) -> Iterator[Finding]:
         yield Finding("error", "data", f"{data}: {place} cannot be written by this account")
         return
     free = shutil.disk_usage(place).free
-    level = "warning" if free < LEAST_FREE else "ok"
-    yield Finding(level, "data", f"{data}, {free / 1e9:,.1f} GB free")
+    if free < NO_ROOM:
+        text = f"{data}: {free / 1e6:,.1f} MB are free, too little for the ledger: transfers wait until there is room"
+        yield Finding("error", "data", text)
+    else:
+        yield Finding("warning" if free < LEAST_FREE else "ok", "data", f"{data}, {free / 1e9:,.1f} GB free")
     kind = file_system(place)
     if kind in ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p"):
         yield Finding(

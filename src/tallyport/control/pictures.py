@@ -10,7 +10,9 @@ from tallyport.domain import folder_mapping as mapping
 from tallyport.domain.connections import Connection
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
+from tallyport.domain.states import State
 from tallyport.store import connections, executions, folder_mapping, jobs, predecessors, unresolved
+from tallyport.store.database import trouble
 from tallyport.store.folder_mapping import Children
 
 
@@ -92,9 +94,12 @@ def look_many(tx: sa.Connection, several: Iterable[Job]) -> list[Picture]:
     failed = unresolved.count_each(tx, [job.number for job in chosen if job.execution_id is not None])
     waits_for = predecessors.ids_of_each(tx, [job.id for job in chosen])
     parts = _parts(tx, chosen, runs)
+    hindrance = trouble(tx)
     pictures = []
     for job in chosen:
         now, previous = (*runs.get(job.id, ()), None, None)[:2]
+        if hindrance is not None and now is not None and now.state == State.EXECUTING:
+            now = replace(now, info=hindrance)
         pictures.append(
             Picture(
                 job=job,

@@ -6,6 +6,7 @@ needs two writers), readers on connections of their own that cannot write. WAL w
 """
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -33,6 +34,12 @@ _PRAGMAS = (
 )
 
 
+REMEMBERED = 30.0  # seconds for which a write that found no room is told, unless a later one finds some
+ROOM = 16 << 20  # bytes that there must be for it to be forgotten before
+_SQLITE_FULL = 13
+_TROUBLE = "trouble"
+
+
 class Database:
     """An open store. ``begin()`` writes, ``read()`` reads; both give a SQLAlchemy connection in a transaction."""
 
@@ -40,6 +47,7 @@ class Database:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self.damage: str | None = None  # why nothing is written any more: the file is not what it was (SQLite)
+        self._full_at = -REMEMBERED  # when a write found no room last
         self._turns = Turns()
         self._is_closed = False
         if self.is_sqlite:
@@ -82,10 +90,10 @@ class Database:
         """
         if not self.is_sqlite:
             self._check_open()
-            with self._writer.begin() as tx:
+            with self._seeing_room(), self._writer.begin() as tx:
                 yield tx
             return
-        with self._turns.turn():
+        with self._turns.turn(), self._seeing_room():
             self.check()
             line = self._open_writer()
             if durable:
@@ -101,6 +109,33 @@ class Database:
             finally:
                 if durable:
                     line.raw.execute("PRAGMA synchronous=NORMAL")
+
+    @contextlib.contextmanager
+    def _seeing_room(self) -> Iterator[None]:
+        """Remember whether the last write found no room: that cannot be written down where people would read it."""
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            if is_full(error):
+                self._full_at = time.monotonic()
+            raise
+        if self._full_at > 0 and self._has_room():
+            self._full_at = -REMEMBERED
+
+    def _has_room(self) -> bool:
+        """Tell whether the file can grow again; one small write that found a place says little."""
+        if self.path is None:
+            return True
+        found = os.statvfs(os.path.dirname(os.path.abspath(self.path)))
+        return found.f_bavail * found.f_frsize >= ROOM
+
+    @property
+    def trouble(self) -> str | None:
+        """Say what keeps work from going on although the store answers, for people; None when all is well."""
+        if time.monotonic() - self._full_at >= REMEMBERED:
+            return None
+        where = "the database" if self.path is None else f"the ledger {self.path}"
+        return f"the disk of {where} is full: transfers wait until there is room, and then go on by themselves"
 
     @property
     def is_awaited(self) -> bool:
@@ -133,12 +168,14 @@ class Database:
         self._check_open()
         if not self.is_sqlite:
             with self._readers.connect() as connection, connection.begin():
+                connection.info[_TROUBLE] = self.trouble
                 yield connection
             return
         try:
             line = self._idle.pop()
         except IndexError:
             line = _open(self.path or "", reads=True)
+        line.info[_TROUBLE] = self.trouble
         try:
             with _between(line, "BEGIN", "ROLLBACK"):
                 yield cast("sa.Connection", Transaction(line))
@@ -291,6 +328,18 @@ def open_database(url: str) -> Database:
         # the driver's own words name host, port and database, and no password
         raise TallyportError(ErrorKind.UNAVAILABLE, f"cannot reach the database: {error.orig}") from error
     return database
+
+
+def trouble(tx: "sa.Connection") -> str | None:
+    """Say what keeps work from going on, to whoever reads in this transaction."""
+    found: str | None = tx.info.get(_TROUBLE)
+    return found
+
+
+def is_full(error: sa.exc.DBAPIError) -> bool:
+    """Tell whether a write found no room."""
+    is_ours = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == _SQLITE_FULL
+    return is_ours or getattr(error.orig, "sqlstate", None) == "53100"
 
 
 def is_outage(error: BaseException) -> bool:
