@@ -28,9 +28,9 @@ class Attack(NamedTuple):
 
 
 ATTACKS = (
-    Attack("C1", crashes.random_kills, "I6 killed at any moment, it goes on and loses nothing", 2, 100),
+    Attack("C1", crashes.random_kills, "I6 killed at any moment, it goes on and loses nothing", 2, 200),
     Attack("C2", crashes.kills_at_steps, "I1, I6 killed at any step, no path is ever partial", 4, 200),
-    Attack("C9", crashes.damaged_ledger, "I2, I5 nothing is done or deleted on the word of a bad ledger", 2, 100),
+    Attack("C9", crashes.damaged_ledger, "I2, I5 nothing is done or deleted on the word of a bad ledger", 2, 200),
     Attack("C10", crashes.lost_ledger, "I5 without a baseline nothing is deleted", 1, 10),
     Attack("D1", obstacles.full_disk, "I1 a full disk costs no old content", 1, 5),
     Attack("D3", crashes.errors_at_steps, "I2 a call that failed is never taken for done", 3, 100),
