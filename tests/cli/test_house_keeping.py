@@ -120,6 +120,19 @@ def test_the_doctor_looks_at_a_fresh_machine_and_a_used_folder(world: World) -> 
     assert {"tallyport", "sqlite", "data", "ledger", "limits"} <= {finding["topic"] for finding in found}
 
 
+def test_the_doctor_of_a_shared_database_leaves_the_ledger_of_before_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run_with_failures()
+    monkeypatch.setenv("TALLYPORT_DATABASE", "postgresql://nobody@127.0.0.1:1/none?connect_timeout=1")
+    done = world.call("doctor", "--json")
+    found = [line for line in json.loads(done.stdout)["findings"] if line["topic"] in ("ledger", "database")]
+    assert done.exit_code == 1
+    assert [(line["level"], line["topic"]) for line in found] == [("note", "ledger"), ("error", "database")]
+    assert "is not used" in found[0]["text"]
+    assert "cannot reach" in found[1]["text"]
+
+
 @pytest.mark.parametrize(
     ("version", "level"), [((3, 30, 0), "error"), ((3, 40, 1), "note"), ((3, 51, 2), "note"), ((3, 51, 3), "ok")]
 )

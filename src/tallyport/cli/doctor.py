@@ -27,18 +27,20 @@ def doctor(as_json: bool, data: str | None) -> None:
 
 def examine(data: Path) -> Iterator[Finding]:
     """Look at everything, one thing after the other."""
-    yield from machine(data)
-    yield from _ledger(data)
-    yield from _shared(data)
-
-
-def _shared(_data: Path) -> Iterator[Finding]:
-    """Look at the shared database and the workers on it."""
     from tallyport import app
 
+    yield from machine(data)
     url = app.database_url()
     if url is None:
+        yield from _ledger(data)
         return
+    if (data / "ledger.db").exists():
+        yield Finding("note", "ledger", f"{data / 'ledger.db'} is not used: TALLYPORT_DATABASE names another database")
+    yield from _shared(url)
+
+
+def _shared(url: str) -> Iterator[Finding]:
+    """Look at the shared database and the workers on it."""
     from tallyport.domain import labels
     from tallyport.domain.errors import TallyportError
     from tallyport.store import connections, rows, workers

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
+import threading
 import time
 
 import pytest
@@ -13,7 +15,7 @@ from tallyport.connectors.local_files import (
     hash_file,
 )
 from tallyport.domain.capabilities import Durability
-from tallyport.domain.errors import ErrorKind
+from tallyport.domain.errors import ErrorKind, TallyportError
 from tests.connectors.local_files.conftest import (
     KIB,
     MIB,
@@ -157,3 +159,57 @@ def test_reading_leaves_no_trace_at_the_source(two: Two) -> None:
     landed(copy(two, entry, NONE))
     hash_file(two.s_fd, "a")
     assert two.seen("a") == entry
+
+
+@pytest.mark.parametrize("rounds", [60, pytest.param(5_000, marks=pytest.mark.nightly)])
+@pytest.mark.timeout(1800)
+def test_whatever_a_racy_writer_does_meanwhile_no_mix_of_two_contents_lands(two: Two, rounds: int) -> None:
+    """S1, I1, I2: appended, cut, rewritten with its size and time, replaced; each leaves a file of one byte's value."""
+    seed = int(os.environ.get("TALLYPORT_SEED") or random.randrange(1 << 31))
+    print(f"TALLYPORT_SEED={seed}")
+    chance = random.Random(seed)
+    two.file("a", b"\0" * 100_000)
+    path, ended = f"{two.source}/a", threading.Event()
+    done = {"rewrite": 0, "append": 0, "cut": 0, "replace": 0}
+
+    def write() -> None:
+        version = 0
+        while not ended.is_set():
+            version = (version + 1) % 250
+            change, size = chance.choice(sorted(done)), chance.choice((10, 5_000, 100_000, 400_000))
+            there = os.stat(path)
+            if change == "replace":
+                two.file("b", bytes([version]) * size)
+                os.rename(f"{two.source}/b", path)
+            elif change == "cut":
+                os.truncate(path, there.st_size // 2)
+            else:
+                fd = os.open(path, os.O_RDWR)
+                if change == "append":
+                    os.pwrite(fd, os.pread(fd, 1, 0) * min(size, 400_000 - there.st_size), there.st_size)
+                else:
+                    os.pwrite(fd, bytes([version]) * there.st_size, 0)
+                os.close(fd)
+            os.utime(path, ns=(MOMENT, there.st_mtime_ns))
+            done[change] += 1
+            time.sleep(chance.choice((0, 0.0005, 0.005, 0.05)))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        arrived = 0
+        for number in range(rounds):
+            outcome = copy(two, two.seen("a"), NONE, f"copy-{number}")
+            if isinstance(outcome, TallyportError):
+                assert outcome.kind is ErrorKind.CHANGED_DURING_COPY
+                assert two.everything() == []
+                continue
+            arrived += 1
+            content = two.content(f"copy-{number}")
+            assert len(set(content)) <= 1, f"round {number}: a mix of {len(set(content))} contents"
+            os.unlink(f"{two.destination}/copy-{number}")
+    finally:
+        ended.set()
+        writer.join()
+    print(f"{rounds} rounds, {arrived} copies arrived, beside {done}")
+    assert min(done.values()) > 0
