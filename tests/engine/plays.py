@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tallyport.connectors import local_calls
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.memory_tree import forget
@@ -177,9 +179,13 @@ def levels(on: Stage, block: Block) -> object:
 
 
 def batched(on: Stage, block: Block) -> object:
-    on.put("a")
-    run = on.run(block)
-    return on.names(), "execution.not_batched" in on.events(), run.result
+    """How often it is said that items go one by one, in two runs."""
+    for name in ("a", "b"):
+        on.put(name)
+        run = on.run(block)
+    with on.port.database.read() as tx:
+        lines = audit.page(tx, job_id=on.port.job.id, limit=1_000)
+    return on.names(), sum(line.event == "execution.not_batched" for line in lines), run.result
 
 
 def locked(on: Stage, block: Block) -> object:
@@ -527,11 +533,26 @@ def local_proof(on: Stage, block: Block) -> object:
     return on.rows()["a"].level
 
 
-def local_plain(on: Stage, block: Block) -> object:
-    here, there = _folders(on)
-    (here / "a").write_text("x")
+def local_synced(on: Stage, block: Block) -> object:
+    """What is asked of the disk for a dozen files: each on its own, all at once, or nothing."""
+    here, _ = _folders(on)
+    for number in range(12):
+        (here / str(number)).write_text("x")
+    asked: Counter[str] = Counter()
+
+    def counting(name: str) -> Callable[[int], int]:
+        def ask(fd: int) -> int:
+            asked[name] += 1
+            return 0
+
+        return ask
+
+    for module, name in ((os, "fsync"), (os, "fdatasync"), (local_calls, "syncfs")):
+        on.patch.setattr(module, name, counting(name))
+    Port.start(on.port)  # on threads of the test
     run = on.run(block)
-    return (there / "a").read_text(), run.result
+    files = asked["fsync"] + asked["fdatasync"]
+    return asked["syncfs"] > 0, files >= 12, files > 0, run.result
 
 
 def _folders(on: Stage) -> tuple[Path, Path]:

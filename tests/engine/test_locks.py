@@ -191,6 +191,33 @@ def test_whoever_was_killed_between_a_lock_and_its_row_finds_the_lock_again(port
     assert not is_locked(port.destination, "a.txt")
 
 
+@pytest.mark.parametrize("is_released", [False, True])
+def test_a_run_that_falls_between_a_lock_and_its_row_leaves_no_lock_that_nobody_knows(
+    port: Port, monkeypatch: pytest.MonkeyPatch, is_released: bool
+) -> None:
+    """The lock stands and the transaction with its row is lost; the source may give its own up before the next run."""
+    put(port.source, "a.txt", b"1")
+    lock = port.source.lock("a.txt", Lock(ALICE))
+    fallen: list[bool] = []
+
+    def fall(*arguments: Any) -> None:
+        if arguments[4] and not fallen:
+            fallen.append(is_locked(port.destination, "a.txt"))
+            raise RuntimeError("killed here")
+        write(*arguments)
+
+    write = locks.write
+    monkeypatch.setattr(locks, "write", fall)
+    port.start()
+    assert port.run(MIRRORING).state == "failed"
+    assert (fallen, held(port)) == ([True], []), "the lock was made, and nothing was written down"
+    if is_released:
+        port.source.unlock("a.txt", lock)
+    run = port.run(MIRRORING)
+    expected = ([], False) if is_released else (["a.txt"], True)
+    assert (run.failed, (held(port), is_locked(port.destination, "a.txt"))) == (0, expected)
+
+
 def test_a_lock_that_another_holds_now_is_in_their_name(port: Port) -> None:
     policies = copy(lock_propagation=LockPropagation.MIRROR_OWNER)
     with port.database.begin() as tx:

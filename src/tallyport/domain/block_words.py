@@ -4,8 +4,11 @@ from collections.abc import Mapping
 
 KEY_WORDS: Mapping[str, str] = {
     "transfer_type": "What the job does; see the tables below. `default` means `sync`.",
-    "audit_level": "The least level of events that the job's audit keeps.",
-    "batch_mode": "When to use a platform's bulk call: never, in the first run, always.",
+    "audit_level": "The least level of events that the audit keeps: `error` failed items and runs; `warn` also"
+    " losses, vetoes, waits; `info` also what was left out, begin and end of runs; `debug` also each item carried or"
+    " deleted; `trace` also each folder gone through, with counts, and items found equal or planned; `none` nothing.",
+    "batch_mode": "When to use a platform's bulk call: never, in the first run, always. No platform here has one: each"
+    " run that would use it says so at info level, and items go one by one.",
     "conflict_resolution": "Who wins when a file changed on both sides since the last run. For sync and copy.",
     "delete_propagation": "Which deletes are repeated on the other side; a word or a list. For sync and copy.",
     "failure_policy": "Whether the first failed item ends the execution.",

@@ -202,7 +202,10 @@ class Carrier:
             return []
         lock = giving.lock_of(path)
         mine = receiving if to is Side.SOURCE else path  # the item's path at the source
-        if lock is None or (lock.mark and lock.mark == mark_of(self._job, to.other, mine)):
+        if lock is None:
+            self._give_up_lock(taking, to, path, receiving, mine)
+            return []
+        if lock.mark and lock.mark == mark_of(self._job, to.other, mine):
             return []  # one of ours is a lock of the other side's
         losses: list[Loss] = []
         owner, why = self._in_whose_name(lock, to)
@@ -219,6 +222,13 @@ class Carrier:
             now = "nobody's" if held.owner is None else f"{shown(held.owner)}'s"
             losses.append(loss(Lost.LOCK, f"the lock is {now}, not {shown(owner)}'s"))
         return losses
+
+    def _give_up_lock(self, taking: Locks, to: Side, path: str, receiving: str, mine: str) -> None:
+        """Take away a lock of ours that the other side has none for: who made it fell before it was written down."""
+        there = lock_at(taking, receiving)
+        if there is not None and there.mark and there.mark == mark_of(self._job, to, mine):
+            _unlock(taking, receiving, there.token)
+            self._held.append(_held(to, path, receiving, ""))
 
     def _in_whose_name(self, lock: Lock, to: Side) -> tuple[Principal | None, str]:
         """Say in whose name a lock is to be made again, or why in nobody's."""

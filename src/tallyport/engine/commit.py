@@ -29,6 +29,7 @@ from tallyport.engine.tally import (
     REASON,
     S_SIZE,
     STATUS,
+    VISITED,
     WOULD_GO,
     WROTE,
     Result,
@@ -350,6 +351,9 @@ class Commit:
                 self.closed.append((*ends, self.scene.execution_id, row.item_id))
         else:
             self.closed.append((None, row.files, row.bytes, self.scene.execution_id, row.item_id))
+        if self.scene.audit_level <= VISITED:
+            told = f"{opened.files} files, {opened.unchanged} items unchanged"
+            self.audit.append((VISITED, "container.visited", paths.to_bytes(row.path), told, row.item_id))
         if opened.lands_later and not self.scene.simulation:
             self._stamp_later(row.item_id, row.path, row.d_path)
         self._end(report, opened, "done")

@@ -118,7 +118,8 @@ def begin(tx: sa.Connection, database: Database, ids: Ids, execution: Execution,
     else:
         _queue_retry(tx, database, ids, execution, job, json.loads(execution.scope))
     note(tx, database, ids, execution, 3, "execution.started", f"execution {execution.id} started")
-    if job.transfer.get("batch_mode", "none") != "none":
+    batches = job.transfer.get("batch_mode", "none")
+    if batches == "always" or (batches == "initial" and executions.is_first(tx, job)):
         told = "batch_mode: not supported by these platforms, items are carried one by one"
         note(tx, database, ids, execution, 3, "execution.not_batched", told)
 
