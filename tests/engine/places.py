@@ -72,6 +72,7 @@ class Places:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._known: dict[str, Served] = {}
+        self.folders: dict[str, str] = {}  # where the files of a server are on this machine
 
     def served(self, name: str) -> Served:
         if name not in self._known:
@@ -105,6 +106,9 @@ class Places:
     def _gcs(self) -> Served:
         return self._google(self._stack.enter_context(gcs_server.fake_gcs(token="")))
 
+    def _gcs_kept(self) -> Served:
+        return self._google(self._stack.enter_context(gcs_server.fake_gcs(token="", is_kept=True)))
+
     def _gcs_emulator(self) -> Served:
         if gcs_server.emulator() is None and not IN_CI:
             pytest.skip("needs fake-gcs-server, which has no program for this machine")
@@ -126,6 +130,7 @@ class Places:
 
     def _smb(self) -> Served:
         server = self._stack.enter_context(share_servers.samba())
+        self.folders["smb"] = server.folder
         login = f"user={server.username},pass={obscured(server.password)}"
         remote = f":smb,host=127.0.0.1,port={server.port},{login}:files/"
         return Served("smb", server.port, lambda port: {**server.settings("files"), "port": port}, remote)
