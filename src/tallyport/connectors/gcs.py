@@ -16,9 +16,9 @@ from typing import Any, cast
 from tallyport.connectors.gcs_http import Bucket, Settings
 from tallyport.connectors.gcs_limits import LIMITS, MIB, UPLOAD_PART
 from tallyport.connectors.gcs_uploads import Uploads
-from tallyport.connectors.gcs_versions import Versions, keeps_versions, without_versions
+from tallyport.connectors.gcs_versions import Versions, keeps_versions
 from tallyport.connectors.object_keys import is_twin
-from tallyport.connectors.object_store import folder
+from tallyport.connectors.object_store import folder, without
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.remote_errors import refusal
 from tallyport.domain.entries import Entry
@@ -28,12 +28,15 @@ from tallyport.domain.paths import ROOT, split
 __all__ = ["LIMITS", "MIB", "UPLOAD_PART", "Gcs", "Settings", "open_gcs"]
 
 
+_OF_VERSIONS = frozenset({"versions", "read_version"})
+
+
 def open_gcs(settings: Settings, path: str = ROOT, *, make: bool = False) -> "Gcs":
     """Open a prefix; asks once whether the bucket keeps versions, an ability that not every bucket has."""
     bucket = Bucket(settings)
     try:
         keeps = keeps_versions(bucket)
-        made = cast(Any, without_versions(Gcs) if keeps is None else Gcs)
+        made = cast(Any, without(Gcs, _OF_VERSIONS if keeps is None else frozenset()))
         return cast(Gcs, made(bucket, path, make=make, has_versions=bool(keeps)))
     except BaseException:
         bucket.close()

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
-from typing import Any
 
 from tallyport.connectors.gcs_http import Bucket, document
 from tallyport.connectors.gcs_prefix import Prefix
@@ -53,9 +51,3 @@ def keeps_versions(bucket: Bucket) -> bool | None:
                 raise refusal(ErrorKind.NOT_FOUND, "open", f"gs://{bucket.settings.bucket}", why) from error
             raise
     return bool(told.get("enabled")) if isinstance(told, dict) and "enabled" in told else None
-
-
-@cache
-def without_versions(cls: type[Any]) -> type[Any]:
-    """Give the subclass that lacks versions: None in a class means "not here" to isinstance."""
-    return type(cls.__name__, (cls,), {"versions": None, "read_version": None})

@@ -9,7 +9,8 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Generic, TypeVar
+from functools import cache
+from typing import Any, Generic, TypeVar
 
 from tallyport.connectors import object_metadata
 from tallyport.connectors.object_keys import is_twin, key_of
@@ -31,6 +32,12 @@ CHANGED = {ErrorKind.ALREADY_EXISTS: ErrorKind.CHANGED_DURING_COPY}
 def base_of(prefix: str, path: str) -> str:
     """Give what every name begins with: the prefix of the connection, then the path of the job below it."""
     return "".join(f"{part}/" for part in (prefix.strip("/"), key_of(path)) if part)
+
+
+@cache
+def without(cls: type[Any], methods: frozenset[str]) -> type[Any]:
+    """Give the subclass whose instances lack some methods: None in a class means "not here" to isinstance."""
+    return type(cls.__name__, (cls,), dict.fromkeys(methods)) if methods else cls
 
 
 def folder(name: str) -> Entry:

@@ -17,7 +17,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
-from functools import cache
 from typing import Any, cast
 
 from botocore.exceptions import ClientError
@@ -26,23 +25,23 @@ from tallyport.connectors import s3_access
 from tallyport.connectors.bunches import read_each, write_each
 from tallyport.connectors.hashing import digest
 from tallyport.connectors.object_keys import Twins, is_twin
+from tallyport.connectors.object_metadata import MTIME, type_of
+from tallyport.connectors.object_store import folder, without
 from tallyport.connectors.pausing import Pause
 from tallyport.connectors.protocol import ANYTHING, Facts, Page, Precondition, Read, SmallRead, SmallWrite, Written
+from tallyport.connectors.remote_content import chained
 from tallyport.connectors.s3_bucket import (
     HASH,
-    MTIME,
     Bucket,
     etag_of,
     lowered,
     properties_in,
     properties_out,
     time_out,
-    type_of,
 )
 from tallyport.connectors.s3_errors import refusal, status_of, translate
 from tallyport.connectors.s3_flights import Journey, alone, together
 from tallyport.connectors.s3_parts import (
-    chain,
     check_announced,
     check_size,
     etags_of,
@@ -52,7 +51,6 @@ from tallyport.connectors.s3_parts import (
     sliced,
     upload_of,
 )
-from tallyport.connectors.s3_prefix import container
 from tallyport.connectors.s3_reading import Reading
 from tallyport.connectors.s3_settings import LIMITS, PART, PARTS_MAX, UPLOAD_PART, Settings
 from tallyport.connectors.s3_writing import Writing
@@ -80,7 +78,7 @@ def open_s3(settings: Settings, path: str = ROOT, *, make: bool = False) -> "S3"
         lost |= {"access", "set_access"}
     if bucket.lean is None:  # the SDK's calls are waited for one by one: many threads are faster
         lost |= {"read_many", "write_many"}
-    made = cast(Any, _without(S3, frozenset(lost)))
+    made = cast(Any, without(S3, frozenset(lost)))
     return cast(S3, made(bucket, path, make=make, has_versions=bool(has_versions)))
 
 
@@ -124,19 +122,19 @@ class S3(Reading, Writing):
         if second is None:
             check_announced(path, facts, len(first), digest(first))
             return alone(self._bucket, self._put(key, path, first, facts, when))
-        return self._put_parts(key, path, chain(first, second, parts), facts, when)
+        return self._put_parts(key, path, chained(first, chained(second, parts)), facts, when)
 
     def make_container(self, path: str, facts: Facts) -> Entry:
         key = self._new_key(path, "make") if path else ""
         if path == ROOT:
-            return container("")
+            return folder("")
         name = split(path)[1]
         if not self._bucket.holds(f"{key}/", path):
             if not is_twin(name) and self._bucket.head(key, path) is not None:
                 raise refusal(ErrorKind.ALREADY_EXISTS, "make", path, "a file has that name")
             with translate("make", path):
                 self._bucket.making("put_object", Key=f"{key}/", Body=b"")
-        return container(name)
+        return folder(name)
 
     def delete(self, path: str, *, expect: Entry | None = None) -> None:
         key = self._key(path, "delete")
@@ -312,9 +310,3 @@ def _keeps_versions(bucket: Bucket) -> bool | None:
     except ClientError:
         return None
     return None if status is None else status == "Enabled"
-
-
-@cache
-def _without(cls: type[Any], methods: frozenset[str]) -> type[Any]:
-    """Give the subclass whose instances lack some methods: None in a class means "not here" to isinstance."""
-    return type(cls.__name__, (cls,), dict.fromkeys(methods)) if methods else cls

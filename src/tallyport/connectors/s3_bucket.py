@@ -4,11 +4,6 @@ What S3 has no place for is metadata of ours: ``mtime`` (seconds with nine decim
 ``tallyport-xxh3`` (the content hash, known where the content went through memory as a whole).
 """
 
-import base64
-import hashlib
-import json
-import mimetypes
-import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -20,9 +15,9 @@ from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tallyport.connectors import reach
+from tallyport.connectors import object_metadata, reach
 from tallyport.connectors.guarded_http import Guarded
-from tallyport.connectors.hashing import ContentHash
+from tallyport.connectors.object_metadata import MTIME, hash_in, time_in
 from tallyport.connectors.pausing import Pause
 from tallyport.connectors.s3_errors import code_of, refusal, retry_after_of, status_of, translate
 from tallyport.connectors.s3_flights import Journey, alone
@@ -30,12 +25,10 @@ from tallyport.connectors.s3_lean import Lean, NotLean
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind
 
-MTIME = "mtime"
 HASH = "tallyport-xxh3"
 PROPERTIES = "tallyport-properties"
 OURS = frozenset({MTIME, HASH, PROPERTIES})
 METADATA_MAX = 2_000  # bytes of names and values that S3 keeps with an object, about
-_SECONDS = re.compile(r"(-?)([0-9]{1,11})(?:\.([0-9]+))?")
 CONFLICTS = 8  # times that a write is made again while others write the same object
 
 
@@ -242,7 +235,7 @@ def entry_of(name: str, answer: Mapping[str, Any], size: int, *, serves_times: b
     metadata = lowered(answer)
     told = None if serves_times else time_in(metadata.get(MTIME))
     modified = told if told is not None else round(answer["LastModified"].timestamp()) * 1_000_000_000
-    return Entry(name, Kind.FILE, size, modified, tag_of(answer), hash=hash_in(metadata))
+    return Entry(name, Kind.FILE, size, modified, tag_of(answer), hash=hash_in(metadata.get(HASH)))
 
 
 def tag_of(answer: Mapping[str, Any]) -> bytes:
@@ -265,82 +258,24 @@ def time_out(moment: int) -> str:
     return f"{'-' if moment < 0 else ''}{whole}.{part:09}"
 
 
-def time_in(text: str | None) -> int | None:
-    """Read seconds with any number of decimals; what is none of them is no time."""
-    found = _SECONDS.fullmatch(text or "")
-    if found is None:
-        return None
-    sign, whole, part = found.groups("")
-    moment = int(whole) * 1_000_000_000 + int(part[:9].ljust(9, "0"))
-    return -moment if sign else moment
-
-
-def hash_in(metadata: Mapping[str, str]) -> bytes | None:
-    text = metadata.get(HASH, "")
-    try:
-        return bytes.fromhex(text) if len(text) == 32 else None
-    except ValueError:
-        return None
-
-
-def type_of(key: str) -> str | None:
-    """Guess the type of content from a name, as a browser would want it."""
-    return mimetypes.guess_type(key.rpartition("/")[2])[0]
-
-
 def checked(chunks: Iterable[bytes], path: str, answer: Mapping[str, Any]) -> Iterator[bytes]:
     """Compare whole content with what is known of it, before its last piece is given: our hash, or a plain ETag."""
-    expected = hash_in(lowered(answer))
     tag = tag_of(answer).decode()
     is_plain = len(tag) == 32 and answer.get("ServerSideEncryption") in (None, "AES256")
-    running = ContentHash() if expected is not None else hashlib.md5(usedforsecurity=False) if is_plain else None
-    if running is None:
-        yield from chunks
-        return
-    held: bytes | None = None
-    for chunk in chunks:
-        if held is not None:
-            yield held
-        running.update(chunk)
-        held = chunk
-    if running.digest() != (expected if expected is not None else bytes.fromhex(tag)):
-        raise refusal(
-            ErrorKind.CORRUPT, "read", path, "the content is not what was stored: damaged on its way, or there"
-        )
-    if held is not None:
-        yield held
-
-
-# -- named values
+    md5 = bytes.fromhex(tag) if is_plain else None
+    return object_metadata.checked(chunks, path, hash_in(lowered(answer).get(HASH)), md5)
 
 
 def properties_in(metadata: Mapping[str, str]) -> dict[str, bytes]:
     """Give the named values of an object: those of its own metadata, and those that it cannot hold as they are."""
-    values = {name: value.encode() for name, value in metadata.items() if name not in OURS}
-    try:
-        coded = json.loads(base64.b64decode(metadata.get(PROPERTIES, ""), validate=True) or b"{}")
-        values |= {str(name): base64.b64decode(value) for name, value in coded.items()}
-    except (ValueError, AttributeError, TypeError):
-        pass  # somebody else's value under our name
-    return values
+    return object_metadata.properties_in(metadata, OURS, PROPERTIES)
 
 
 def properties_out(values: Mapping[str, bytes], path: str) -> dict[str, str]:
-    """Write named values as metadata: plain ones as they are, others as base64 of JSON under one name."""
-    plain = {name: value.decode("ascii") for name, value in values.items() if _is_plain(name, value)}
-    coded = {name: base64.b64encode(value).decode() for name, value in values.items() if name not in plain}
-    if coded:
-        plain[PROPERTIES] = base64.b64encode(json.dumps(coded, separators=(",", ":")).encode()).decode()
-    if _length(plain.items()) > METADATA_MAX:
-        why = f"its named values are more than the {METADATA_MAX} bytes that the platform keeps"
-        raise refusal(ErrorKind.UNSUPPORTED, "set the properties of", path, why)
-    return plain
+    """Write named values as metadata."""
+    return object_metadata.properties_out(values, path, PROPERTIES, _is_plain, METADATA_MAX)
 
 
 def _is_plain(name: str, value: bytes) -> bool:
     is_token = name.isascii() and name.replace("-", "a").isalnum() and name == name.lower() and name not in OURS
     return is_token and value.isascii() and value.decode("ascii").isprintable() and value.strip() == value != b""
-
-
-def _length(pairs: Iterable[tuple[str, str]]) -> int:
-    return sum(len(name) + len(value) for name, value in pairs)

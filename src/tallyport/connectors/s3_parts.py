@@ -103,12 +103,6 @@ def sliced(content: Iterable[bytes], length: int = PART) -> Iterator[bytes]:
         yield bytes(held)
 
 
-def chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield second
-    yield from rest
-
-
 def upload_of(handle: str) -> tuple[int, str]:
     pieces, _, upload = handle.partition(":")
     return int(pieces), upload

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tallyport.connectors.object_keys import Twins, is_twin, key_of, name_of, twin_of
+from tallyport.connectors.object_store import base_of, folder
 from tallyport.connectors.s3_bucket import (
     Bucket,
     entry_of,
@@ -15,7 +16,7 @@ from tallyport.connectors.s3_bucket import (
 from tallyport.connectors.s3_errors import refusal
 from tallyport.connectors.s3_flights import together
 from tallyport.connectors.s3_settings import LIMITS
-from tallyport.domain.entries import Entry, Kind
+from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, check_segment, display, segments, split, to_bytes
 from tallyport.domain.versions import Version
@@ -33,25 +34,23 @@ class Prefix:
         self._bucket = bucket
         self._serves_times = settings.times == "server"
         self.limits = replace(LIMITS, versions=has_versions, sets_times=not self._serves_times)
-        fixed = settings.prefix.strip("/")
-        below = key_of(path)
-        self._base = "".join(f"{part}/" for part in (fixed, below) if part)
+        self._base = base_of(settings.prefix, path)
         self.location = f"s3://{settings.bucket}/{display(self._base)}".rstrip("/")
         self._lock = threading.Lock()
         self._lookers: ThreadPoolExecutor | None = None
-        if below and not make and not bucket.holds(self._base, ROOT):
+        if path and not make and not bucket.holds(self._base, ROOT):
             raise refusal(ErrorKind.NOT_FOUND, "open", self.location, "nothing lies below that prefix")
 
     def stat(self, path: str) -> Entry | None:
         key = self._key(path, "look at")
         if path == ROOT:
-            return container("")
+            return folder("")
         name = split(path)[1]
         if not is_twin(name):
             found = self._bucket.head(key, path)
             if found is not None:
                 return self._entry(name, found, found["ContentLength"])
-        return container(name) if self._bucket.holds(f"{key}/", path) else None
+        return folder(name) if self._bucket.holds(f"{key}/", path) else None
 
     # -- keys
 
@@ -115,7 +114,7 @@ class Prefix:
             segment = key[len(prefix) :]
             if key not in objects:
                 is_second = twins.is_twin(key)
-                entries.append(container(twin_of(segment[:-1]) if is_second else name_of(segment[:-1])))
+                entries.append(folder(twin_of(segment[:-1]) if is_second else name_of(segment[:-1])))
             elif segment or objects[key]["Size"]:  # without either it is the marker of this very container
                 twins.is_twin(key)
                 files.append((len(entries), key))
@@ -155,7 +154,3 @@ class Prefix:
             seen = self._bucket.head(key, path, version=found["VersionId"])
             modified = modified if seen is None else self._entry("", seen, 0).modified
         return Version(found["VersionId"], found["Size"], modified, bool(found.get("IsLatest")))
-
-
-def container(name: str) -> Entry:
-    return Entry(name, Kind.CONTAINER)

@@ -9,14 +9,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tallyport.connectors.hashing import ContentHash, digest
+from tallyport.connectors.object_metadata import MTIME, type_of
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
 from tallyport.connectors.s3_bucket import (
     HASH,
-    MTIME,
     etag_of,
     tag_of,
     time_out,
-    type_of,
 )
 from tallyport.connectors.s3_errors import code_of, refusal, status_of, translate
 from tallyport.connectors.s3_flights import Journey, alone
