@@ -152,6 +152,7 @@ class Places:
 
     def _ftp(self) -> Served:
         server = self._stack.enter_context(ftp_servers.pyftpdlib())
+        self.folders["ftp"] = server.folder
         remote = f":ftp,host=127.0.0.1,port={server.port},user=u,pass={obscured(server.password)}:"
         return Served("ftp", server.port, lambda port: {**server.settings, "port": port}, remote)
 

@@ -19,7 +19,7 @@ from tallyport.connectors.ftp_session import Session, Settings, error_of
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
 from tallyport.connectors.remote_content import CHUNK, Announced, blocks, chained
 from tallyport.connectors.remote_errors import refusal
-from tallyport.connectors.remote_names import check_new, check_path
+from tallyport.connectors.remote_names import check_new, check_path, is_listed
 from tallyport.connectors.temporaries import Temporaries, is_of, is_temporary
 from tallyport.domain.capabilities import Limits, VerifyLevel
 from tallyport.domain.entries import Entry, Kind, fingerprint
@@ -297,7 +297,7 @@ class Ftp:
                 for raw in stream:
                     line = from_bytes(raw.rstrip(b"\r\n"))
                     entry = facts_entry(line) if self._has_facts else line_entry(line)
-                    if entry is None or "/" in entry.name or (hides and is_temporary(entry.name)):
+                    if entry is None or not is_listed(path, entry.name) or (hides and is_temporary(entry.name)):
                         continue
                     yield entry
                 is_over = True

@@ -1,6 +1,6 @@
-"""Paths and names on their way to a server, checked before the call: a server may read more into a name than we do."""
+"""Names on their way to a server and back: it may read more into a name than we do, and may list what is no name."""
 
-from tallyport.connectors.remote_errors import refusal
+from tallyport.connectors.remote_errors import quoted, refusal
 from tallyport.domain import naming
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.errors import ErrorKind
@@ -15,6 +15,19 @@ def check_path(operation: str, path: str) -> None:
         why = check_segment(name)
         if why is not None:
             raise refusal(ErrorKind.INVALID_NAME, operation, path, why)
+
+
+def is_listed(path: str, name: str) -> bool:
+    """Tell whether a line of a listing is of an item in the container; that itself and the one above are none.
+
+    A name that would lead elsewhere raises: what cannot be taken whole is no listing, and nothing is deleted by it.
+    """
+    if name in (".", ".."):
+        return False
+    if check_segment(name) is not None:
+        what = f"the server lists {quoted(name)}, which is not in it"
+        raise refusal(ErrorKind.UNEXPECTED, "list", path, what)
+    return True
 
 
 def check_new(operation: str, path: str, limits: Limits) -> None:

@@ -11,7 +11,7 @@ from asyncssh import SFTPAttrs, SFTPClient, SFTPClientFile
 from tallyport.connectors import event_loop
 from tallyport.connectors.remote_content import CHUNK
 from tallyport.connectors.remote_errors import refusal
-from tallyport.connectors.remote_names import check_path
+from tallyport.connectors.remote_names import check_path, is_listed
 from tallyport.connectors.sftp_entries import BROKEN, entry_of, error_of
 from tallyport.connectors.sftp_folder import Folder, at_once, changed, close_quietly, lstat
 from tallyport.connectors.temporaries import is_temporary
@@ -56,7 +56,7 @@ class Reading(Folder):
             raw = item.filename
             assert isinstance(raw, bytes)
             name = from_bytes(raw)
-            if name in (".", "..") or "/" in name or is_temporary(name):
+            if not is_listed(path, name) or is_temporary(name):
                 continue
             attrs = item.attrs
             if attrs.permissions is None:

@@ -11,7 +11,7 @@ from tallyport.connectors.bunches import content_of
 from tallyport.connectors.protocol import Connector, Read, SmallRead
 from tallyport.connectors.remote_content import chained
 from tallyport.connectors.remote_errors import refusal
-from tallyport.connectors.remote_names import check_path
+from tallyport.connectors.remote_names import check_path, is_listed
 from tallyport.connectors.smb_entries import listed_entry
 from tallyport.connectors.smb_folder import Folder, Steps, changed
 from tallyport.connectors.smb_session import (
@@ -100,7 +100,7 @@ class Reading(Folder):
         try:
             for batch in self._batches(path, handle, "*"):
                 for one in batch:
-                    if one.name in (".", "..") or "/" in one.name or is_temporary(one.name):
+                    if not is_listed(path, one.name) or is_temporary(one.name):
                         continue
                     entry = listed_entry(one)
                     if entry.kind is Kind.SYMLINK:
