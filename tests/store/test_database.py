@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.store import migrations
-from tallyport.store.database import HEAD, Database, open_database, trouble
+from tallyport.store.database import HEAD, Database, is_outage, open_database, trouble
 from tallyport.store.tables import metadata
 from tallyport.testing.faults import spoil
 from tallyport.testing.postgres import PostgresServer
@@ -149,4 +149,20 @@ def test_a_write_that_finds_no_room_is_told_to_whoever_reads_until_there_is_some
     assert database.trouble is None
     with database.read() as tx:
         assert trouble(tx) is None
+    database.close()
+
+
+def test_a_ledger_whose_schema_no_longer_fits_a_statement_is_no_outage(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with database.begin() as tx:
+        spoilt = "CREATE TRIGGER spoilt AFTER UPDATE ON jobs BEGIN UPDATE jobs SET name = NGW.name; END"
+        tx.exec_driver_sql(spoilt)
+    with pytest.raises(sa.exc.OperationalError, match="NGW") as caught, database.begin() as tx:
+        tx.exec_driver_sql("UPDATE jobs SET name = 'x'")
+    assert not is_outage(caught.value)
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None, timeout=0)
+    with database.begin(), pytest.raises(sqlite3.OperationalError, match="locked") as locked:
+        other.execute("BEGIN IMMEDIATE")
+    assert is_outage(sa.exc.OperationalError("BEGIN IMMEDIATE", {}, locked.value))
+    other.close()
     database.close()

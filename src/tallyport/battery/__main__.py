@@ -35,6 +35,7 @@ ATTACKS = (
     Attack("D1", obstacles.full_disk, "I1 a full disk costs no old content", 1, 5),
     Attack("D3", crashes.errors_at_steps, "I2 a call that failed is never taken for done", 3, 100),
     Attack("D4", obstacles.few_descriptors, "I6 a shortage is said or outlasted", 1, 5),
+    Attack("D7", obstacles.little_memory, "I6 a shortage is said or outlasted", 1, 20),
     Attack("D5", obstacles.closed_places, "I5 what cannot be listed is unknown, and nothing below is deleted", 1, 5),
     Attack("D6", obstacles.empty_source, "I5 the delete brake stops before the first delete", 2, 10),
     Attack("P4", obstacles.special_files, "special files never block, special bits are not restored", 1, 5),

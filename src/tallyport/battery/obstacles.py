@@ -81,6 +81,19 @@ def few_descriptors(here: Ground) -> None:
     here.must(trees.count(here.destination).files == made.files, "files are missing")
 
 
+def little_memory(here: Ground) -> None:
+    """Let the run have little memory: it ends well, or says in a line what it lacks; what is left is done later."""
+    prlimit = needs("prlimit")
+    made = trees.crash_tree(here.source, items=400, seed=here.chance.randrange(1 << 30), budget=4 * trees.MIB)
+    room = here.chance.choice((128, 160, 192, 256, 320)) * trees.MIB
+    ended = here.run([prlimit, f"--data={room}:{room}", *here.copy()])
+    if ended.status != DONE:
+        here.must(ended.err.strip() or ended.out.strip(), f"it ended with {ended.status} and said nothing")
+        here.finish()
+    here.must_be_equal()
+    here.must_account(made)
+
+
 def special_files(here: Ground) -> None:
     """Put a FIFO, a socket and setuid bits into the source: nothing blocks, no bit is restored."""
     import socket

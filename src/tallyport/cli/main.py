@@ -77,6 +77,11 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except TallyportError as error:
             raise Stop(code_of(error), error.message) from error
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "can't start new thread" not in str(error):
+                raise
+            lack = "this process may not have as much memory, or as many threads, as it needs"
+            raise Stop(Exit.ERROR, f"{lack}: raise its limits (ulimit -a), or use fewer --movers") from error
         except KeyboardInterrupt:
             # Outside a run: while it started, or in a command that has none.
             raise Stop(Exit.INTERRUPTED, "interrupted") from None

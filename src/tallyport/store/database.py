@@ -37,6 +37,9 @@ _PRAGMAS = (
 REMEMBERED = 30.0  # seconds for which a write that found no room is told, unless a later one finds some
 ROOM = 16 << 20  # bytes that there must be for it to be forgotten before
 _SQLITE_FULL = 13
+# busy, locked, no memory, interrupted, input or output, full, cannot open, locks of the file: what may be well later. A
+# statement that the file's own schema does not fit any more never will.
+_PASSING = frozenset({5, 6, 7, 9, 10, _SQLITE_FULL, 14, 15})
 _TROUBLE = "trouble"
 
 
@@ -346,6 +349,9 @@ def is_outage(error: BaseException) -> bool:
     """Tell whether an error says that the store could not be reached, or took no part in what was asked."""
     if not isinstance(error, sa.exc.DBAPIError):
         return False
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in _PASSING
     state = getattr(error.orig, "sqlstate", None)
     is_cut = error.connection_invalidated or (isinstance(error, sa.exc.OperationalError) and state is None)
     # 57P0x: it shuts down or starts; 53xxx: it has no room for us; 40xxx: it undid this in favour of another
