@@ -69,3 +69,12 @@ def test_all_problems_of_envelope_and_block_come_together() -> None:
     with pytest.raises(Invalid) as refused:
         documents.read({"transfer": block(audit_level="loud"), "kind": "x", "schedule": {"mode": "y"}})
     assert {p.path for p in refused.value.problems} >= {"/transfer/audit_level", "/kind", "/schedule/mode"}
+
+
+@pytest.mark.parametrize("key", ["conflict_resolution", "filter", "limits", "source", "account_map"])
+def test_a_key_that_stands_beside_the_transfer_block_is_refused_with_the_place_where_it_belongs(key: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        documents.read({"name": "w", "transfer": {"transfer_type": "copy"}, key: "latest"})
+    (found,) = [problem for problem in raised.value.problems if problem.path == f"/{key}"]
+    assert (found.code, found.message) == ("unknown_key", f'"{key}" belongs in the transfer block: /transfer/{key}')
+    assert "transfer" in found.allowed

@@ -7,7 +7,7 @@ from typing import Any
 from tallyport.control import predecessors
 from tallyport.control.refusals import Invalid
 from tallyport.domain import folder_mapping, schedules, transfer_block
-from tallyport.domain.documents import BlockErrors, Reader
+from tallyport.domain.documents import BlockErrors, Reader, pointer
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies import Policies
 
@@ -62,7 +62,7 @@ class Draft:
 def read(document: object) -> Draft:
     """Check a whole job document, or raise Invalid with everything that is wrong with it."""
     reader = Reader()
-    given = reader.members(document, "", (*KEYS, *LATER))
+    given = reader.members(_without_misplaced(reader, document), "", (*KEYS, *LATER))
     draft = Draft(
         kind=_kind(reader, given),
         disabled=("disabled" in given and reader.flag(given["disabled"], "/disabled")) or False,
@@ -94,6 +94,18 @@ def read(document: object) -> Draft:
     if reader.problems:
         raise Invalid(reader.problems)
     return draft
+
+
+def _without_misplaced(reader: Reader, document: object) -> object:
+    """Say where a key belongs that stands beside the transfer block; gives the document without such keys."""
+    if not isinstance(document, dict):
+        return document
+    inner = {dotted.partition(".")[0] for dotted in (*transfer_block.KEYS, *transfer_block.KEPT)} - {"type"}
+    misplaced = [key for key in document if key in inner and key not in KEYS]
+    for key in misplaced:
+        message = f'"{key}" belongs in the transfer block: /transfer/{key}'
+        reader.wrong(pointer("", key), "unknown_key", message, (*KEYS, *LATER))
+    return {key: value for key, value in document.items() if key not in misplaced}
 
 
 def write(job: Job, category: str, waits_for: Sequence[str] = ()) -> dict[str, Any]:
