@@ -10,7 +10,9 @@ from typing import Any
 import openpyxl
 import pytest
 
+from tallyport.control.aside import Aside
 from tallyport.domain.items import Status
+from tests.api import documents
 from tests.api.world import World
 
 
@@ -231,3 +233,16 @@ def test_what_a_run_would_delete_is_listed(world: World) -> None:
     job = world.job()
     assert world.get(f"/v1/jobs/{job}/deletes").json()["data"] == []
     assert world.get("/v1/jobs/none/deletes").status_code == 404
+
+
+def test_that_something_is_being_counted_is_a_declared_answer(
+    world: World, ran: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Aside, "of", lambda *_given: None)
+    for path in (f"/v1/jobs/{ran}/breakdown", f"/v1/transfers/{ran}/stats/by_ext"):
+        answer = world.get(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (202, "1"), path
+    declared = documents.openapi()["paths"]
+    assert "202" in declared["/v1/jobs/{job}/breakdown"]["get"]["responses"]
+    assert "202" in declared["/v1/transfers/{job}/stats/{kind}"]["get"]["responses"]
+    assert "202" in declared["/v1/transfers/executions/{execution}/reconcile"]["post"]["responses"]

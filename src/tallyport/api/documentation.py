@@ -60,7 +60,7 @@ def _finish(document: dict[str, Any]) -> dict[str, Any]:
                 operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
             for status, description in OTHER_STATUSES.get(rule, {}).items():
                 operation["responses"][status] = {"description": description}
-            for status, described in OTHER_ERRORS.get(rule, {}).items():
+            for status, described in OTHER_ANSWERS.get(rule, {}).items():
                 operation["responses"][status] = described
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -95,13 +95,17 @@ _TOO_MANY: dict[str, Any] = {
     "description": problems.TITLES[429],
     "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
-OTHER_ERRORS: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
+_COUNTING: dict[str, Any] = {"202": {"description": "Being counted: ask again", "content": {"application/json": {}}}}
+OTHER_ANSWERS: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("POST", "/connect/token"): {
         "400": {
             "description": "Refused, as RFC 6749 says it; a body that cannot be read as a problem",
             "content": {"application/json": {}, problems.MEDIA_TYPE: {}},
         }
     },
+    ("GET", "/v1/jobs/{job}/breakdown"): _COUNTING,
+    ("GET", "/v1/transfers/{job}/stats/{kind}"): _COUNTING,
+    ("POST", "/v1/transfers/executions/{execution}/reconcile"): _COUNTING,
     ("POST", "/v1/auth"): {"429": _TOO_MANY},
     ("POST", "/v1/auth/refresh-token"): {"429": _TOO_MANY},
     ("POST", "/v1/setup"): {"429": _TOO_MANY},
