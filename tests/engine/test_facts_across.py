@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
+import uuid
 from contextlib import closing
 from pathlib import Path
 
@@ -13,11 +14,14 @@ import sqlalchemy as sa
 
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Facts, Grants
+from tallyport.connectors.registry import platform
+from tallyport.connectors.s3_bucket import client_of
 from tallyport.connectors.surveying import side_of, survey
 from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind
 from tallyport.domain.policies import PermissionsPolicy, Policies, TransferType
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.store.database import Database
+from tallyport.testing.object_servers import SOMEONE
 from tests.engine.pairs import End, Way
 from tests.engine.places import Place, Places
 from tests.engine.test_carrying_local import shared
@@ -118,3 +122,33 @@ def test_the_list_of_a_share_is_lost_to_a_bucket_as_forecast(database: Database,
     lost = [name for name, detail in ledger(database) if "keeps no grants" in detail]
     assert "own list" in lost
     assert said["access_lists"] == len(lost)
+
+
+def test_grants_go_from_bucket_to_bucket_and_are_read_back(database: Database, places: Places) -> None:
+    here, there = with_grants(places), with_grants(places)
+    reader = Principal(PrincipalKind.ACCOUNT, id=SOMEONE)
+    with closing(open_connection(here.platform, here.settings, here.path, make=True)) as bucket:
+        assert isinstance(bucket, Grants)
+        bucket.write("a.txt", [b"content"], Facts())
+        given = bucket.set_access("a.txt", Access(grants=(Grant(reader, READ),)))
+    policies = dataclasses.replace(ASKING, preserve_owners=False)
+    run = Way(database, here, there, policies).run()
+    assert (run.failed, run.transferred) == (0, 1), run.info
+    with closing(open_connection(there.platform, there.settings, there.path)) as bucket:
+        assert isinstance(bucket, Grants)
+        got = bucket.access("a.txt")
+    mine = [grant for grant in given.grants if grant.principal.id == SOMEONE]
+    assert mine
+    assert [grant for grant in got.grants if grant.principal.id == SOMEONE] == mine
+    assert ledger(database) == []
+
+
+def with_grants(places: Places) -> End:
+    """Give a place in a bucket of its own whose objects have access lists."""
+    place = places.new("s3")
+    bucket = f"listed-{uuid.uuid4().hex[:8]}"
+    client = client_of(platform("s3").read_settings(dict(place.end.settings)))
+    client.create_bucket(Bucket=bucket)
+    rules = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    client.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
+    return place.by(place.served.port, bucket=bucket).end
