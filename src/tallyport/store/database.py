@@ -339,7 +339,7 @@ def trouble(tx: "sa.Connection") -> str | None:
     return found
 
 
-def is_full(error: sa.exc.DBAPIError) -> bool:
+def is_full(error: "sa.exc.DBAPIError") -> bool:
     """Tell whether a write found no room."""
     is_ours = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == _SQLITE_FULL
     return is_ours or getattr(error.orig, "sqlstate", None) == "53100"
