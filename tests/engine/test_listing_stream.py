@@ -49,7 +49,7 @@ def test_the_digest_does_not_depend_on_the_order_and_sees_every_change(found: li
 
 def test_memory_does_not_grow_with_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing_stream, "PAGE", 1000)
-    monkeypatch.setattr(listing_stream, "BLOCK", 100)
+    monkeypatch.setattr(listing_stream, "BLOCK", 20)
 
     def peak(count: int) -> int:
         tracemalloc.start()
