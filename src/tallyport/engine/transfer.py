@@ -39,16 +39,14 @@ from tallyport.engine import uploads
 from tallyport.engine.archive import zipped
 from tallyport.engine.bunch import Bunch, Small, carries_bunches, is_small
 from tallyport.engine.crossing_stream import StreamCrossing, error_of, hash_of
+from tallyport.engine.deleting_stream import delete
 from tallyport.engine.lease import Guard, free
 from tallyport.engine.passage import (
     Landed,
     Settled,
     carrier_of,
     expected_at,
-    is_still_used,
     item_done,
-    item_gone,
-    item_kept,
     plain,
     planned_source,
     task_error,
@@ -514,48 +512,10 @@ class StreamPassage:
         return reports
 
     def delete(self, work: DeleteWork) -> TaskReport:
-        if uploads.is_handle(work.temporary):
-            try:
-                uploads.abandon(self.destination, work.path, work.temporary)
-            except TallyportError as error:
-                return task_error(work.task_id, error)
-            return TaskReport(work.task_id)
-        connector = self.source if work.side == _SOURCE else self.destination
-        kind = Kind(work.kind)
-        expect = None
-        if work.expect is not None and kind is not Kind.CONTAINER:
-            expect = Entry(split(work.path)[1], kind, *work.expect)
-        try:
-            if kind is Kind.FILE:
-                self.present(Side(work.side), work.s_path, work.path)
-            if expect is not None and not expect.tag and work.side == _SOURCE and kind is Kind.FILE:
-                expect = self._still_as_carried(work.path, expect, work.item)
-            kept = ""
-            if self._keepers:
-                kept = self._keepers[Side(work.side)].take(work.path, kind, expect)
-            else:
-                connector.delete(work.path, expect=expect)
-            if isinstance(connector, Syncs) and self._policies.durability is not Durability.NONE:
-                connector.sync()
-        except TallyportError as error:
-            if is_still_used(work, error):
-                return TaskReport(work.task_id)
-            kept_item = item_kept(work, error)
-            return TaskReport(work.task_id, kept_item) if kept_item else task_error(work.task_id, error)
-        return TaskReport(work.task_id, item_gone(work.item, work.side, kept=kept))
-
-    def _still_as_carried(self, path: str, expect: Entry, item: tuple[Any, ...]) -> Entry:
-        """Give one of several names of a source's file as it is, if it holds what was proved at the destination.
-
-        Each removal of a name changes the tag of the others. A platform without tags has size and time alone.
-        """
-        entry = self.source.stat(path)
-        if entry is None or entry.kind is not expect.kind or not entry.tag:
-            return expect
-        is_as_listed = fingerprint(entry)[:2] == fingerprint(expect)[:2]
-        if not is_as_listed or item[12] is None or hash_of(self.source, path) != item[12]:
-            raise error_of(ErrorKind.CHANGED_DURING_COPY, "remove", path, "it changed since it was carried")
-        return entry
+        end = self.connector(Side(work.side))
+        keeper = self._keepers[Side(work.side)] if self._keepers else None
+        syncs = self._policies.durability is not Durability.NONE
+        return delete(end, work, keeper=keeper, present=self.present, syncs=syncs)
 
     def look_at_lock(self, work: LockWork) -> TaskReport:
         if self.carrier is None:
