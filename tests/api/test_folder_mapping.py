@@ -195,6 +195,21 @@ def test_the_stats_of_a_mapping_are_those_of_its_children(world: World) -> None:
     }
 
 
+def test_what_failed_in_the_children_is_what_failed_in_the_mapping(world: World) -> None:
+    parent = three_children(world)
+    (longer,) = made(world, parent, "Ben b")  # its paths stand before those of Ben: a blank is before a slash
+    world.run(longer.id, "executing")
+    world.item(longer.id, "three.txt", Status.FLAGGED, reason="locked", message="busy")
+    world.run(longer.id, "complete", result="errors", failed=1)
+    answer = world.get(f"/Job/{parent}/FailedItems")
+    ends = [one["entity"].rpartition("/a/")[2] for one in answer.json()["failedItems"]]
+    assert (ends, answer.headers["x-total-count"]) == (["Ben b/three.txt", "Ben/two.txt"], "2")
+    groups = world.get(f"/v1/jobs/{parent}/failed-items?group_by=reason").json()
+    assert sorted((group["code"], group["count"]) for group in groups) == [("locked", 1), ("permission_denied", 1)]
+    reasons = world.get(f"/v1/reports/summary?job={parent}").json()["report"]["failed_by_reason"]
+    assert reasons == {"permission_denied": 1, "locked": 1}
+
+
 def test_a_report_has_the_figures_of_the_children_once(world: World) -> None:
     parent = three_children(world)
     alone = world.get(f"/v1/reports/summary?job={parent}").json()["report"]

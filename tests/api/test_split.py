@@ -75,6 +75,11 @@ def test_what_failed_in_parts_is_what_failed_in_the_whole(world: World) -> None:
         assert answer.headers["x-total-count"] == "4"
     groups = world.get(f"/v1/jobs/{job}/failed-items?group_by=reason").json()
     assert [(group["code"], group["count"]) for group in groups] == [("locked", 4)]
+    listed = world.get(f"/v1/transfers/items?jobs={job}&status=remediation&count=1").json()
+    assert sorted(one["source"]["path"] for one in listed["item"]) == ["/a.txt", "/b.txt", "/c.txt", "/d.txt"]
+    assert listed["meta"]["total_count"] == 4
+    assert world.patch(f"/v1/transfers/items?jobs={job}&retry=1").json()["meta"]["total_count"] == 4
+    assert world.get(f"/v1/transfers/items?jobs={job}&status=retry").json()["meta"]["total_count"] == 4
 
 
 def test_fewer_entries_than_parts_make_fewer_parts_and_it_is_said(world: World) -> None:

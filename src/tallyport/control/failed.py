@@ -1,17 +1,17 @@
 """Failed items: of one execution as history, of a job as what is unresolved now."""
 
 import heapq
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 
 import sqlalchemy as sa
 
 from tallyport.connectors import registry
 from tallyport.control.desk import Desk
 from tallyport.control.pictures import find_execution, find_job
-from tallyport.domain import paths
+from tallyport.domain import folder_mapping, paths
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Kind
 from tallyport.domain.executions import Execution
@@ -32,6 +32,7 @@ class FailedItems:
     total: int
     desk: Desk
     parts: tuple[tuple[Job, Execution], ...] = ()  # whose items they are, of a run that parts did
+    folders: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of a mapping: whose they are, by source path
 
     @property
     def is_collaborative(self) -> bool:
@@ -55,9 +56,18 @@ class FailedItems:
         else:
             several = [failures.unresolved(tx, part.id, chunk=CHUNK) for part, _ in self.parts]
             own = failures.unresolved(tx, self.job.id)
+            if self.folders:  # one after the other: each has paths of its own
+                several.append(chain.from_iterable(self._of_folder(tx, path) for path in self.folders))
         if not several:
             return own
-        return heapq.merge(own, *several, key=lambda row: (paths.to_bytes(row.path), row.item_id))
+        return _by_path(own, *several)
+
+    def _of_folder(self, tx: sa.Connection, source_path: str) -> Iterator[FailedItem]:
+        """Give what failed in the child for a folder and in its parts, with paths as from the mapping."""
+        folder = "/".join(paths.segments(source_path)[len(paths.segments(self.job.source_path)) :])
+        each = [failures.unresolved(tx, one, chunk=CHUNK) for one in self.folders[source_path]]
+        for row in _by_path(*each):
+            yield row._replace(path=f"{folder}/{row.path}" if row.path else folder)
 
     @property
     def _is_wholly_failed(self) -> bool:
@@ -78,6 +88,10 @@ class FailedItems:
         if row.kind == Kind.CONTAINER:
             return path if path.endswith("/") else f"{path}/"
         return path if row.path else path.rstrip("/") or "/"
+
+
+def _by_path(*several: Iterator[FailedItem]) -> Iterator[FailedItem]:
+    return heapq.merge(*several, key=lambda row: (paths.to_bytes(row.path), row.item_id))
 
 
 def of_execution(desk: Desk, execution_id: int) -> FailedItems:
@@ -103,9 +117,12 @@ def of_job(desk: Desk, job_id: str) -> FailedItems:
         newest = executions.find(tx, job.execution_id) if job.execution_id else None
         parts = () if newest is None else _parts(tx, newest)
         total += sum(unresolved.count(tx, part.number) for part, _ in parts)
+        folders = below.failing(tx, job) if job.kind == folder_mapping.KIND else {}
+        if folders:
+            total = sum(unresolved.count_each(tx, below.numbers_of(tx, [job.id])).values())
     if total == 0 and newest is not None and newest.failed == 0 and newest.state in ("failed", "failed_to_start"):
         return of_execution(desk, newest.id)
-    return FailedItems(job=job, execution=None, source=source, total=total, desk=desk, parts=parts)
+    return FailedItems(job=job, execution=None, source=source, total=total, desk=desk, parts=parts, folders=folders)
 
 
 def _parts(tx: sa.Connection, run: Execution) -> tuple[tuple[Job, Execution], ...]:

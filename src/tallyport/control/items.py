@@ -225,8 +225,10 @@ def _mark(
 
 
 def _jobs(tx: sa.Connection, ids: Sequence[str]) -> list[Job]:
+    """Give the jobs of some items, each once, with the parts that work for them; without a name all."""
     if ids:
-        return [find_job(tx, one) for one in ids]
+        named = [find_job(tx, one) for one in ids]
+        return list({job.id: job for one in named for job in (one, *jobs.parts(tx, one.id))}.values())
     found: list[Job] = []
     while block := jobs.page(tx, offset=len(found), limit=1_000)[0]:
         found += block

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from tallyport.domain import paths
 from tallyport.domain.jobs import Job
-from tallyport.store.tables import jobs
+from tallyport.store.tables import jobs, unresolved
 
 _AT_ONCE = 500  # jobs of one statement
 
@@ -32,6 +32,19 @@ def numbers_of(tx: sa.Connection, job_ids: Iterable[str]) -> set[int]:
         query = sa.select(jobs.c.number).where(_family(wanted[start : start + _AT_ONCE]))
         found.update(tx.execute(query).scalars())
     return found
+
+
+def failing(tx: sa.Connection, job: Job) -> dict[str, list[str]]:
+    """Give by source path, in the order of the paths below them, the jobs below one that have failed items now."""
+    query = (
+        sa.select(jobs.c.source_path, jobs.c.id)
+        .join(unresolved, unresolved.c.job == jobs.c.number)
+        .where(_family([job.id]), jobs.c.id != job.id, unresolved.c.number > 0)
+    )
+    found: dict[bytes, list[str]] = {}
+    for path, job_id in tx.execute(query):
+        found.setdefault(bytes(path), []).append(job_id)
+    return {paths.from_bytes(path): found[path] for path in sorted(found, key=lambda path: path + b"/")}
 
 
 def _family(job_ids: list[str]) -> sa.ColumnElement[bool]:
