@@ -45,3 +45,5 @@ def test_what_parts_carried_is_counted_in_the_run_they_did_and_not_again(databas
     )
     assert carried_by(parts[1]) == 4
     assert carried_by() == carried_by(job, parent) == 27
+    with database.read() as tx:
+        assert executions.carried_since(tx, 0).transferred == 27

@@ -264,11 +264,12 @@ class Carried(NamedTuple):
 
 
 def carried_since(tx: sa.Connection, at: int) -> Carried:
-    """Add up executions that ended since a moment, simulations aside."""
+    """Add up executions that ended since a moment, simulations aside; what parts did is in the run they did it for."""
     columns = ("transferred", "transferred_bytes", "failed", "deleted")
     query = sa.select(
         sa.func.count(), *[sa.func.coalesce(sa.func.sum(executions.c[name]), 0) for name in columns]
     ).where(executions.c.ended_at >= at, executions.c.simulation.is_(False))
+    query = query.where(executions.c.job_id == jobs.c.id, jobs.c.part.is_(None))
     return Carried(*[int(value) for value in tx.execute(query).one()])
 
 
