@@ -170,7 +170,7 @@ def embedded(data: Path, *, movers: int | None = None) -> Iterator[Embedded]:
         local = _warm.pop()
         from tallyport.engine.dispatch import InlineDispatcher
         from tallyport.engine.engine import Crews, Engine
-        from tallyport.engine.mover_pool import ThreadCrew
+        from tallyport.engine.thread_crew import ThreadCrew
 
         gc.freeze()  # what was imported stays
         gc.enable()
@@ -350,7 +350,8 @@ def _server_vault(folder: Path) -> "Vault":
 def _server_engine(database: "Database", folder: Path, workers: int | None, vault: "Vault") -> "Engine":
     from tallyport.engine.dbos_dispatcher import DbosDispatcher
     from tallyport.engine.engine import Crews, Engine
-    from tallyport.engine.mover_pool import MoverPool, ThreadCrew
+    from tallyport.engine.mover_pool import MoverPool
+    from tallyport.engine.thread_crew import ThreadCrew
 
     dispatcher = DbosDispatcher(f"sqlite:///{folder / 'dispatch.db'}", width=16)
     return Engine(database, dispatcher, Crews(MoverPool(movers_wanted(workers)), ThreadCrew(8)), vault=vault)
@@ -359,8 +360,9 @@ def _server_engine(database: "Database", folder: Path, workers: int | None, vaul
 def _worker_engine(database: "Database", workers: int | None, vault: "Vault", labels: Sequence[str] = ()) -> "Engine":
     from tallyport.engine.dbos_dispatcher import DbosDispatcher
     from tallyport.engine.engine import Crews, Engine
-    from tallyport.engine.mover_pool import MoverPool, ThreadCrew
+    from tallyport.engine.mover_pool import MoverPool
     from tallyport.engine.roster import PATIENCE, Roster
+    from tallyport.engine.thread_crew import ThreadCrew
     from tallyport.store.database import noticing
 
     movers = movers_wanted(workers)

@@ -20,7 +20,7 @@ from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.policies_json import policies_to_json
 from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
-from tallyport.engine.mover_pool import ThreadCrew
+from tallyport.engine.thread_crew import ThreadCrew
 from tallyport.store import connections, executions, jobs
 from tallyport.store.database import Database, open_database
 from tests.engine.pairs import ledger

@@ -15,8 +15,8 @@ from tallyport.connectors.hashing import PART
 from tallyport.domain.paths import join, to_bytes
 from tallyport.domain.policies import Policies
 from tallyport.domain.policies_json import policies_to_json
+from tallyport.engine.crew import Crew
 from tallyport.engine.mover import Work
-from tallyport.engine.mover_pool import Crew
 from tallyport.engine.work import (
     AS_IT_WAS,
     Deferred,

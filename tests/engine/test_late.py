@@ -21,7 +21,7 @@ from tallyport.domain.capabilities import Durability
 from tallyport.domain.policies import DeletePropagation, PermissionsPolicy, Policies, TransferType
 from tallyport.engine import staging
 from tallyport.engine.lease import clock
-from tallyport.engine.mover_pool import ThreadCrew
+from tallyport.engine.thread_crew import ThreadCrew
 from tallyport.testing.compare import differences, leftovers
 from tests.engine.desk import Desk
 

@@ -23,9 +23,10 @@ from tallyport.domain.transfer_block import defaults_for
 from tallyport.engine import staging
 from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
-from tallyport.engine.mover_pool import MoverPool, ThreadCrew
+from tallyport.engine.mover_pool import MoverPool
 from tallyport.engine.passage_local import LocalPassage
 from tallyport.engine.staging import Stage
+from tallyport.engine.thread_crew import ThreadCrew
 from tallyport.engine.work import DeleteWork, TaskReport
 from tallyport.store import connections, executions, frontier, items, jobs, tables
 from tallyport.testing.compare import differences, snapshot

@@ -19,9 +19,9 @@ from tallyport.domain.jobs import Job
 from tallyport.domain.policies_json import policies_to_json
 from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
-from tallyport.engine.mover_pool import ThreadCrew
 from tallyport.engine.recorder import Fenced, Recorder
 from tallyport.engine.roster import Roster
+from tallyport.engine.thread_crew import ThreadCrew
 from tallyport.store import connections, executions, frontier, jobs
 from tallyport.store.database import Database, open_database
 from tallyport.store.ids import Ids

@@ -19,8 +19,10 @@ import pytest
 from tallyport.domain.capabilities import Durability
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.engine import mover_pool
+from tallyport.engine.crew import Crew
 from tallyport.engine.mover import BENCHES
-from tallyport.engine.mover_pool import Crew, MoverPool, ThreadCrew, _Mover
+from tallyport.engine.mover_pool import MoverPool, _Mover
+from tallyport.engine.thread_crew import ThreadCrew
 from tallyport.engine.work import VisitWork
 from tallyport.testing import trees
 from tallyport.testing.compare import differences, leftovers, snapshot

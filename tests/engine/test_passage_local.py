@@ -17,8 +17,8 @@ import pytest
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.policies import DeletePropagation, Policies, TransferType
 from tallyport.engine import listing_local, passage, passage_local, seen, staging
-from tallyport.engine.mover_pool import ThreadCrew
 from tallyport.engine.opened import Opened
+from tallyport.engine.thread_crew import ThreadCrew
 from tallyport.testing import trees
 from tallyport.testing.compare import differences, leftovers, snapshot
 from tests.engine.desk import Desk, Outcome

@@ -21,8 +21,8 @@ from tallyport.engine import engine as engine_module
 from tallyport.engine import slices
 from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
-from tallyport.engine.mover_pool import ThreadCrew
 from tallyport.engine.roster import Roster
+from tallyport.engine.thread_crew import ThreadCrew
 from tallyport.engine.work import PartWork, VisitWork
 from tallyport.store import connections, executions, frontier, jobs
 from tallyport.store.database import Database, open_database

@@ -22,7 +22,7 @@ from tallyport.domain.policies import (
     TransferType,
 )
 from tallyport.engine import transfer
-from tallyport.engine.mover_pool import ThreadCrew
+from tallyport.engine.thread_crew import ThreadCrew
 from tallyport.testing.worlds import differences, picture, tree
 from tests.engine.desk import Desk, Outcome
 

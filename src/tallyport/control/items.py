@@ -109,8 +109,17 @@ def _page_of(tx: sa.Connection, job: Job, wanted: Wanted, *, count: bool) -> Pag
     return Page(rows, ahead is not None, total, ahead)
 
 
-def _read(tx: sa.Connection, job: Job, wanted: Wanted, *, until: int | None, offset: int = 0) -> list[ItemRow]:
-    """Read one row more than a page of one job has, so that it is known whether it goes on."""
+def _read(
+    tx: sa.Connection,
+    job: Job,
+    wanted: Wanted,
+    *,
+    after: int | None = None,
+    until: int | None = None,
+    offset: int = 0,
+    limit: int | None = None,
+) -> list[ItemRow]:
+    """Read rows of one job: without a limit one more than a page has, so that it is known whether it goes on."""
     return items.page(
         tx,
         job.number,
@@ -121,10 +130,10 @@ def _read(tx: sa.Connection, job: Job, wanted: Wanted, *, until: int | None, off
         text=wanted.text,
         execution_id=wanted.execution,
         processing=wanted.processing,
-        after=wanted.after,
+        after=wanted.after if after is None else after,
         until=until,
         offset=offset,
-        limit=wanted.limit + 1,
+        limit=wanted.limit + 1 if limit is None else limit,
     )
 
 
@@ -248,19 +257,7 @@ def _merged(
     def of(job: Job) -> Iterator[tuple[Job, ItemRow]]:
         after = wanted.after
         size = chunk or min(max(wanted.limit + 1, 100) + wanted.offset, 2_000)
-        while block := items.page(
-            tx,
-            job.number,
-            statuses=[int(one) for one in wanted.statuses],
-            kinds=wanted.kinds,
-            parent=wanted.parent,
-            reasons=wanted.reasons,
-            text=wanted.text,
-            execution_id=wanted.execution,
-            processing=wanted.processing,
-            after=after,
-            limit=size,
-        ):
+        while block := _read(tx, job, wanted, after=after, limit=size):
             yield from ((job, row) for row in block)
             after = block[-1].id
 

@@ -22,8 +22,8 @@ from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, Scope
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import DONE
 from tallyport.domain.policies_json import policies_from_json
+from tallyport.engine.crew import Crew
 from tallyport.engine.mover import Work
-from tallyport.engine.mover_pool import Crew
 from tallyport.engine.recorder import Fenced, Recorder
 from tallyport.engine.tally import Scene
 from tallyport.engine.throttle import rates_now

@@ -30,11 +30,11 @@ from tallyport.engine import execution as life
 from tallyport.engine import uploads
 from tallyport.engine.asides import Asides
 from tallyport.engine.batch import Batch, Ending, Orders, commit_seconds
+from tallyport.engine.crew import Crew
 from tallyport.engine.dispatch import Dispatcher, TaskRef
 from tallyport.engine.ends import check_proof, nothing_there
 from tallyport.engine.job_maps import maps_of
 from tallyport.engine.lease import clock
-from tallyport.engine.mover_pool import Crew
 from tallyport.engine.observing import observe_again
 from tallyport.engine.reach import Reach
 from tallyport.engine.recorder import Fenced

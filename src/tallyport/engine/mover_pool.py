@@ -1,8 +1,7 @@
-"""Who carries: a pool of mover processes, and the same face over threads.
+"""A pool of mover processes for pairs of local trees.
 
-:class:`MoverPool` deals groups of works to mover processes (``mover.py``) over pipes; :class:`ThreadCrew` works
-them in threads of this process, which is right where a network is waited for. Neither knows the ledger: what is
-known of a container is asked through a callback, and everything that came of a group is put on a queue.
+Groups of works are dealt to them over pipes (``mover.py``). The pool does not know the ledger: what is known of a
+container is asked through a callback, and everything that came of a group is put on a queue.
 """
 
 import contextlib
@@ -17,93 +16,18 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
 
+from tallyport.engine.crew import Event, Group, KnownCallback, Steered
 from tallyport.engine.forked import Forked, can_fork, fork
-from tallyport.engine.lease import LEASE_SIZE, Lease, free
-from tallyport.engine.mover import SHARED, SLOTS, Bench, Work, frame, main, make_room, pack
-from tallyport.engine.throttle import SIZE, Accounts, Rates
-from tallyport.engine.work import TaskReport, Terms, VisitReport, VisitWork
-
-KnownCallback = Callable[[int, str, int, Sequence[str]], Sequence[tuple[Any, ...]]]
-"""Takes a visit, gives its rows: after a name, at most so many; with names, the rows of these alone."""
+from tallyport.engine.lease import LEASE_SIZE, Lease
+from tallyport.engine.mover import SHARED, SLOTS, Work, frame, main, make_room, pack
+from tallyport.engine.throttle import SIZE, Accounts
+from tallyport.engine.work import TaskReport, Terms, VisitReport
 
 Process = subprocess.Popen[bytes] | Forked
-Event = tuple[Any, ...]
-"""``("report", VisitReport)``, ``("task", TaskReport)``, then ``("done", group id)`` or ``("lost", group id, why)``."""
-
 DEPTH = 2  # groups at a mover: one under way, one waiting in the pipe
 _STARTS_IN_VAIN = 3  # movers that ended before they did anything, in a row: something is wrong with all of them
-
-
-class Crew(Protocol):
-    """Who works groups."""
-
-    def start(self) -> None:
-        """Begin; returns at once."""
-
-    def submit(
-        self,
-        terms: Terms,
-        works: Sequence[Work],
-        *,
-        known: KnownCallback,
-        reports: "queue.SimpleQueue[Event]",
-        slot: int,
-        seats: int = 0,
-    ) -> int:
-        """Have a group worked and return its number. Everything that comes of it goes on ``reports``.
-
-        ``known`` gives the rows of a visited container in order of their names' bytes; it is called in another
-        thread. ``seats``: so many items are carried at one time at most; 0 is no cap. Exactly one ``done`` or ``lost``
-        ends a group, after all its reports.
-        """
-
-    def stop(self, slot: int) -> None:
-        """Let the groups of this slot finish their present item and end as ``stopped``."""
-
-    def clear(self, slot: int) -> None:
-        """Let groups of this slot work again."""
-
-    def limit(self, execution_id: int, rates: Rates) -> None:
-        """Set how many bytes a second its workers carry together for an execution, from now on."""
-
-    def renew(self, end: int) -> None:
-        """Let work become visible until ``end`` (a time of ``lease.clock``), where the crew works under a lease."""
-
-    @property
-    def load(self) -> int:
-        """Groups submitted and not ended."""
-
-    @property
-    def width(self) -> int:
-        """Groups that can be worked at once."""
-
-    def close(self) -> None:
-        """End; groups under way finish their present item. Calling twice is harmless."""
-
-
-class _Group:
-    __slots__ = ("id", "known", "reports", "seats", "slot", "terms", "works")
-
-    def __init__(
-        self,
-        number: int,
-        terms: Terms,
-        works: Sequence[Work],
-        known: KnownCallback,
-        reports: "queue.SimpleQueue[Event]",
-        slot: int,
-        seats: int = 0,
-    ) -> None:
-        self.id = number
-        self.terms = terms
-        self.works = works
-        self.known = known
-        self.reports = reports
-        self.slot = slot
-        self.seats = seats
 
 
 class _Mover:
@@ -114,7 +38,7 @@ class _Mover:
         self.process = process
         self.inlet = inlet  # we write
         self.outlet = outlet  # we read
-        self.groups: dict[int, _Group] = {}  # in the order they were sent: the first may be under way
+        self.groups: dict[int, Group] = {}  # in the order they were sent: the first may be under way
         self.told: dict[int, Terms] = {}  # by execution id, what it has a bench for: dropped as the mover drops benches
         self.has_answered = False
         self.outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -125,7 +49,7 @@ class _Mover:
         for thread in self.threads:
             thread.start()
 
-    def give(self, group: _Group) -> None:
+    def give(self, group: Group) -> None:
         """Send a group, and its terms where the mover has not heard them. Called under the pool's lock."""
         self.groups[group.id] = group
         terms = group.terms
@@ -174,7 +98,7 @@ class _Mover:
         self.outbox.put(None)
         self.pool._gone(self)
 
-    def _answer(self, group: _Group, questions: Sequence[tuple[int, str, int, Sequence[str]]]) -> None:
+    def _answer(self, group: Group, questions: Sequence[tuple[int, str, int, Sequence[str]]]) -> None:
         try:
             rows = [[tuple(row) for row in group.known(*question)] for question in questions]
             self.outbox.put(frame(("rows", rows, "")))
@@ -182,7 +106,7 @@ class _Mover:
             self.outbox.put(frame(("rows", None, f"{type(error).__name__}: {error}")))
 
 
-class MoverPool:
+class MoverPool(Steered):
     """Mover processes for pairs of local trees. A mover that dies is replaced."""
 
     def __init__(self, size: int, *, depth: int = DEPTH, leased: bool = False, forks: bool = False) -> None:
@@ -192,15 +116,15 @@ class MoverPool:
         self._depth = depth
         self._lock = threading.Lock()
         self._movers: list[_Mover] = []
-        self._backlog: deque[_Group] = deque()
+        self._backlog: deque[Group] = deque()
         self._numbers = itertools.count(1)
         self._closed = False
         self._in_vain = 0
         self._flags_fd = os.memfd_create("tallyport-stop", os.MFD_CLOEXEC)
         os.ftruncate(self._flags_fd, SHARED)
-        self._flags = mmap.mmap(self._flags_fd, SHARED)
-        self._accounts = Accounts(memoryview(self._flags)[SLOTS:-LEASE_SIZE], self._flags_fd)
-        self._lease = Lease(self._flags, SLOTS + SIZE)
+        flags = mmap.mmap(self._flags_fd, SHARED)
+        accounts = Accounts(memoryview(flags)[SLOTS:-LEASE_SIZE], self._flags_fd)
+        super().__init__(flags, accounts, Lease(flags, SLOTS + SIZE))
 
     def start(self) -> None:
         """Begin the processes; does not wait for them."""
@@ -218,7 +142,7 @@ class MoverPool:
         slot: int,
         seats: int = 0,
     ) -> int:
-        group = _Group(next(self._numbers), terms, works, known, reports, slot)  # a mover carries one item at a time
+        group = Group(next(self._numbers), terms, works, known, reports, slot)  # a mover carries one item at a time
         with self._lock:
             if self._closed or not self._movers:
                 reports.put(("lost", group.id, "the movers are closed" if self._closed else "no mover can be started"))
@@ -226,18 +150,6 @@ class MoverPool:
                 self._backlog.append(group)
                 self._deal()
         return group.id
-
-    def stop(self, slot: int) -> None:
-        self._flags[slot] = 1
-
-    def clear(self, slot: int) -> None:
-        self._flags[slot] = 0
-
-    def limit(self, execution_id: int, rates: Rates) -> None:
-        self._accounts.limit(execution_id, rates)
-
-    def renew(self, end: int) -> None:
-        self._lease.renew(end)
 
     @property
     def load(self) -> int:
@@ -321,7 +233,7 @@ class MoverPool:
                 return
             mover.give(self._backlog.popleft())
 
-    def _ended(self, mover: _Mover, group: _Group, event: Event) -> None:
+    def _ended(self, mover: _Mover, group: Group, event: Event) -> None:
         with self._lock:
             del mover.groups[group.id]
             self._in_vain = 0
@@ -348,114 +260,6 @@ class MoverPool:
         why = f"a mover ended by signal {-status}" if status < 0 else f"a mover ended with status {status}"
         for group in lost:
             group.reports.put(("lost", group.id, why))
-
-
-class ThreadCrew:
-    """Works groups in threads of this process."""
-
-    def __init__(self, size: int, *, leased: bool = False) -> None:
-        self._size = size
-        self._lease = Lease()
-        self._guard = self._lease.guard if leased else free
-        self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
-        self._waiting: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._flags = bytearray(SLOTS)
-        self._accounts = Accounts()
-        self._load = 0
-        self._closed = False
-
-    def start(self) -> None:
-        with self._lock:
-            while len(self._threads) < self._size:
-                thread = threading.Thread(target=self._run, name=f"crew-{len(self._threads)}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
-
-    def submit(
-        self,
-        terms: Terms,
-        works: Sequence[Work],
-        *,
-        known: KnownCallback,
-        reports: "queue.SimpleQueue[Event]",
-        slot: int,
-        seats: int = 0,
-    ) -> int:
-        group = _Group(next(self._numbers), terms, works, known, reports, slot, seats)
-        with self._lock:
-            if self._closed:
-                reports.put(("lost", group.id, "the crew is closed"))
-            else:
-                self._load += 1
-                self._waiting.put(group)
-        return group.id
-
-    def stop(self, slot: int) -> None:
-        self._flags[slot] = 1
-
-    def clear(self, slot: int) -> None:
-        self._flags[slot] = 0
-
-    def limit(self, execution_id: int, rates: Rates) -> None:
-        self._accounts.limit(execution_id, rates)
-
-    def renew(self, end: int) -> None:
-        self._lease.renew(end)
-
-    @property
-    def load(self) -> int:
-        return self._load
-
-    @property
-    def width(self) -> int:
-        return self._size
-
-    def close(self, *, grace: float = 10.0) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        deadline = time.monotonic() + grace
-        for _ in self._threads:
-            self._waiting.put(None)
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-
-    def _run(self) -> None:
-        benches: dict[int, Bench] = {}
-        while (group := self._waiting.get()) is not None:
-            try:
-                self._work(group, benches)
-                event: Event = ("done", group.id)
-            except Exception as error:  # the top of a thread: the group is given up, the thread lives on
-                event = ("lost", group.id, f"{type(error).__name__}: {error}")
-            with self._lock:
-                self._load -= 1
-            group.reports.put(event)
-        for bench in benches.values():
-            bench.close()
-
-    def _work(self, group: _Group, benches: dict[int, Bench]) -> None:
-        terms, put, flags, slot = group.terms, group.reports.put, self._flags, group.slot
-        bench = benches.get(terms.execution_id)
-        if bench is None or bench.terms != terms:
-            for old in make_room(benches, terms.execution_id):
-                old.close()
-            bench = benches[terms.execution_id] = Bench(terms, self._accounts, guard=self._guard)
-
-        def known(visit: VisitWork, after: str, limit: int, names: Sequence[str] = ()) -> Sequence[tuple[Any, ...]]:
-            return group.known(visit.visit_id, after, limit, names)
-
-        bench.work(
-            group.works,
-            known=known,
-            report=lambda report: put(("report", report)),
-            task=lambda report: put(("task", report)),
-            stopped=lambda: bool(flags[slot]) or self._closed,
-            seats=group.seats,
-        )
 
 
 def _widen(pipe: int) -> None:
