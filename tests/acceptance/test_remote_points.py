@@ -2,8 +2,8 @@
 
 The points are counted by the server while a run goes through, so that a request which is new is a point by itself.
 From a point on nothing reaches the server, and the run is killed as soon as it asks. In CI at one in the middle; in
-the nightly run at every one, with a file that goes in parts. The first run to a server measures it; that is no part
-of this.
+the nightly run at every one, with a file that goes in parts. The first run to a server measures it: it is killed in
+the midst of that, too.
 """
 
 from __future__ import annotations
@@ -185,8 +185,8 @@ def shell() -> Iterator[Ground]:
 GROUNDS: dict[str, Callable[[], Any]] = {"s3": bucket, "sftp": shell}
 
 
-def command(tmp_path: Path, ground: Ground, name: str) -> list[str]:
-    words = ["copy", str(tmp_path / "source"), ground.address(name), "--data", str(tmp_path / "data"), "-q"]
+def command(tmp_path: Path, ground: Ground, name: str, data: str = "data") -> list[str]:
+    words = ["copy", str(tmp_path / "source"), ground.address(name), "--data", str(tmp_path / data), "-q"]
     return [sys.executable, "-m", "tallyport", *words]
 
 
@@ -205,22 +205,45 @@ def struck(tmp_path: Path, ground: Ground, chosen: Callable[[int], list[int]]) -
     print(f"{points} points")
     for point in chosen(points):
         name = f"point-{point}"
-        words = command(tmp_path, ground, name)
-        ground.cut(point)
-        program = subprocess.Popen(words, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 120
-        while not ground.is_struck() and program.poll() is None:
-            assert time.monotonic() < end, f"point {point} of {points} was not reached"
-            time.sleep(0.01)
-        if program.poll() is None:
-            os.killpg(program.pid, signal.SIGKILL)
-        program.wait()
-        was_struck = ground.is_struck()
-        ground.cut(0)
-        again = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=240)
-        assert again.returncode == 0, f"point {point} of {points}: {again.stderr}"
+        strike(ground, command(tmp_path, ground, name), environment, point, points)
         ground.check(tmp_path / "source", name)
-        assert was_struck or point > points - 3, f"point {point} of {points} was not reached"
+
+
+def measured(tmp_path: Path, ground: Ground, chosen: Callable[[int], list[int]]) -> None:
+    """The same for the requests that measure a server: the first run of a ledger has those, the second has not."""
+    environment = {**os.environ, **ground.environment}
+    counts: list[int] = []
+    ground.prepare(tmp_path / "data")
+    for name in ("first", "second"):
+        ground.cut(0)
+        subprocess.run(command(tmp_path, ground, name), env=environment, check=True, timeout=240)
+        counts.append(ground.count())
+    points = counts[0] - counts[1]
+    print(f"{points} points")
+    assert points > 10, "the first run measures"
+    for point in chosen(points):
+        name = f"measured-{point}"
+        ground.prepare(tmp_path / name)
+        strike(ground, command(tmp_path, ground, name, name), environment, point, points)
+        ground.check(tmp_path / "source", name)
+
+
+def strike(ground: Ground, words: list[str], environment: dict[str, str], point: int, points: int) -> None:
+    """Kill a run at a point, and let it end at the next start."""
+    ground.cut(point)
+    program = subprocess.Popen(words, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 120
+    while not ground.is_struck() and program.poll() is None:
+        assert time.monotonic() < end, f"point {point} of {points} was not reached"
+        time.sleep(0.01)
+    if program.poll() is None:
+        os.killpg(program.pid, signal.SIGKILL)
+    program.wait()
+    was_struck = ground.is_struck()
+    ground.cut(0)
+    again = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=240)
+    assert again.returncode == 0, f"point {point} of {points}: {again.stderr}"
+    assert was_struck or point > points - 3, f"point {point} of {points} was not reached"
 
 
 def fill(source: Path, *, big: bool) -> None:
@@ -249,3 +272,24 @@ def test_a_run_to_a_server_is_killed_at_every_request_and_loses_nothing(tmp_path
     fill(tmp_path / "source", big=True)
     with GROUNDS[kind]() as ground:
         struck(tmp_path, ground, lambda points: list(range(1, points + 1)))
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("kind", GROUNDS)
+def test_a_run_that_is_killed_while_it_measures_a_server_leaves_no_canaries_there(tmp_path: Path, kind: str) -> None:
+    fill(tmp_path / "source", big=False)
+    with GROUNDS[kind]() as ground:
+        measured(tmp_path, ground, lambda points: [points // 2])
+
+
+@pytest.mark.acceptance
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", GROUNDS)
+def test_a_run_is_killed_at_every_request_that_measures_a_server_and_leaves_no_canaries(
+    tmp_path: Path, kind: str
+) -> None:
+    fill(tmp_path / "source", big=False)
+    with GROUNDS[kind]() as ground:
+        measured(tmp_path, ground, lambda points: list(range(1, points + 1)))

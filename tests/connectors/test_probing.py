@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tallyport.connectors import probing
+from tallyport.connectors.canaries import TOKEN
 from tallyport.connectors.local import Local
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.protocol import Connector, Facts, Precondition, Sweeps
+from tallyport.connectors.protocol import Connector, Facts, Precondition, Sweeps, Uploads
 from tallyport.domain.capabilities import Limits
+from tallyport.domain.connections import Canaries
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import join
-from tallyport.testing import share_servers
+from tallyport.testing import ftp_servers, share_servers
 from tallyport.testing.connector_contract import refused
 from tallyport.testing.object_servers import S3Server
 
@@ -145,6 +148,96 @@ def test_where_a_server_lies_the_name_is_looked_at_before_each_write(lying_s3: S
             assert caught.value.kind is ErrorKind.ALREADY_EXISTS
         with connector.read("mine") as chunks:
             assert b"".join(chunks) == b"mine"
+
+
+class Remembered:
+    """A book in memory."""
+
+    def __init__(self, *left: Canaries) -> None:
+        self.held = {one.place: one for one in left}
+        self.over = set(self.held)
+        self.told: list[str] = []
+
+    def begin(self, canaries: Canaries) -> None:
+        self.held[canaries.place] = canaries
+        self.told.append("begin")
+
+    def note(self, canaries: Canaries) -> None:
+        self.held[canaries.place] = canaries
+        self.told.append("note")
+
+    def end(self, canaries: Canaries, *, is_gone: bool) -> None:
+        self.told.append(f"end {is_gone}")
+        self.over.add(canaries.place)
+        if is_gone:
+            del self.held[canaries.place]
+
+    def left(self) -> list[Canaries]:
+        return [one for one in self.held.values() if one.place in self.over]
+
+
+SHARES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "sftp": share_servers.openssh,
+    "smb": share_servers.samba,
+    "webdav": share_servers.wsgidav,
+    "ftp": ftp_servers.pyftpdlib,
+}
+STORES = {"s3": "seaweed", "azure_blob": "azurite", "gcs": "fake_gcs"}
+
+
+@pytest.mark.parametrize(
+    "platform_id",
+    [
+        pytest.param("sftp", marks=pytest.mark.needs("sshd")),
+        pytest.param("smb", marks=pytest.mark.needs("smbd")),
+        *("webdav", "ftp", *STORES),
+    ],
+)
+def test_what_a_killed_probe_left_is_removed_and_nothing_else(request: pytest.FixtureRequest, platform_id: str) -> None:
+    """A folder with files, an upload and something unfinished in it; beside it one that may be somebody else's."""
+    if platform_id in STORES:
+        left_and_tidied(platform_id, request.getfixturevalue(STORES[platform_id]).settings())
+        return
+    with SHARES[platform_id]() as server:
+        left_and_tidied(platform_id, dict(server.settings() if callable(server.settings) else server.settings))
+
+
+def left_and_tidied(platform_id: str, document: dict[str, object]) -> None:
+    path, mine, theirs = f"tidied-{uuid.uuid4().hex[:8]}", ".tallyport-probe-0a0a0a0a", ".tallyport-probe-0b0b0b0b"
+    with closing(open_connection(platform_id, document, path, make=True, token=TOKEN)) as it:
+        uploads: list[tuple[str, str]] = []
+        for place in (mine, theirs):
+            if not it.limits.containers_implied:
+                it.make_container(place, Facts())
+                it.make_container(join(place, "listed"), Facts())
+            it.write(join(place, "new"), [b"new"], Facts(size=3))
+            it.write(join(place, "listed/1"), [b"x"], Facts(size=1))
+        if isinstance(it, Uploads):
+            handle = it.begin_upload(join(mine, "parts"), Facts(size=4), token=TOKEN)
+            it.put_part(join(mine, "parts"), handle, 0, 0, [b"slow"], 4)
+            uploads.append((join(mine, "parts"), handle))
+        left = Canaries(path, mine, tuple(uploads))
+        book = Remembered(left, left._replace(place=".tallyport-probe-0c0c0c0c", uploads=()))
+        probing.tidy(platform_id, document, book)
+        assert book.held == {}, "one that is not there at all is gone as well"
+        assert it.stat(mine) is None or not files(it, mine)
+        assert sorted(files(it, theirs)) == [join(theirs, "listed/1"), join(theirs, "new")]
+
+
+def test_a_place_that_cannot_be_reached_is_remembered(tmp_path: Path) -> None:
+    book = Remembered(Canaries("", ".tallyport-probe-0a0a0a0a"))
+    settings: dict[str, object] = {"host": "127.0.0.1", "port": 1, "username": "nobody", "timeout": 1}
+    probing.tidy("sftp", settings, book)
+    assert len(book.held) == 1
+    gone = Remembered(Canaries("no/such folder", ".tallyport-probe-0a0a0a0a"))
+    probing.tidy("fs", {"path": str(tmp_path)}, gone)
+    assert gone.held == {}
+
+
+def test_a_probe_is_written_down_before_its_first_canary_and_off_after_the_last(seaweed: S3Server) -> None:
+    book = Remembered()
+    probing.probe("s3", seaweed.settings(), f"probed-{uuid.uuid4().hex[:8]}", book=book)
+    assert book.told == ["begin", "note", "note", "end True"]
 
 
 def test_only_known_facts_of_the_right_kind_are_taken() -> None:

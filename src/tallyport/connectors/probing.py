@@ -14,13 +14,15 @@ from functools import partial
 from typing import Any, cast
 
 from tallyport.connectors import registry
+from tallyport.connectors.canaries import TOKEN, Book, NoBook, Noting, mark, remove
 from tallyport.connectors.layers.retrying import Retrying
 from tallyport.connectors.protocol import Connector, Facts, Precondition, Stamps, Uploads
 from tallyport.connectors.registry import below
 from tallyport.connectors.temporaries import TEMPORARY
 from tallyport.connectors.width import Holding, places_of
 from tallyport.domain.capabilities import Limits
-from tallyport.domain.entries import Entry, Kind
+from tallyport.domain.connections import Canaries
+from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import join
 
@@ -35,36 +37,82 @@ _MOMENT = 1_234_567_891_123_456_789  # an odd second, and a fraction
 _STEPS = (1, 100, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000)
 
 
-def probe(platform_id: str, settings_document: Mapping[str, object], path: str = "/") -> dict[str, object]:
+def probe(
+    platform_id: str, settings_document: Mapping[str, object], path: str = "/", *, book: Book | None = None
+) -> dict[str, object]:
     """Measure a connection at a place where it may write; gives the facts that could be measured."""
+    book = book or NoBook()
+    tidy(platform_id, settings_document, book)
+    canaries = Canaries(below(path), new_place())
+    with _opened(platform_id, settings_document, canaries.path, make=True) as connector:
+        uploads: list[tuple[str, str]] = []
+
+        def noted(upload_path: str, handle: str) -> None:
+            uploads.append((upload_path, handle))
+            book.note(canaries._replace(uploads=tuple(uploads)))
+
+        is_gone = False
+        book.begin(canaries)
+        try:
+            facts, is_gone = _measured(Noting(connector, noted), canaries.place)
+        finally:
+            book.end(canaries, is_gone=is_gone)
+        return facts
+
+
+def tidy(platform_id: str, settings_document: Mapping[str, object], book: Book) -> None:
+    """Remove what probes left that were killed. What cannot be reached now is looked at again the next time."""
+    for canaries in book.left():
+        try:
+            with _opened(platform_id, settings_document, canaries.path, make=False) as connector:
+                is_gone = remove(connector, canaries)
+        except TallyportError as error:
+            is_gone = error.kind is ErrorKind.NOT_FOUND  # with all that was in it
+        if is_gone:
+            book.end(canaries, is_gone=True)
+
+
+@contextlib.contextmanager
+def _opened(platform_id: str, settings_document: Mapping[str, object], path: str, *, make: bool) -> Iterator[Connector]:
     platform = registry.platform(platform_id)
     document = {name: value for name, value in settings_document.items() if name != MEASURED}
-    connector = platform.open(platform.read_settings(document), below(path), make=True)
+    connector = platform.open(platform.read_settings(document), path, make=make)
     _believe(connector)
+    mark(connector)
     # What the platform asks to wait is waited for here too, and told to all who use the connection.
     held = Holding(connector, places_of(platform.id, json.dumps(document, sort_keys=True)))
     try:
-        return measure(Retrying(held))
+        yield Retrying(held)
     finally:
         connector.close()
 
 
+def new_place() -> str:
+    """Name a folder for canaries: no item of any job that lists it meanwhile."""
+    return f"{TEMPORARY}{TOKEN}-{os.urandom(4).hex()}"
+
+
 def measure(connector: Connector, *, name: str | None = None) -> dict[str, object]:
     """Measure an open connector, without layers; what it declares is taken as kept until it is seen not to be."""
-    place = name or f"{TEMPORARY}probe-{os.urandom(4).hex()}"  # no item of any job that lists it meanwhile
+    mark(connector)
+    return _measured(connector, name or new_place())[0]
+
+
+def _measured(connector: Connector, place: str) -> tuple[dict[str, object], bool]:
+    """Give the facts, and whether all canaries are gone."""
     _believe(connector)
-    _make(connector, place)
     try:
+        _make(connector, place)
         found = {fact: _quietly(partial(ask, connector, place)) for fact, ask in _QUESTIONS.items()}
     finally:
-        _remove(connector, place)
+        is_gone = remove(connector, Canaries("", place))
     facts = {fact: value for fact, value in found.items() if value is not None}
     facts = {**dict.fromkeys(_UNLESS_SEEN, False), **facts}  # a promise that could not be tried is not relied on
     if isinstance(facts.get("time_precision"), int):
         facts["sets_times"] = facts["time_precision"] != 0
         if not facts["sets_times"]:
             del facts["time_precision"]
-    return facts
+    return facts, is_gone
 
 
 def _believe(connector: Connector) -> None:
@@ -222,17 +270,3 @@ def _quietly(act: Callable[[], object]) -> object:
         return act()
     except TallyportError:
         return None
-
-
-def _remove(connector: Connector, path: str) -> None:
-    """Remove the canaries; one that cannot be removed is left, under a name that says whose it is."""
-    with contextlib.suppress(TallyportError):
-        for entry in list(connector.children(path)):
-            below_it = join(path, entry.name)
-            if entry.kind is Kind.CONTAINER:
-                _remove(connector, below_it)
-            else:
-                with contextlib.suppress(TallyportError):
-                    connector.delete(below_it)
-    with contextlib.suppress(TallyportError):
-        connector.delete(path)

@@ -10,6 +10,7 @@ from tallyport.control.desk import Caller, Desk
 from tallyport.domain.connections import Connection
 from tallyport.domain.errors import TallyportError
 from tallyport.store import connections
+from tallyport.store.probes import ProbeBook
 
 
 class Measured(NamedTuple):
@@ -26,7 +27,8 @@ def measure(desk: Desk, connection_id: str, path: str, by: Caller) -> Measured:
         access.require(tx, [connection_id], by)
         desk.require_reach(connection)
     try:
-        facts = probing.probe(connection.platform, desk.vault.settings(connection), path)
+        book = ProbeBook(desk.database, connection.id)
+        facts = probing.probe(connection.platform, desk.vault.settings(connection), path, book=book)
     except TallyportError as error:
         raise refusal(error, "path") from error
     with desk.database.begin() as tx:

@@ -2,6 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Canaries(NamedTuple):
+    """What a probe makes at a connection, and removes again."""
+
+    path: str  # of the container that is measured, from the connection's root
+    place: str  # the name, in there, below which everything is
+    uploads: tuple[tuple[str, str], ...] = ()  # path from the container and handle of those begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ from tallyport.store import audit, beginnings, connections, error_categories, ex
 from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import BatchRow
 from tallyport.store.phrases import sa
+from tallyport.store.probes import ProbeBook
 from tallyport.store.vault import Vault
 
 log = logging.getLogger("tallyport.engine")
@@ -306,14 +307,19 @@ class Engine:
         return True
 
     def _measure(self, job: Job, execution: Execution) -> None:
-        """Measure a destination that nobody has measured: what it says it keeps is not believed."""
+        """Measure a destination that nobody has measured: what it says it keeps is not believed.
+
+        What an earlier measurement left there when it was killed is removed.
+        """
         with self._database.read() as tx:
             found = connections.find(tx, job.destination_connection or "")
-        if found is None or found.measured is not None or execution.simulation:
+        if found is None or execution.simulation or not registry.platform(found.platform).is_remote:
             return
-        if not registry.platform(found.platform).is_remote:
+        book = ProbeBook(self._database, found.id)
+        if found.measured is not None:
+            probing.tidy(found.platform, self._vault.settings(found), book)
             return
-        facts = probing.probe(found.platform, self._vault.settings(found), job.destination_path)
+        facts = probing.probe(found.platform, self._vault.settings(found), job.destination_path, book=book)
         with self._database.begin() as tx:
             connections.measured(tx, found.id, json.dumps(facts))
 

@@ -330,6 +330,17 @@ CREATE TABLE maps (
 	FOREIGN KEY(source_connection) REFERENCES connections (id),
 	FOREIGN KEY(destination_connection) REFERENCES connections (id)
 );
+CREATE TABLE probes (
+	place TEXT NOT NULL,
+	connection_id TEXT NOT NULL,
+	path BLOB NOT NULL,
+	uploads TEXT NOT NULL,
+	holder TEXT NOT NULL,
+	begun_at INTEGER NOT NULL,
+	PRIMARY KEY (place),
+	FOREIGN KEY(connection_id) REFERENCES connections (id)
+);
+CREATE INDEX probes_connection ON probes (connection_id);
 CREATE TABLE tokens (
 	id TEXT NOT NULL,
 	user_id TEXT NOT NULL,

@@ -1,7 +1,7 @@
 """Who may do what: people, what they sign in with, connections and secrets, and what they did."""
 
 import sqlalchemy as sa
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
 
 from tallyport.store.tables.columns import Big, metadata, one_of, where
 
@@ -66,6 +66,19 @@ connection_users = Table(
     Column("connection_id", Text, ForeignKey("connections.id"), primary_key=True),
     Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
 )
+
+# Canaries that a probe makes at a connection: written down before, taken off once they are gone.
+probes = Table(
+    "probes",
+    metadata,
+    Column("place", Text, primary_key=True),  # the name of their folder
+    Column("connection_id", Text, ForeignKey("connections.id"), nullable=False),
+    Column("path", LargeBinary, nullable=False),  # of the container that is measured
+    Column("uploads", Text, nullable=False),  # JSON list: path and handle of each that was begun
+    Column("holder", Text, nullable=False),  # the process that probes; empty = the probe is over
+    Column("begun_at", Big, nullable=False),
+)
+Index("probes_connection", probes.c.connection_id)
 
 # What agents and their jobs are kept apart by. A shipped one stands here only after it was changed.
 environments = Table(
