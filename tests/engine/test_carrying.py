@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -348,3 +349,36 @@ def test_a_reset_of_permissions_applies_grants_again_and_leaves_content_alone(po
     execution = faithful(port)()
     assert execution.transferred == 2
     assert port.destination.stat("b.txt").size == 7
+
+
+ORPHANS = json.dumps({name: {"map_by": {}} for name in ("account_map", "group_map")})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser gives files away")
+def test_what_the_map_leaves_out_is_nobodys_and_never_the_servers(source: Memory, tmp_path: Path) -> None:
+    source.set_access("a.txt", Access(ALICE, Principal(GROUP, name="team")))
+    local = Local(str(tmp_path))
+    try:
+        run = Run(source, local, maps=ORPHANS)
+        st = os.stat(tmp_path / "a.txt")
+        assert (st.st_uid, st.st_gid) == (65534, 65534)
+        assert run.words().count("owner") == 2
+        assert run.words().count("invalid_security_identifier") == 3  # owner, group and a grant
+    finally:
+        local.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser gives files away")
+def test_what_may_not_arrive_goes_again_although_it_had_an_owner_by_then(source: Memory, tmp_path: Path) -> None:
+    source.set_access("a.txt", Access(ALICE, grants=(Grant(Principal(GROUP, name="nogroup"), READ, deny=True),)))
+    local = Local(str(tmp_path))
+    try:
+        exceptions = [{"source": {"name": "alice"}, "destination": {"name": "daemon"}}]
+        maps = json.dumps({"group_map": {"map_by": {"name": True}}, "account_map": {"exceptions": exceptions}})
+        run = Run(
+            source, local, dataclasses.replace(FAITHFUL, permissions_failures=PermissionsFailures.DENY), maps=maps
+        )
+        assert run.items["a.txt"].reason == "unsupported"
+        assert local.stat("a.txt") is None
+    finally:
+        local.close()

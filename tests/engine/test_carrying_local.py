@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import stat
 import struct
 from collections.abc import Iterator
@@ -69,7 +70,9 @@ class Book:
 class Run:
     """One container carried from folder to folder, and what was said of it."""
 
-    def __init__(self, folder: Path, policies: Policies = FAITHFUL, maps: str = "", **visit: Any) -> None:
+    def __init__(
+        self, folder: Path, policies: Policies = FAITHFUL, maps: str = "", path: str = "", **visit: Any
+    ) -> None:
         source = Local(str(folder / "s"), book=Book(alice=70001, staff=70002))
         destination = Local(str(folder / "d"), book=Book(alice=80001, staff=80002, bob=80003))
         passage = LocalPassage(source, destination, policies=policies, token="t0", maps=maps)
@@ -78,7 +81,7 @@ class Run:
         given = {"d_fresh": False, "resumed": False, "full": True, "signature": None, "blank": True} | visit
         try:
             work(
-                VisitWork(1, 1, "", "", **given),
+                VisitWork(1, 1, path, path, **given),
                 passage,
                 Orders(policies, rules, 1 << 30),
                 lambda *_: [],
@@ -132,13 +135,93 @@ def test_a_rule_finds_the_account_of_that_name(folder: Path) -> None:
     assert owner(folder / "d" / "a.txt") == (80001, 80002)
 
 
-def test_an_owner_nobody_knows_is_a_loss_and_the_file_stays_whose_it_is(folder: Path) -> None:
+NAMES_ALONE = json.dumps({name: {"map_by": {"name": True}} for name in ("account_map", "group_map")})
+ORPHANS = json.dumps({name: {"map_by": {}} for name in ("account_map", "group_map")})
+NO_ONE = (65534, 65534)
+
+
+def test_an_owner_nobody_knows_is_a_loss_and_the_file_is_nobodys(folder: Path) -> None:
     os.chown(folder / "s" / "a.txt", 79999, 70002)
     run = Run(folder, maps='{"account_map": {"map_by": {"name": true, "id": true}}}')
-    assert owner(folder / "d" / "a.txt")[0] == os.geteuid()
+    assert owner(folder / "d" / "a.txt") == (65534, 70002)
     assert ("a.txt", "invalid_security_identifier") in {loss[:2] for loss in run.losses}
+    assert [detail for name, what, detail in run.losses if (name, what) == ("a.txt", "owner")] == [
+        "the owner is nobody (65534): "
+        "the superuser, in whose name it was written, is not given what was somebody else's"
+    ]
     assert "79999" in run.items["a.txt"].message
     assert run.items["a.txt"].status == 1
+
+
+def test_nothing_that_was_somebody_elses_becomes_the_superusers(folder: Path) -> None:
+    """Files, folders, their files, symlinks; whether the map leaves them out, excludes them or would make them root."""
+    (folder / "s" / "sub").mkdir()
+    (folder / "s" / "link").symlink_to("a.txt")
+    for path in (folder / "s", folder / "s" / "sub", folder / "s" / "link", folder / "s" / "a.txt"):
+        os.chown(path, 79998, 79999, follow_symlinks=False)
+    os.chmod(folder / "s" / "a.txt", 0o640)
+    root = {"id": "0"}
+    to_root = [{"source": {"id": "79998"}, "destination": root}]
+    left_out: list[dict[str, Any]] = [
+        {"map_by": {}},
+        {"map_by": {"passthrough": True}, "source": {"exclusions": [{"id": "79998"}]}},
+        {"map_by": {}, "exceptions": to_root, "destination": {"exclusions": [root]}},
+    ]
+    for account_map in left_out:
+        shutil.rmtree(folder / "d")
+        (folder / "d").mkdir()
+        run = Run(folder, maps=json.dumps({"account_map": account_map, "group_map": {"map_by": {}}}))
+        for path in (folder / "d", folder / "d" / "sub", folder / "d" / "link", folder / "d" / "a.txt"):
+            assert owner(path) == NO_ONE, (path.name, account_map)
+        assert {name for name, what, _ in run.losses if what == "owner"} == {"", "a.txt", "link"}
+        below = Run(folder, maps=json.dumps({"account_map": account_map, "group_map": {"map_by": {}}}), path="sub")
+        assert ("", "owner") in {loss[:2] for loss in below.losses}
+        assert stat.S_IMODE(os.stat(folder / "d" / "a.txt").st_mode) == 0o640
+
+
+def test_root_stays_root_where_the_job_asks_for_owners_and_a_map_does_not_say_otherwise(folder: Path) -> None:
+    os.chown(folder / "s" / "a.txt", 0, 0)
+    Run(folder)
+    assert owner(folder / "d" / "a.txt") == (0, 0)
+
+
+def test_root_is_nobody_where_a_map_leaves_root_out(folder: Path) -> None:
+    os.chown(folder / "s" / "a.txt", 0, 0)
+    run = Run(folder, maps=ORPHANS)
+    assert owner(folder / "d" / "a.txt") == NO_ONE
+    assert ("a.txt", "invalid_security_identifier") in {loss[:2] for loss in run.losses}
+
+
+def test_a_group_comes_from_a_folder_that_gives_its_own_where_the_map_has_none(folder: Path) -> None:
+    os.chown(folder / "d", 0, 70009)
+    os.chmod(folder / "d", 0o2775)
+    os.chown(folder / "s", 79998, 79999)
+    Run(folder, maps=ORPHANS)
+    assert owner(folder / "d" / "a.txt") == (65534, 70009)
+
+
+def test_without_owners_asked_for_what_arrives_is_the_servers(folder: Path) -> None:
+    run = Run(folder, dataclasses.replace(FAITHFUL, preserve_owners=False), maps=NAMES_ALONE)
+    assert owner(folder / "d" / "a.txt")[0] == 0
+    assert "owner" not in {what for _, what, _ in run.losses}
+
+
+def test_a_map_to_a_number_that_cannot_be_is_an_error_of_the_item(folder: Path) -> None:
+    """The last number means "as it is" to the system, and as it is would be the superuser's."""
+    for number in ("4294967295", "4294967296", "99999999999999999999"):
+        maps = {"exceptions": [{"source": {"name": "alice"}, "destination": {"id": number}}], "map_by": {}}
+        run = Run(folder, maps=json.dumps({"account_map": maps}))
+        assert run.items["a.txt"].reason == "unsupported", number
+        assert number in run.items["a.txt"].message
+        assert os.listdir(folder / "d") == []
+
+
+def test_a_number_that_cannot_be_is_a_loss_where_no_error_holds_an_item_back(folder: Path) -> None:
+    maps = {"exceptions": [{"source": {"name": "alice"}, "destination": {"id": "4294967295"}}], "map_by": {}}
+    policies = dataclasses.replace(FAITHFUL, permissions_failures=PermissionsFailures.NONE)
+    run = Run(folder, policies, maps=json.dumps({"account_map": maps}))
+    assert owner(folder / "d" / "a.txt")[0] == 65534
+    assert {what for _, what, _ in run.losses} >= {"access_rule_ignored", "owner"}
 
 
 def test_a_map_that_fails_fails_the_item_and_nothing_appears(folder: Path) -> None:
@@ -225,10 +308,10 @@ def test_a_folder_whose_owner_may_not_be_lacking_holds_back_what_is_in_it(folder
 def test_a_symlink_takes_its_owner_along_and_what_it_names_does_not(folder: Path) -> None:
     os.symlink("a.txt", folder / "s" / "link")
     os.lchown(folder / "s" / "link", 70001, 70002)
-    os.chown(folder / "s" / "a.txt", 0, 0)
+    os.chown(folder / "s" / "a.txt", 70002, 0)
     Run(folder, maps=pairs("alice", "bob"))
     assert owner(folder / "d" / "link")[0] == 80003
-    assert owner(folder / "d" / "a.txt") == (0, 0)
+    assert owner(folder / "d" / "a.txt") == (80002, 0)
 
 
 def test_user_xattrs_travel_with_grants_and_other_xattrs_never(folder: Path) -> None:

@@ -20,6 +20,7 @@ from tallyport.connectors.surveying import side_of, survey
 from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind
 from tallyport.domain.policies import PermissionsPolicy, Policies, TransferType
 from tallyport.domain.transfer_block import defaults_for
+from tallyport.store import jobs
 from tallyport.store.database import Database
 from tallyport.testing.object_servers import SOMEONE
 from tests.engine.pairs import End, Way
@@ -77,6 +78,30 @@ def test_mode_and_owner_go_over_sftp_and_a_posix_list_is_lost_as_forecast(
     assert "70005" in detail
     again = way.run()
     assert (again.failed, again.transferred, again.writes) == (0, 0, 0)
+
+
+@pytest.mark.needs("sshd")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser gives files away")
+def test_over_sftp_what_the_map_leaves_out_is_nobodys_and_never_roots(
+    database: Database, places: Places, tmp_path: Path
+) -> None:
+    root = tmp_path / "source"
+    (root / "folder").mkdir(parents=True)
+    (root / "folder" / "a").write_bytes(b"a")
+    (root / "root's").write_bytes(b"b")
+    for path in (root / "folder", root / "folder" / "a"):
+        os.chown(path, 70001, 70002)
+    there = places.new("sftp")
+    way = Way(database, End("fs", {"path": str(root)}), there.end, ASKING)
+    nothing: dict[str, object] = {"map_by": {}}
+    with database.begin() as tx:
+        jobs.change(tx, way.job.id, transfer={"account_map": nothing, "group_map": nothing})
+    run = way.run()
+    assert (run.failed, run.transferred) == (0, 2), run.info
+    folder = Path(str(there.end.settings["path"])) / there.end.path[1:]
+    for path in (folder / "folder", folder / "folder" / "a", folder / "root's"):
+        assert (os.stat(path).st_uid, os.stat(path).st_gid) == (65534, 65534), path
+    assert "a" in {name for name, detail in ledger(database) if "is nobody (65534)" in detail}
 
 
 @pytest.mark.needs("smbd")

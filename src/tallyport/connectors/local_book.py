@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from tallyport.connectors.local_errors import refusal
+from tallyport.domain import nobody
 from tallyport.domain.access import Principal, PrincipalKind
 from tallyport.domain.errors import ErrorKind
 
@@ -83,7 +84,11 @@ class SystemBook:
 def number_of(principal: Principal, book: Book) -> int:
     """Give the number of a principal here. An unknown name is an error, never the superuser."""
     if principal.id.isdecimal():
-        return int(principal.id)
+        number = nobody.number_of(principal)
+        if number is None:
+            what = f"no {principal.kind} can have that number"
+            raise refusal(ErrorKind.UNSUPPORTED, f"set the {principal.kind}", principal.id, what)
+        return number
     like = principal._replace(id="", email="")
     found = list(book.principals(like)) if any(like[1:]) else []
     if len(found) != 1 or not found[0].id.isdecimal():

@@ -19,14 +19,14 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
+from tallyport.domain import nobody
 from tallyport.domain.endpoints import MAIL
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 _SETGROUPS = {"x86_64": 116, "aarch64": 159, "riscv64": 159, "loongarch64": 159, "ppc64le": 81, "s390x": 206}
-_MOST = 2**32 - 2  # the last number is what "unchanged" is written as
 _CAPABILITIES_V3 = 0x20080522
 _NEEDED = 1 << 6 | 1 << 7  # CAP_SETGID, CAP_SETUID
-_NO_GROUP = 65_534  # of a number without an account: a group that nothing is granted to
+_NO_GROUP = int(nobody.NUMBER)  # of a number without an account
 
 
 class Identity(NamedTuple):
@@ -125,7 +125,7 @@ def _named(who: str) -> Identity | None:
     try:
         if not is_mail and who.isdecimal() and who.isascii():
             number = int(who)
-            if number > _MOST:
+            if number > nobody.LAST:
                 return None
             try:
                 entry = pwd.getpwuid(number)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tallyport.domain import posix_acl
+from tallyport.domain import nobody, posix_acl
 from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind
 from tallyport.domain.entries import Side
 from tallyport.domain.losses import Loss, Lost, loss
@@ -238,8 +238,10 @@ def _native(access: Access, resolve: Resolve) -> tuple[bytes, str]:
     def number_of(tag: Tag, number: int) -> int | None:
         kind = PrincipalKind.ACCOUNT if tag is Tag.USER else PrincipalKind.GROUP
         found = resolve(named.get((tag, number), Principal(kind, str(number)))).principal
-        return int(found.id) if found is not None and found.id.isdecimal() else None
+        return None if found is None else nobody.number_of(found)
 
+    if any((found := resolve(one).principal) is not None and nobody.number_of(found) is None for one in named.values()):
+        return b"", ""  # asked for as grants, so that what cannot be set is missed when it is read back
     return posix_acl.pack(posix_acl.translated(posix_acl.unpack(access.native), number_of)), posix_acl.KIND
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from tallyport.domain.access import Principal, PrincipalKind
+from tallyport.domain.nobody import is_superuser
 
 Find = Callable[[Principal], Sequence[Principal] | None]
 """Looks a principal up on the other side by the texts it has; None when the platform cannot be asked."""
@@ -194,7 +195,7 @@ def resolve(
         return Resolution(How.SAME, principal)
     notes: list[str] = []
     for how, found in _by_rules(principal, chosen, find, is_external, notes):
-        if _is_superuser(found) and not _is_superuser(principal):
+        if is_superuser(found) and not is_superuser(principal):
             notes.append(f"rule {how} leads to the superuser, which takes an explicit pair")
             continue
         return _allowed(chosen, Resolution(how, found), who)
@@ -271,10 +272,6 @@ def _unmapped(chosen: PrincipalMap, find: Find, why: str) -> Resolution:
             return _allowed(chosen, Resolution(How.DEFAULT, found, why), shown(chosen.default))
         why = f"{why}; the default is {shown(chosen.default)}, {complaint}"
     return Resolution(How.UNMAPPED, None, why, policy is Unmapped.FAIL)
-
-
-def _is_superuser(principal: Principal) -> bool:
-    return principal.id == "0" or (not principal.id and principal.name == "root")
 
 
 def _texts(principal: Principal) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from tallyport.connectors.protocol import Connector, Facts, Grants, Locks, Principals, Properties, Stamps
+from tallyport.domain import nobody
 from tallyport.domain.access import Access, Principal, PrincipalKind
 from tallyport.domain.carrying import (
     Carriage,
@@ -294,10 +295,14 @@ class Carrier:
             raise refused(receiving, planned.refusal)
         wanted = planned.access
         losses += planned.losses
+        can_give = taking.limits.owners
+        if self.carriage.owners and can_give and nobody.is_orphan(access, wanted):
+            (owner, group), said = nobody.adopted(access, wanted, _standing(taking, receiving))
+            wanted = wanted._replace(owner=owner, group=group)
+            losses += said
         if not isinstance(taking, Grants):
             losses += _without_grants(taking, access, wanted, receiving, self.carriage)
             return losses
-        can_give = taking.limits.owners
         asked = wanted if can_give else wanted._replace(owner=None, group=None)
         if asked == Access() and not removes:
             return losses + list(compare(wanted, taking.access(receiving)))
@@ -305,9 +310,21 @@ class Carrier:
             got = taking.set_access(receiving, asked, remove_others=removes)
         except TallyportError as error:
             self.excuse(error, losses)
+            if can_give and self.carriage.owners:
+                self._give_to_nobody(taking, receiving, access, losses)
             return losses
         self.check(wanted, got, losses, receiving)
         return losses
+
+    def _give_to_nobody(self, taking: Grants, receiving: str, access: Access, losses: list[Loss]) -> None:
+        """See to it that what could not be given to its own owner is not left with the superuser."""
+        try:
+            pair, said = nobody.adopted(access, Access(), taking.access(receiving))
+            if pair != (None, None):
+                taking.set_access(receiving, Access(*pair))
+                losses += said
+        except TallyportError as error:
+            self.excuse(error, losses)
 
     def chosen(self, values: Mapping[str, bytes], path: str) -> dict[str, bytes]:
         """Give the properties to be set; raises where a required one is missing."""
@@ -387,6 +404,14 @@ def _held(to: Side, path: str, receiving: str, token: str) -> Held:
     return str(to), here, there, token
 
 
+def _standing(taking: Connector, receiving: str) -> Access:
+    """Give whose an item is now."""
+    if isinstance(taking, Grants):
+        return taking.access(receiving)
+    entry = taking.stat(receiving)
+    return Access() if entry is None else access_of(entry)
+
+
 def access_of(entry: Entry) -> Access:
     """Give owner and group as a platform without grants tells them."""
     return Access(_principal(PrincipalKind.ACCOUNT, entry.owner), _principal(PrincipalKind.GROUP, entry.group))
@@ -424,4 +449,10 @@ def _without_grants(
 def _fact(principal: Principal | None) -> str | int | None:
     if principal is None:
         return None
-    return int(principal.id) if principal.id.isdecimal() else principal.name or principal.id
+    if not principal.id.isdecimal():
+        return principal.name or principal.id
+    number = nobody.number_of(principal)
+    if number is None:
+        message = f"no {principal.kind} can have the number {principal.id}: correct the map"
+        raise TallyportError(ErrorKind.UNSUPPORTED, message, operation="carry the access of")
+    return number

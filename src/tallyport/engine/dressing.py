@@ -10,6 +10,7 @@ from tallyport.connectors.local_access import properties, set_properties
 from tallyport.connectors.local_errors import translate
 from tallyport.connectors.local_folders import entry_of
 from tallyport.connectors.local_special import restore
+from tallyport.domain import nobody
 from tallyport.domain.access import Access
 from tallyport.domain.carrying import kept_properties
 from tallyport.domain.endpoints import MAIL
@@ -66,13 +67,17 @@ class Dresser:
         if not self.carrier.carriage.owners or not isinstance(entry.owner, int) or not isinstance(entry.group, int):
             return None, None, ()
         book = self._sides[to.other].book
-        planned = self.carrier.planned(Access(book.account(entry.owner), book.group(entry.group)), to)
+        access = Access(book.account(entry.owner), book.group(entry.group))
+        planned = self.carrier.planned(access, to)
         if planned.refusal:
             raise refused(name, planned.refusal)
         if not self._gives_owners[to]:
             return None, None, planned.losses
-        owner, group = self._sides[to].numbers(planned.access)
-        return None if owner < 0 else owner, None if group < 0 else group, planned.losses
+        taking = self._sides[to]
+        server = Access(taking.book.account(os.geteuid()), taking.book.group(os.getegid()))  # whose a new one is
+        (heir, heirs), said = nobody.adopted(access, planned.access, server)
+        owner, group = taking.numbers(Access(heir, heirs))
+        return None if owner < 0 else owner, None if group < 0 else group, (*planned.losses, *said)
 
     def _dress_access(
         self,
@@ -95,8 +100,8 @@ class Dresser:
         losses += planned.losses
         try:
             with translate("set the owner of", name):
-                if self._gives_owners[to] and (wanted.owner is not None or wanted.group is not None):
-                    taking.set(d_fd, Access(wanted.owner, wanted.group))
+                if self._gives_owners[to]:
+                    self._give(d_fd, to, access, wanted, losses)
             with translate("set the permissions of", name):
                 rules = wanted._replace(owner=None, group=None)
                 if not is_filled and rules.native:
@@ -104,11 +109,28 @@ class Dresser:
                 taking.set(d_fd, rules, remove_others=carrier.carriage.grants is PermissionsPolicy.DIFF, mode=mode)
         except TallyportError as error:
             carrier.excuse(error, losses)
+            if self._gives_owners[to]:
+                try:
+                    with translate("set the owner of", name):
+                        self._give(d_fd, to, access, Access(), losses)
+                except TallyportError as worse:
+                    carrier.excuse(worse, losses)
             return
         if not is_filled:
             return  # looked at once it is filled
         with translate("see the access of", name):
             carrier.check(wanted, taking.read(d_fd), losses, name)
+
+    def _give(self, d_fd: int, to: Side, access: Access, wanted: Access, losses: list[Loss]) -> None:
+        """Give what is open to whom the plan says; where it says nobody, not to the superuser."""
+        if not self.carrier.carriage.owners:
+            return
+        taking, pair = self._sides[to], (wanted.owner, wanted.group)
+        if nobody.is_orphan(access, wanted):
+            pair, said = nobody.adopted(access, wanted, taking.owners(os.fstat(d_fd)))
+            losses += said
+        if pair != (None, None):
+            taking.set(d_fd, Access(*pair))
 
 
 def _could_read(who: str, entry: Entry) -> bool:

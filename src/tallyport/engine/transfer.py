@@ -336,7 +336,7 @@ class StreamPassage:
             losses = self.carrier.carry(to, path, entry, receiving)
         except TallyportError:
             if is_new:
-                self._unwrite(taking, receiving, landed.entry)
+                self._take_back(taking, receiving, landed.entry)
             raise
         there = taking.stat(receiving)  # setting them may have changed its tag, which is its mark from now on
         return landed._replace(entry=there or landed.entry, losses=losses)
@@ -414,6 +414,15 @@ class StreamPassage:
             self._unwrite(taking, path, stored)
             raise error_of(ErrorKind.CORRUPT, "prove", path, "what was read back is not what was sent")
         return int(VerifyLevel.COLD if is_cold else VerifyLevel.READBACK)
+
+    def _take_back(self, taking: Connector, path: str, stored: Entry) -> None:
+        """Delete what we stored and then began to give companions, which may have changed its tag."""
+        try:
+            there = taking.stat(path)
+        except TallyportError:
+            return
+        if there is not None and (there.kind, there.size, there.modified) == stored[1:4]:
+            self._unwrite(taking, path, there)
 
     def _unwrite(self, taking: Connector, path: str, stored: Entry) -> None:
         try:
