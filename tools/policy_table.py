@@ -296,6 +296,16 @@ def _variations(table: dict[Cell, tuple[str, ...]], kind: TransferType, axis: in
             yield f"`{value}`", "; ".join(places), shown
 
 
+NOTES = {
+    "conflict_resolution": (
+        "Source newer and destination newer mean by more than their two clocks may be off. Where `latest`, or a move,",
+        "has to tell and cannot, the file is flagged with `times_too_close` and nothing is written. Between folders of",
+        "one machine, or two places of one server, that never happens; equal times prefer the source there.",
+        "",
+    )
+}
+
+
 def page() -> str:
     """Write the page."""
     table = expected()
@@ -361,7 +371,7 @@ def page() -> str:
             ],
         )
     for axis, key in ((1, "conflict_resolution"), (2, "delete_propagation"), (3, "item_overwrite")):
-        lines += [f"## What `{key}` changes", ""]
+        lines += [f"## What `{key}` changes", "", *NOTES.get(key, ())]
         alike: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
         for kind in kinds:
             alike.setdefault(tuple(_variations(table, kind, axis)), []).append(kind.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
@@ -40,6 +41,7 @@ def files(connector: Connector, path: str) -> list[str]:
 def test_a_local_folder_keeps_all_it_declares(tmp_path: Path) -> None:
     with closing(Local(os.fspath(tmp_path))) as connector:
         found = probing.measure(connector)
+    assert isinstance(found.pop("clock_skew"), int)
     assert found == {
         "creates_only": True,
         "replaces_checked": True,
@@ -243,3 +245,21 @@ def test_a_probe_is_written_down_before_its_first_canary_and_off_after_the_last(
 def test_only_known_facts_of_the_right_kind_are_taken() -> None:
     limits = probing.apply(Limits(), {"creates_only": False, "time_precision": "soon", "max_size": 3, "odd": 1})
     assert limits == Limits(creates_only=False)
+
+
+@pytest.mark.parametrize("off", [-7_200, 0, 7_200], ids=["two hours behind", "right", "two hours ahead"])
+def test_how_far_a_clock_is_off_is_measured(off: int) -> None:
+    there = off * 1_000_000_000
+    begun = time.perf_counter_ns()
+    found = probing.measure(Memory(clock=lambda: time.time_ns() + there))["clock_skew"]
+    took = time.perf_counter_ns() - begun
+    assert isinstance(found, int)
+    assert abs(there) <= found <= abs(there) + took
+
+
+def test_a_server_that_nobody_measured_has_a_clock_of_its_own(moto: S3Server, tmp_path: Path) -> None:
+    for measured, expected in (({}, probing.UNMEASURED_SKEW), ({"clock_skew": 5}, 5)):
+        with closing(open_connection("s3", {**moto.settings(), probing.MEASURED: measured}, "/")) as connector:
+            assert connector.limits.clock_skew == expected
+    with closing(open_connection("fs", {"path": os.fspath(tmp_path)}, "/")) as connector:
+        assert connector.limits.clock_skew == 0

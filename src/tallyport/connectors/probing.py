@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, cast
@@ -28,12 +29,13 @@ from tallyport.domain.paths import join
 
 MEASURED = "$measured"  # what a settings document holds beside the settings: the answer of a probe
 FACTS = (
-    *("creates_only", "replaces_checked", "atomic_replace", "sets_times", "time_precision"),
+    *("creates_only", "replaces_checked", "atomic_replace", "sets_times", "time_precision", "clock_skew"),
     *("case_sensitive", "normalises_names", "lists_at_once"),
 )
 _UNLESS_SEEN = ("creates_only", "replaces_checked")
 _ABSENT = Precondition(absent=True)
 _MOMENT = 1_234_567_891_123_456_789  # an odd second, and a fraction
+UNMEASURED_SKEW = 2_000_000_000  # nanoseconds; clocks that are set over the network agree better than this
 _STEPS = (1, 100, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000)
 
 
@@ -228,6 +230,18 @@ def _time_precision(connector: Connector, place: str) -> int:
     return next((step for step in _STEPS if off < step), 0)
 
 
+def _clock_skew(connector: Connector, place: str) -> int:
+    """Give by how much the clock that dates what is written may be off ours."""
+    path = join(place, "undated")
+    before, begun = time.time_ns(), time.perf_counter_ns()
+    _put(connector, path, b"x")
+    entry = connector.stat(path)
+    took = time.perf_counter_ns() - begun
+    if entry is None:
+        raise TallyportError(ErrorKind.NOT_FOUND, f"{path} is not there though it was just written")
+    return max(before - entry.modified, entry.modified - before - took, 0) + took
+
+
 def _case_sensitive(connector: Connector, place: str) -> bool:
     _put(connector, join(place, "Case"), b"upper")
     _put(connector, join(place, "case"), b"lower")
@@ -258,6 +272,7 @@ _QUESTIONS: dict[str, Callable[[Connector, str], object]] = {
     "replaces_checked": _replaces_checked,
     "atomic_replace": _atomic_replace,
     "time_precision": _time_precision,
+    "clock_skew": _clock_skew,
     "case_sensitive": _case_sensitive,
     "normalises_names": _normalises_names,
     "lists_at_once": _lists_at_once,

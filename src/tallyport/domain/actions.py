@@ -78,6 +78,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     UNEXPECTED = "unexpected"
     CONFLICT = "conflict"
+    TIMES_TOO_CLOSE = "times_too_close"  # the newer one should win, and two clocks cannot tell which it is
     KIND_CONFLICT = "kind_conflict"  # a file where the other side has a container, or the reverse
     TOO_MANY_ITEMS = "too_many_items"  # container above max_items_per_container
     NOT_LISTED = "not_listed"  # its container could not be listed: unknown, so nothing is done below it

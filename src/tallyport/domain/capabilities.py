@@ -40,6 +40,7 @@ class Limits:
     """Numbers and truths of one platform, corrected per connection by a probe."""
 
     time_precision: int = 1  # nanoseconds; 1 = exact
+    clock_skew: int = 0  # nanoseconds by which its clock may be off this machine's; 0 = it is this machine's
     max_size: int | None = None  # bytes of one file
     max_name: int = 255  # of one segment, in ``name_unit``
     max_path: int | None = None  # of a whole path, in ``name_unit``

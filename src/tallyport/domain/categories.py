@@ -62,7 +62,7 @@ class AuditType(NamedTuple):
 UNKNOWN = AuditType(5001, "Unknown failures")
 _BUILT_IN: Mapping[AuditType, tuple[Reason, ...]] = {
     UNKNOWN: (Reason.UNEXPECTED, Reason.CANCELLED, Reason.CORRUPT, Reason.CHANGED_DURING_COPY),
-    AuditType(5002, "Conflict failures"): (Reason.CONFLICT, Reason.KIND_CONFLICT),
+    AuditType(5002, "Conflict failures"): (Reason.CONFLICT, Reason.TIMES_TOO_CLOSE, Reason.KIND_CONFLICT),
     AuditType(5003, "Io failures"): (Reason.IO_ERROR, Reason.NO_SPACE, Reason.READ_ONLY, Reason.NOT_LISTED),
     AuditType(5004, "Invalid Item failures"): (Reason.INVALID_NAME, Reason.UNSUPPORTED),
     AuditType(5005, "Duplicate Item failures"): (Reason.ALREADY_EXISTS,),

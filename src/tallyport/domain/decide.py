@@ -205,12 +205,21 @@ def _stamp(rules: Rules) -> Action:
     return _STAMP if rules.stamps_destination else ADOPT
 
 
+def _cannot_tell(apart: int, bound: int) -> Flag:
+    """Flag what the newer one should win, where the two clocks cannot tell which that is."""
+    message = f"the newer one should win, but the two times lie {apart / 1e9:.3f} s apart"
+    return Flag(Reason.TIMES_TOO_CLOSE, f"{message}, and the clocks of the two sides agree to {bound / 1e9:.3f} s only")
+
+
 def _resolve(source: Entry, destination: Entry, rules: Rules, winner: Winner) -> Action:
-    """Settle a conflict. Equal times prefer the source; the loser's copy is named after its own time."""
+    """Settle a conflict. Equal times of one clock prefer the source; the loser's copy is named after its own time."""
     if rules.overwrite_veto is not None and (rules.one_way or winner is Winner.NOBODY):
         winner = Winner.SOURCE if rules.one_way else Winner.LATEST  # the veto outranks: let the guard speak
     if winner is Winner.NOBODY:
         return _CONFLICT
+    apart = abs(source.modified - destination.modified)
+    if winner is Winner.LATEST and apart < rules.clock_bound and rules.overwrite_veto is None:
+        return _cannot_tell(apart, rules.clock_bound)
     source_newer = source.modified > destination.modified or same_time(
         source.modified, destination.modified, rules.time_precision
     )

@@ -169,6 +169,7 @@ class Rules:
     symlinks: Action | None  # None = carried as links
     overwrite_veto: Action | None
     time_precision: int  # nanoseconds, of the coarser side
+    clock_bound: int  # nanoseconds; times of the two sides that lie closer do not tell which is newer. 0 = one clock
     max_attempts: int
     one_way: bool
     carries_files: bool  # taxonomy does not
@@ -180,19 +181,27 @@ class Rules:
 
 
 def rules_for(
-    policies: Policies, source: Limits, destination: Limits, *, started: int, first_run: bool = False
+    policies: Policies,
+    source: Limits,
+    destination: Limits,
+    *,
+    started: int,
+    first_run: bool = False,
+    one_clock: bool = False,
 ) -> Rules:
     """Work policies and limits into rules. Raises nothing: what cannot act was said when the job was made.
 
     ``started`` is nanoseconds since 1970. ``first_run``: no execution of this job that was not a simulation
     ended before. Then nobody can have changed anything since, and in one-way jobs conflict_resolution has
-    nothing to say: item_overwrite alone does.
+    nothing to say: item_overwrite alone does. ``one_clock``: both sides are one server, whatever its clock shows.
     """
     from tallyport.domain.guards import guards_for  # it needs Rules
 
     kind = policies.transfer_type
     one_way = kind is not TransferType.SYNC
     winner = _FIXED_WINNERS.get(kind) or _SYNC_WINNERS[policies.conflict_resolution]
+    precision = max(source.time_precision, destination.time_precision)
+    skew = 0 if one_clock else source.clock_skew + destination.clock_skew
     empties = kind in (TransferType.MOVE, TransferType.MIGRATE)
     return Rules(
         policies=policies,
@@ -208,7 +217,8 @@ def rules_for(
         judge_destination=None if one_way else judge_for(policies.filter_destination, started=started),
         symlinks=SYMLINKS[policies.symlinks],
         overwrite_veto=_OVERWRITE[policies.item_overwrite],
-        time_precision=max(source.time_precision, destination.time_precision),
+        time_precision=precision,
+        clock_bound=skew + precision if skew else 0,
         max_attempts=policies.max_attempts,
         one_way=one_way,
         carries_files=kind is not TransferType.TAXONOMY,

@@ -85,13 +85,18 @@ def _read_imports(passage: StreamPassage, terms: Terms, policies: Policies) -> N
         whole.close()
 
 
+def is_one_server(terms: Terms) -> bool:
+    """Tell whether both ends are places of one connection, or of two with the same settings."""
+    return _account(terms.source) == _account(terms.destination)
+
+
 def _account(end: tuple[str, str, str]) -> tuple[str, dict[str, Any]]:
     """Give what says whose account an end is; what was measured of it does not."""
     return end[0], {name: value for name, value in json.loads(end[1]).items() if name != MEASURED}
 
 
 def _inside(terms: Terms, policies: Policies, destination: Connector) -> Inside | None:
-    if _account(terms.source) != _account(terms.destination) or policies.simulation:
+    if not is_one_server(terms) or policies.simulation:
         return None
     if not isinstance(destination, Copies):
         return None

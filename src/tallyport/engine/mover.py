@@ -44,6 +44,7 @@ from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.revising import deciding
 from tallyport.domain.rules import rules_for
 from tallyport.engine.carrier import Carrier
+from tallyport.engine.joining import is_one_server
 from tallyport.engine.lease import LEASE_SIZE, Guard, Lease, free, is_over
 from tallyport.engine.orders import Orders
 from tallyport.engine.passage import Passage, accounts_of, is_lean, open_passage, task_error
@@ -135,6 +136,7 @@ class Bench:
             passage.destination_limits,
             started=terms.started,
             first_run=terms.first_run,
+            one_clock=is_one_server(terms),
         )
         rules = replace(rules, max_attempts=max(rules.max_attempts, terms.tries))
         self._orders = Orders(
