@@ -190,7 +190,7 @@ DECLARED = (
 )
 ABILITIES = (
     *("Stamps", "Moves", "Copies", "Uploads", "Pages", "Pins", "Hashes", "Versions", "Grants", "Principals", "Locks"),
-    *("Properties", "Links", "Syncs", "Sweeps"),
+    *("Properties", "Links", "Syncs", "Sweeps", "Forgets"),
 )
 
 

@@ -347,3 +347,24 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(moto: 
         for line in lean._idle:
             line.socket.shutdown(socket.SHUT_RDWR)
         assert connector.stat("idle") is not None
+
+
+@pytest.mark.parametrize("server", ["on_seaweed", "on_moto"])
+def test_an_upload_that_was_opened_and_not_recorded_is_forgotten_and_no_other(
+    request: pytest.FixtureRequest, server: str
+) -> None:
+    connector = request.getfixturevalue(server)
+    facts = Facts(size=3)
+    box = f"box-{uuid.uuid4().hex[:8]}"
+    lost, begun, beside = (
+        connector.begin_upload(f"{box}/{name}", facts, token="run") for name in ("big", "big", "bigger")
+    )
+    receipt = connector.put_part(f"{box}/big", begun, 0, 0, [b"abc"], 3)
+    assert connector.forget_uploads(f"{box}/big") == 1
+    assert connector.forget_uploads(f"{box}/big") == 0
+    with refused():  # by one server as gone, by the other as an error of its own
+        connector.finish_upload(f"{box}/big", lost, [receipt], facts)
+    connector.finish_upload(f"{box}/big", begun, [receipt], facts)
+    assert read_all(connector, f"{box}/big") == b"abc"
+    receipt = connector.put_part(f"{box}/bigger", beside, 0, 0, [b"abc"], 3)
+    connector.finish_upload(f"{box}/bigger", beside, [receipt], facts)

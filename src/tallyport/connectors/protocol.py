@@ -219,6 +219,17 @@ class Uploads(Protocol):
 
 
 @runtime_checkable
+class Forgets(Protocol):
+    """Finds uploads of a file that were opened and got no part: a crash came before their handle was stored.
+
+    For platforms whose open uploads carry no ``token`` of ours, so that a sweep cannot know them.
+    """
+
+    def forget_uploads(self, path: str) -> int:
+        """Abandon them. Asked for only where an upload of this file may have been begun so."""
+
+
+@runtime_checkable
 class Versions(Protocol):
     """Keeps earlier contents of a file. Writing one content after the other makes versions."""
 

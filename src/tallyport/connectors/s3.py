@@ -258,6 +258,22 @@ class S3(Reading, Writing):
         _, upload = upload_of(handle)
         self._abort(self._key(path, "write"), path, upload)
 
+    def forget_uploads(self, path: str) -> int:
+        key = self._key(path, "write")
+        forgotten = 0
+        marks: dict[str, Any] = {}
+        with translate("write", path):
+            while True:
+                answer = self._bucket.call("list_multipart_uploads", Prefix=key, **marks)
+                for upload in [one["UploadId"] for one in answer.get("Uploads", ()) if one["Key"] == key]:
+                    if not self._bucket.call("list_parts", Key=key, UploadId=upload, MaxParts=1).get("Parts"):
+                        self._abort(key, path, upload)
+                        forgotten += 1
+                following = answer.get("NextKeyMarker")
+                if not answer.get("IsTruncated") or not following or following > key:
+                    return forgotten
+                marks = {"KeyMarker": following, "UploadIdMarker": answer.get("NextUploadIdMarker")}
+
     def versions(self, path: str) -> Sequence[Version]:
         key = self._key(path, "list the versions of")
         found: list[dict[str, Any]] = []

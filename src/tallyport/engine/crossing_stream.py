@@ -100,7 +100,7 @@ class StreamCrossing:
 
     def begin(self, entry: Entry, name: str) -> str:
         self._ready(_DESTINATION)
-        return uploads.begin(self._passage, self._path(_DESTINATION, name), entry)
+        return uploads.begin(self._passage, self._path(_DESTINATION, name), entry, again=self._work.resumed)
 
     def make(self, to: Side, entry: Entry, name: str) -> Entry:
         if self._is_implied and to is _DESTINATION:

@@ -1,10 +1,11 @@
 """Big files of any platform in parts, under an upload's handle that is in the ledger before the first part."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Protocol, cast
 
 from tallyport.connectors.hashing import PART, ContentHash, of_parts
-from tallyport.connectors.protocol import Connector, Facts, Precondition, Uploads
+from tallyport.connectors.protocol import Connector, Facts, Forgets, Precondition, Uploads
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Fingerprint, Kind, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -43,8 +44,11 @@ def takes_parts(connector: Connector) -> bool:
     return isinstance(connector, Uploads) and fits
 
 
-def begin(way: Way, d_path: str, entry: Entry) -> str:
-    """Open an upload; gives what tasks keep of it."""
+def begin(way: Way, d_path: str, entry: Entry, *, again: bool = False) -> str:
+    """Open an upload; gives what tasks keep of it. ``again``: one may have been opened before and not recorded."""
+    if again and isinstance(way.destination, Forgets):
+        with suppress(TallyportError):  # what has no part takes no room: no reason to fail
+            way.destination.forget_uploads(d_path)
     taking = cast(Uploads, way.destination)
     handle = taking.begin_upload(d_path, way.facts_of(entry, way.destination), token=way.token)
     return HANDLE + handle

@@ -89,6 +89,10 @@ class Whole(Synced):
     def abandon_upload(self, path: str, handle: str) -> None:
         self.done.append("abandon_upload")
 
+    def forget_uploads(self, path: str) -> int:
+        self.done.append("forget_uploads")
+        return 0
+
     def versions(self, path: str) -> Sequence[Version]:
         self.done.append("versions")
         return [Version("1", 3, 0, is_current=True)]
@@ -166,6 +170,7 @@ def every_call(connector: Connector) -> dict[str, Callable[[], object]]:
         "put_part": lambda: whole.put_part("g.txt", "handle", 0, 0, [b"part"], 4),
         "finish_upload": lambda: whole.finish_upload("g.txt", "handle", [b"receipt"], Facts()),
         "abandon_upload": lambda: whole.abandon_upload("g.txt", "handle"),
+        "forget_uploads": lambda: whole.forget_uploads("g.txt"),
         "versions": lambda: whole.versions("a.txt"),
         "read_version": lambda: whole.read_version("d.txt", "1"),
         "access": lambda: whole.access("a.txt"),

@@ -18,6 +18,7 @@ from tallyport.connectors.protocol import (
     Connector,
     Copies,
     Facts,
+    Forgets,
     Grants,
     Hashes,
     Links,
@@ -194,6 +195,11 @@ class _Uploading(Layer):
         self._call("abandon_upload", cast(Uploads, self.inner).abandon_upload, path, handle)
 
 
+class _Forgetting(Layer):
+    def forget_uploads(self, path: str) -> int:
+        return self._call("forget_uploads", cast(Forgets, self.inner).forget_uploads, path)
+
+
 class _Versioning(Layer):
     def versions(self, path: str) -> Sequence[Version]:
         return self._call("versions", cast(Versions, self.inner).versions, path)
@@ -253,6 +259,7 @@ ABILITIES: dict[type, type[Layer]] = {
     Bunches: _Bunching,
     Copies: _Copying,
     Uploads: _Uploading,
+    Forgets: _Forgetting,
     Versions: _Versioning,
     Grants: _Granting,
     Principals: _Knowing,
@@ -263,7 +270,8 @@ ABILITIES: dict[type, type[Layer]] = {
 OPERATIONS = (
     *("stat", "children", "read", "write", "make_container", "delete"),
     *("stamp", "rename", "content_hash", "make_symlink", "make_hard_link", "sync", "sweep"),
-    *("page", "copy", "begin_upload", "put_part", "finish_upload", "abandon_upload", "versions", "read_version"),
+    *("page", "copy", "begin_upload", "put_part", "finish_upload", "abandon_upload", "forget_uploads"),
+    *("versions", "read_version"),
     *("access", "set_access", "principals", "lock_of", "lock", "hold", "unlock", "properties", "set_properties"),
 )
 

@@ -25,6 +25,7 @@ REPEATABLE = frozenset(
             "hold",
             "properties",
             "abandon_upload",
+            "forget_uploads",
             "set_properties",
         ),
     }
