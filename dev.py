@@ -45,6 +45,7 @@ TEST_PROGRAMS = {
     "chromium": "chromium",
     "curl": "curl",
     "git": "git",
+    "mkfs.btrfs": "btrfs-progs",
     "npm": "npm",
     "pg_ctlcluster": "postgresql",
     "rsync": "rsync",

@@ -7,10 +7,11 @@ import json
 import os
 import random
 import subprocess
+import sys
 
 import pytest
 
-from tallyport.testing import compare, faults, trees
+from tallyport.testing import compare, faults, shortages, trees
 from tests.acceptance import product
 from tests.acceptance.product import AS_ANYBODY, DONE, ERROR, FAILED_ITEMS, reasons, text
 
@@ -117,12 +118,13 @@ def test_a_full_disk_pauses_a_job_of_the_server(place, server, make):
 
 
 @pytest.mark.timeout(240)
-def test_a_full_disk_pauses_a_one_shot(place, data, make):
-    """The command says why it waits, and ends well once there is room."""
+@pytest.mark.parametrize("kind", ["disk", pytest.param("quota", marks=pytest.mark.needs("mkfs.btrfs"))])
+def test_a_full_disk_pauses_a_one_shot(place, data, make, kind):
+    """D1: the command says why it waits, and ends well once there is room on the disk, or under a folder's quota."""
     source = make({f"folder/{number}.bin": bytes([number]) * trees.MIB for number in range(20)})
     mount = os.path.join(place, "disk")
     log = os.path.join(place, "log")
-    with disk(mount, 8 * trees.MIB) as resize:
+    with disk(mount, 8 * trees.MIB, kind) as resize:
         with open(log, "wb") as stream:
             program = faults.spawn(
                 [*product.PROGRAM, "copy", source, mount, *product.FAITHFUL],
@@ -142,11 +144,12 @@ def test_a_full_disk_pauses_a_one_shot(place, data, make):
 
 
 @contextlib.contextmanager
-def disk(path: str, size: int):
-    """Mount a small disk, or skip the test where that is not allowed."""
+def disk(path: str, size: int, kind: str = "disk"):
+    """Mount a small disk, or one with a small quota, or skip the test where that is not allowed."""
+    make = faults.small_disk if kind == "disk" else shortages.quota
     with contextlib.ExitStack() as stack:
         try:
-            resize = stack.enter_context(faults.small_disk(path, size))
+            resize = stack.enter_context(make(path, size))
         except PermissionError as refusal:
             pytest.skip(str(refusal))
         yield resize
@@ -165,3 +168,50 @@ def test_a_damaged_ledger_ends_the_run_with_a_word_and_deletes_nothing(place, da
     assert "is damaged" in ended.err
     assert "put a backup in its place" in ended.err
     assert text(os.path.join(destination, "b.txt")) == "b"
+
+
+@contextlib.contextmanager
+def control_group(**limits: int):
+    """Make a control group, or skip the test where that is not allowed."""
+    with contextlib.ExitStack() as stack:
+        try:
+            prefix = stack.enter_context(shortages.control_group(**limits))
+        except PermissionError as refusal:
+            pytest.skip(str(refusal))
+        yield prefix
+
+
+def test_a_run_keeps_within_the_memory_of_its_control_group(place, data, make):
+    """D4: a file far bigger than the memory it may have, and many small ones: it is slower, and nothing is killed."""
+    source = make({f"folder/{number}.txt": bytes([number % 251]) * 3_000 for number in range(600)})
+    with open(os.path.join(source, "big.bin"), "wb") as stream:
+        stream.write(random.Random(3).randbytes(1 << 20) * 96)
+    destination = os.path.join(place, "destination")
+    with control_group(memory=80 * trees.MIB) as prefix:
+        product.copy(source, destination, data=data, prefix=prefix).expect(DONE)
+    assert compare.differences(source, destination) == []
+
+
+def test_a_run_that_may_have_few_threads_says_so_and_goes_on_when_it_may_have_more(place, data, make):
+    """D4: one sentence that names the limit, no crash loop, and the next run ends it."""
+    source = make({f"folder/{number}.txt": "x" for number in range(200)})
+    destination = os.path.join(place, "destination")
+    with control_group(processes=8) as prefix:
+        ended = product.copy(source, destination, data=data, prefix=prefix, timeout=60)
+    assert ended.status == ERROR
+    assert "as many threads, as it needs" in ended.err
+    assert len(ended.err.strip().splitlines()) == 1, ended.err
+    product.copy(source, destination, data=data).expect(DONE)
+    assert compare.differences(source, destination) == []
+
+
+def test_a_busy_neighbour_slows_a_run_and_fails_nothing(place, data, make):
+    """D4: every processor is taken twice over, and the run goes on to its end."""
+    source = make({f"folder/{number}.txt": "x" for number in range(200)})
+    destination = os.path.join(place, "destination")
+    busy = [sys.executable, "-c", "while True: pass"]
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * (os.cpu_count() or 1)):
+            stack.callback(faults.kill, faults.spawn(busy))
+        product.copy(source, destination, data=data).expect(DONE)
+    assert compare.differences(source, destination) == []
