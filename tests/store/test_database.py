@@ -166,3 +166,32 @@ def test_a_ledger_whose_schema_no_longer_fits_a_statement_is_no_outage(tmp_path:
     assert is_outage(sa.exc.OperationalError("BEGIN IMMEDIATE", {}, locked.value))
     other.close()
     database.close()
+
+
+@pytest.mark.needs("pg_ctlcluster")
+def test_a_write_that_finds_no_room_is_told_by_every_process_of_one_postgresql(postgres: PostgresServer) -> None:
+    url = postgres.create()
+    writes, reads, elsewhere = open_database(url), open_database(url), open_database(postgres.create())
+    full = "DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$"
+    try:
+        for _ in range(2):
+            with pytest.raises(sa.exc.OperationalError, match="no room"), writes.begin() as tx:
+                tx.exec_driver_sql(full)
+            for database in (writes, reads):
+                with database.read() as tx:
+                    assert "the disk of the database is full" in (trouble(tx) or "")
+            with elsewhere.read() as tx:
+                assert trouble(tx) is None, "a database of its own has a disk of its own"
+        with writes.begin() as tx:
+            tx.exec_driver_sql("UPDATE jobs SET name = name")
+        for database in (writes, reads):
+            with database.read() as tx:
+                assert trouble(tx) is None
+        with pytest.raises(sa.exc.OperationalError, match="no room"), writes.begin() as tx:
+            tx.exec_driver_sql(full)
+    finally:
+        writes.close()
+    with reads.read() as tx:
+        assert trouble(tx) is None, "what a process showed goes with it"
+    reads.close()
+    elsewhere.close()

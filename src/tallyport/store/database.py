@@ -18,6 +18,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.store.ids import Ids
 from tallyport.store.phrases import sa
 from tallyport.store.plain import Line, Transaction, told
+from tallyport.store.room import Sign, is_signed
 from tallyport.store.turns import Turns
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ _SQLITE_FULL = 13
 # statement that the file's own schema does not fit any more never will.
 _PASSING = frozenset({5, 6, 7, 9, 10, _SQLITE_FULL, 14, 15})
 _TROUBLE = "trouble"
+_UNSEEN = ""  # nobody looked for the trouble of other processes yet
 
 
 class Database:
@@ -76,6 +78,7 @@ class Database:
             )
             for engine in (self._writer, readers):
                 sqlalchemy.event.listen(engine, "checkin", self._given_back)
+            self._sign = Sign(self._writer)
             self._readers = readers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             self.path = None
 
@@ -121,9 +124,13 @@ class Database:
         except sa.exc.DBAPIError as error:
             if is_full(error):
                 self._full_at = time.monotonic()
+                if not self.is_sqlite:
+                    self._sign.hang()
             raise
         if self._full_at > 0 and self._has_room():
             self._full_at = -REMEMBERED
+            if not self.is_sqlite:
+                self._sign.take_down()
 
     def _has_room(self) -> bool:
         """Tell whether the file can grow again; one small write that found a place says little."""
@@ -137,8 +144,7 @@ class Database:
         """Say what keeps work from going on although the store answers, for people; None when all is well."""
         if time.monotonic() - self._full_at >= REMEMBERED:
             return None
-        where = "the database" if self.path is None else f"the ledger {self.path}"
-        return f"the disk of {where} is full: transfers wait until there is room, and then go on by themselves"
+        return _FULL.format("the database" if self.path is None else f"the ledger {self.path}")
 
     @property
     def is_awaited(self) -> bool:
@@ -171,7 +177,7 @@ class Database:
         self._check_open()
         if not self.is_sqlite:
             with self._readers.connect() as connection, connection.begin():
-                connection.info[_TROUBLE] = self.trouble
+                connection.info[_TROUBLE] = self.trouble or _UNSEEN
                 yield connection
             return
         try:
@@ -290,6 +296,7 @@ class Database:
         """Close every connection; the last writer leaves the file without a WAL. Whoever comes later is refused."""
         if not self.is_sqlite:
             self._is_closed = True  # what is in use is closed when it is given back
+            self._sign.take_down()
             self._readers.dispose()
             with self._turns.turn():
                 self._writer.dispose()
@@ -336,6 +343,8 @@ def open_database(url: str) -> Database:
 def trouble(tx: "sa.Connection") -> str | None:
     """Say what keeps work from going on, to whoever reads in this transaction."""
     found: str | None = tx.info.get(_TROUBLE)
+    if found == _UNSEEN:
+        found = tx.info[_TROUBLE] = _FULL.format("the database") if is_signed(tx, REMEMBERED) else None
     return found
 
 
@@ -358,6 +367,7 @@ def is_outage(error: BaseException) -> bool:
     return is_cut or (state or "").startswith(("57P0", "53", "40", "08"))
 
 
+_FULL = "the disk of {} is full: transfers wait until there is room, and then go on by themselves"
 DAMAGED = (
     "the ledger {} is damaged, so nothing is written into it any more: put a backup in its place, or move it away; "
     "without it the next run looks at both sides again and deletes nothing"
