@@ -75,6 +75,11 @@ def test_a_job_is_split_into_parts(line: Line, served: Served, job: str) -> None
     document = json.loads(line.good("jobs", "split", other, "-f", "-", "--json", input=named))
     assert [part["data"]["partData"] for part in document["parts"]] == json.loads(named)
     assert line.call("jobs", "split", job).exit_code == 2
+    for wrong in ("1", "1001", "many"):
+        assert line.call("jobs", "split", job, "--parts", wrong).exit_code == 2
+    light = line.call("jobs", "split", line.good("jobs", "clone", job), "--parts", "auto")
+    assert light.exit_code == 1, light.output
+    assert "it stays whole" in light.output
     assert line.call("jobs", "split", job, "-f", "-", input="{}").exit_code == 2
 
 

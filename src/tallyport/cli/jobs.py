@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from tallyport.client.jobs import Jobs
 
 
+def _parts(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:
+    """Read so many parts, or ``auto``."""
+    return value if value is None or value == "auto" else click.IntRange(2, 1000)(value, param, ctx)
+
+
 @click.group()
 def jobs() -> None:
     """Work with the jobs of a server. JOB is a job's id."""
@@ -191,18 +196,23 @@ def clone(job: str, file: str | None, name: str | None, as_json: bool, url: str,
 
 @jobs.command()
 @click.argument("job")
-@click.option("--parts", type=click.IntRange(2, 1000), help="So many parts, of about the same bytes.")
+@click.option(
+    "--parts",
+    callback=_parts,
+    metavar="N|auto",
+    help="So many parts, 2 to 1000, of about the same bytes; auto: as many as its weight asks for.",
+)
 @click.option("--file", "-f", "file", metavar="FILE.json", help="A list of parts: path, paths, filter.")
 @click.option("--parallel", is_flag=True, help="All at once; otherwise one after the other.")
 @json_option
 @server_options
 def split(
-    job: str, parts: int | None, file: str | None, parallel: bool, as_json: bool, url: str, token_file: str | None
+    job: str, parts: int | str | None, file: str | None, parallel: bool, as_json: bool, url: str, token_file: str | None
 ) -> None:
     """Split a job into parts and run it so."""
     if (parts is None) == (file is None):
         raise click.UsageError("give either --parts or --file")
-    wanted: int | list[dict[str, Any]] = parts or 0 if file is None else read_list(file)
+    wanted: int | str | list[dict[str, Any]] = parts or 0 if file is None else read_list(file)
     with server(url, token_file) as client:
         found = client.jobs.split(job, wanted, parallel=parallel)
         below = list(client.jobs.parts(job))

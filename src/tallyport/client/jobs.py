@@ -122,9 +122,9 @@ class Jobs:
         """Make a new job from this one, with changes merged in."""
         return shapes.job(self._transport.post(f"{_at(job)}/clone", dict(changes or {})))
 
-    def split(self, job: Job | str, parts: int | Sequence[Mapping[str, Any]], *, parallel: bool = False) -> Job:
-        """Split a job into parts, by number or one for each object, and run it so."""
-        wanted = parts if isinstance(parts, int) else [dict(one) for one in parts]
+    def split(self, job: Job | str, parts: int | str | Sequence[Mapping[str, Any]], *, parallel: bool = False) -> Job:
+        """Split a job into parts, by number, by its weight (``"auto"``) or one for each object, and run it so."""
+        wanted = parts if isinstance(parts, int | str) else [dict(one) for one in parts]
         return shapes.job(self._transport.post(f"{_at(job)}/split", {"parts": wanted, "runInParallel": parallel}))
 
     def parts(self, job: Job | str) -> Iterator[Job]:
