@@ -98,7 +98,7 @@ class TestMemoryInAllLayers(ConnectorContract):
 
     @pytest.fixture
     def connector(self) -> Connector:
-        return Retrying(Throttled(Limited(Measured(Memory()), 3), Bucket(None)))
+        return Retrying(Throttled(Limited(Measured(Memory(Settings(glimpses=True))), 3), Bucket(None)))
 
 
 # -- the contract notices: each of these is wrong in one way, and the test beside it says so

@@ -58,6 +58,39 @@ def decided(source=None, destination=None, baseline=None, /, *, by=None, **facts
     return decide(Pair("a", source, destination, baseline, **facts), by or rules())
 
 
+# -- what was only glimpsed
+
+GLIMPSE = Entry("a", Kind.FILE, 3, 99, b"t", glimpsed=True)
+LOOK_CLOSELY = Look(Side.SOURCE)
+
+
+def by_date():
+    return (FilterBlock(action="exclude", rules=(FilterRule(type="date", range_type="range", until=10),)),)
+
+
+def by_name():
+    return (FilterBlock(action="exclude", rules=(FilterRule(type="pattern", text="*.tmp", targets=("item",)),)),)
+
+
+def test_a_glimpse_of_what_is_new_is_enough() -> None:
+    assert decided(GLIMPSE) == Transfer(Side.DESTINATION, Reason.NEW_AT_SOURCE)
+    assert decided(GLIMPSE, by=rules(filter_source=by_name())) == decided(GLIMPSE)
+
+
+def test_a_glimpse_is_not_compared_with_anything() -> None:
+    assert decided(GLIMPSE, FILE) == LOOK_CLOSELY
+    assert decided(GLIMPSE, FILE, known()) == LOOK_CLOSELY
+    assert decided(GLIMPSE, None, known(), destination_seen=False) == LOOK_CLOSELY
+    assert decided(GLIMPSE, by=rules(filter_source=by_date())) == LOOK_CLOSELY
+
+
+def test_what_is_left_alone_is_not_looked_at_for_it() -> None:
+    assert decided(GLIMPSE, FILE, known(), ignored=True) == Skip(Reason.IGNORED_BY_USER)
+    assert decided(GLIMPSE, FILE, flagged=True) == Skip(Reason.STAYS_FLAGGED)
+    everything = (FilterBlock(action="exclude", rules=(FilterRule(type="size", max=1),)),)
+    assert decided(GLIMPSE, FILE, by=rules(filter_source=everything)) == Skip(Reason.IGNORED_SIZE)
+
+
 # -- changes
 
 

@@ -108,6 +108,11 @@ def known(dice: Dice, now: Entry | None) -> Fingerprint | None:
     return Fingerprint(now.size, now.modified, now.tag if how == "same" else b"3")
 
 
+def glimpse(source: Entry) -> Entry:
+    """Give what a cheap listing would show of a file."""
+    return Entry(source.name, source.kind, source.size, 7, source.tag, glimpsed=True)
+
+
 def pair(dice: Dice) -> Pair:
     source, destination = entry(dice), entry(dice)
     baseline = Baseline(known(dice, source), known(dice, destination), dice.of([None, b"x"]))
@@ -588,3 +593,16 @@ def test_the_overwrite_policy_speaks_before_two_clocks_do():
     )
     action = decide(Pair("a", one, other), rules_for(kept, server, server, started=0))
     assert action == Skip(Reason.IGNORED_OVERWRITE_POLICY)
+
+
+@settings(max_examples=500)
+@given(cases())
+def test_what_was_only_glimpsed_is_looked_at_or_decided_on_as_if_it_had_been(case):
+    pair, chosen, source, destination = case
+    rules = rules_for(chosen, source, destination, started=0)
+    if pair.source is None or pair.source.kind is not Kind.FILE:
+        return
+    action = decide(pair._replace(source=glimpse(pair.source)), rules)
+    assert action in (Look(SOURCE), decide(pair, rules))
+    if pair.baseline is None and pair.destination is None and pair.destination_seen:
+        assert action != Look(SOURCE), "what is new is seen when it is read"

@@ -81,8 +81,12 @@ class Machine(RuleBasedStateMachine):
         overwrite=st.sampled_from(ItemOverwrite),
         filters=st.sampled_from([(), blocks("exclude", "*.tmp"), blocks("include", "[a-x]*")]),
         threads=st.integers(1, 3),
+        glimpses=st.booleans(),
     )
-    def begin(self, kind: Any, conflict: Any, deletes: Any, overwrite: Any, filters: Any, threads: int) -> None:
+    def begin(
+        self, kind: Any, conflict: Any, deletes: Any, overwrite: Any, filters: Any, threads: int, glimpses: bool
+    ) -> None:
+        self.port.slow(0, glimpses=glimpses)
         changes: dict[str, Any] = {"item_overwrite": overwrite, "filter_source": filters, "max_delete_percent": 100.0}
         if kind in (TransferType.SYNC, TransferType.COPY):
             changes |= {"conflict_resolution": conflict, "delete_propagation": deletes}

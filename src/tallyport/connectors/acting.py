@@ -63,9 +63,9 @@ class Acting(Layer):
         with acting(self.identity):
             return act(*arguments, **named)
 
-    def _listing(self, path: str) -> Iterator[Entry]:
+    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
         with acting(self.identity):
-            entries = self.inner.children(path)
+            entries = self._listed(path, glimpsed)
         return self._taken(entries)
 
     def _taken(self, entries: Iterator[Entry]) -> Iterator[Entry]:

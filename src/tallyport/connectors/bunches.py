@@ -11,6 +11,9 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 A = TypeVar("A", SmallRead, SmallWrite)
 B = TypeVar("B")
 
+Seen = tuple[Entry, bytes]
+"""An entry as it was seen with its content."""
+
 
 def read_many(connector: Connector, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
     """Read files the best way that a connection has."""
@@ -24,7 +27,21 @@ def write_many(connector: Connector, writes: Iterable[SmallWrite | None]) -> Ite
 
 def read_each(connector: Connector, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
     """Read files one after the other."""
-    return one_by_one("read", reads, lambda one: content_of(connector, one))
+    return with_entries(one_by_one("read", reads, lambda one: _seen_and_read(connector, one)))
+
+
+def with_entries(found: Iterable[tuple[SmallRead, Seen | TallyportError] | None]) -> Iterator[Read | None]:
+    """Give what was read back with its entry as it was seen with the content."""
+    for one in found:
+        if one is None:
+            yield None
+            continue
+        read, outcome = one
+        if isinstance(outcome, TallyportError):
+            yield read, outcome
+        else:
+            entry, content = outcome
+            yield (read if entry is read.entry else read._replace(entry=entry)), content
 
 
 def write_each(connector: Connector, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
@@ -52,6 +69,19 @@ def one_by_one(
         except Exception as error:
             outcome = unforeseen(operation, one.path, error)
         yield one, outcome
+
+
+def look_closely(connector: Connector, path: str, glimpse: Entry) -> Entry:
+    """Look at what was only glimpsed; what is another content by now is CHANGED_DURING_COPY."""
+    entry = connector.stat(path)
+    if entry is None or (entry.kind, entry.size, entry.tag) != (glimpse.kind, glimpse.size, glimpse.tag):
+        raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed since it was listed")
+    return entry
+
+
+def _seen_and_read(connector: Connector, one: SmallRead) -> Seen:
+    entry = look_closely(connector, one.path, one.entry) if one.entry.glimpsed else one.entry
+    return entry, content_of(connector, one._replace(entry=entry))
 
 
 def content_of(connector: Connector, one: SmallRead) -> bytes:

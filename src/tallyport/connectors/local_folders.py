@@ -107,6 +107,7 @@ def entry_of(name: str, st: os.stat_result) -> Entry:
             False,
             name[:1] == ".",
             kind is _FILE and st.st_blocks * 512 < size,
+            False,
         ),
     )
 

@@ -18,6 +18,7 @@ from typing import Any, Self, cast
 
 from tallyport.connectors import hashing
 from tallyport.connectors.memory_access import with_token
+from tallyport.connectors.memory_glimpses import Glimpsing
 from tallyport.connectors.memory_settings import DEFAULTS, Settings, abilities_lost, limits_of
 from tallyport.connectors.memory_tree import Node, Past, tree_of
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
@@ -31,7 +32,7 @@ from tallyport.domain.versions import Version
 CHUNK = 1024 * 1024
 
 
-class Memory:
+class Memory(Glimpsing):
     """One connection to a tree in memory, rooted at ``path`` below the tree's own root.
 
     ``sleep`` and ``clock`` (nanoseconds) are passed in by tests.

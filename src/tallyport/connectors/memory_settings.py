@@ -58,6 +58,7 @@ class Settings:
     grants: bool = field(default=True, metadata={"help": "knows who may do what, and its own accounts"})
     locks: bool = field(default=True, metadata={"help": "can lock what stands in it"})
     properties: bool = field(default=True, metadata={"help": "keeps named values with an item"})
+    glimpses: bool = field(default=False, metadata={"help": "shows times and the like only to who looks at an item"})
 
 
 DEFAULTS = Settings()
@@ -89,6 +90,7 @@ def abilities_lost(settings: Settings) -> frozenset[str]:
         **dict.fromkeys(("access", "set_access", "principals"), not settings.grants),
         **dict.fromkeys(("lock_of", "lock", "hold", "unlock"), not settings.locks),
         **dict.fromkeys(("properties", "set_properties"), not settings.properties),
+        **dict.fromkeys(("glimpses", "look_many"), not settings.glimpses),
     }
     return frozenset(method for method, is_lost in lost.items() if is_lost)
 

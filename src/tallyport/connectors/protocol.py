@@ -50,7 +50,7 @@ class SmallRead(NamedTuple):
     """One file to be read whole."""
 
     path: str
-    entry: Entry  # as it was seen: the content of that very entry is wanted
+    entry: Entry  # as it was seen: the content of that very entry is wanted. Given back never glimpsed: as it is now
     mark: Any = None  # what its caller knows it by
 
 
@@ -168,6 +168,21 @@ class Pins(Protocol):
 
 
 @runtime_checkable
+class Glimpses(Protocol):
+    """Lists a container for less than ``children``, where that has to look at each item."""
+
+    def glimpses(self, path: str) -> Iterator[Entry]:
+        """Give each child once, as ``children`` does, but glimpsed where more would cost more.
+
+        Glimpsed are files with one name. Such an entry has its name, its size and its tag. Its ``modified`` is another
+        one after each change of the item, of its metadata too; nothing else of it is known.
+        """
+
+    def look_many(self, paths: Sequence[str]) -> Sequence[Entry | None]:
+        """Look at several files, in the order they are asked for. What is no file any more is None."""
+
+
+@runtime_checkable
 class Bunches(Protocol):
     """Reads and writes many small files on the calling thread, with several requests on their way at once.
 
@@ -176,7 +191,10 @@ class Bunches(Protocol):
     """
 
     def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
-        """Read files, each as ``Pins.read_entry`` does."""
+        """Read files, each as ``Pins.read_entry`` does.
+
+        One that was only glimpsed is given back with its entry as it was seen with the content.
+        """
 
     def write_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
         """Write files, each as ``write`` does."""

@@ -5,8 +5,9 @@ whose key ends with a slash (a marker), made only when somebody asks for the con
 Keys that are no paths are shown escaped (``object_keys.py``). A write is one request, or parts that are joined in
 one request: the old object stands until then. Reads name the content they mean (``If-Match``).
 
-Times and the content hash are metadata of ours, which a listing does not give: every object that is listed is
-looked at, many at once. Whoever needs no times saves those requests with ``times: server``.
+Times and the content hash are metadata of ours, which a listing does not give. Objects that are listed are looked at,
+many at once; who lists them to read them takes glimpses, and gets times and hash with the content. Whoever needs no
+times saves those requests with ``times: server``.
 
 Not everything that speaks like S3 keeps ``If-None-Match``: what this connection does is measured (``probing.py``),
 and where it is not kept the name is looked at again before each write. Parts are joined under the same condition.
@@ -22,7 +23,7 @@ from typing import Any, cast
 from botocore.exceptions import ClientError
 
 from tallyport.connectors import s3_access
-from tallyport.connectors.bunches import read_each, write_each
+from tallyport.connectors.bunches import read_each, with_entries, write_each
 from tallyport.connectors.hashing import digest
 from tallyport.connectors.object_keys import Twins, is_twin
 from tallyport.connectors.object_metadata import MTIME, type_of
@@ -172,11 +173,22 @@ class S3(Reading, Writing):
 
     # -- abilities
 
+    def glimpses(self, path: str) -> Iterator[Entry]:
+        return self._listing(path, self._prefix(path), glimpsed=True)
+
+    def look_many(self, paths: Sequence[str]) -> Sequence[Entry | None]:
+        looks = self._looks([self._key(path, "look at") for path in paths])
+        return [
+            None if found is None else self._entry(split(path)[1], found, found["ContentLength"])
+            for path, found in zip(paths, looks, strict=True)
+        ]
+
     def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
         lean = self._bucket.lean
         if lean is None:
             return read_each(self, reads)
-        return together(self._bucket, lean, (None if one is None else (one, self._getting(one)) for one in reads))
+        journeys = (None if one is None else (one, self._getting(one)) for one in reads)
+        return with_entries(together(self._bucket, lean, journeys))
 
     def write_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
         lean = self._bucket.lean

@@ -7,6 +7,8 @@ What S3 has no place for is metadata of ours: ``mtime`` (seconds with nine decim
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from time import perf_counter_ns
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -29,6 +31,7 @@ HASH = "tallyport-xxh3"
 PROPERTIES = "tallyport-properties"
 OURS = frozenset({MTIME, HASH, PROPERTIES})
 METADATA_MAX = 2_000  # bytes of names and values that S3 keeps with an object, about
+FRESH = 2.0  # seconds in which an object may be written again and show the same time
 CONFLICTS = 8  # times that a write is made again while others write the same object
 
 
@@ -236,6 +239,28 @@ def entry_of(name: str, answer: Mapping[str, Any], size: int, *, serves_times: b
     told = None if serves_times else time_in(metadata.get(MTIME))
     modified = told if told is not None else round(answer["LastModified"].timestamp()) * 1_000_000_000
     return Entry(name, Kind.FILE, size, modified, tag_of(answer), hash=hash_in(metadata.get(HASH)))
+
+
+def asked_at(answer: Mapping[str, Any]) -> float | None:
+    """Give when an answer was made by the platform's own clock."""
+    said = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        return None if said is None else parsedate_to_datetime(said).timestamp()
+    except ValueError:
+        return None
+
+
+def glimpse_of(name: str, found: Mapping[str, Any], asked: float | None) -> Entry:
+    """Give what a listing shows of an object. Its time is that of the last write, of metadata too, in whole seconds.
+
+    One that was written just before it was listed may be written again within that second: it gets a fraction of its
+    own, which no listing gives again, so that nobody takes it for the same.
+    """
+    written = found["LastModified"].timestamp()
+    modified = round(written * 1000) * 1_000_000
+    if asked is None or asked - written < FRESH:
+        modified += 1 + perf_counter_ns() % 1_000_000
+    return Entry(name, Kind.FILE, found["Size"], modified, tag_of(found), glimpsed=True)
 
 
 def tag_of(answer: Mapping[str, Any]) -> bytes:

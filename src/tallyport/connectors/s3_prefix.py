@@ -11,7 +11,9 @@ from tallyport.connectors.object_keys import Twins, is_twin, key_of, name_of, tw
 from tallyport.connectors.object_store import base_of, folder
 from tallyport.connectors.s3_bucket import (
     Bucket,
+    asked_at,
     entry_of,
+    glimpse_of,
 )
 from tallyport.connectors.s3_errors import refusal
 from tallyport.connectors.s3_flights import together
@@ -91,12 +93,12 @@ class Prefix:
             raise refusal(ErrorKind.NOT_FOUND, operation, path, "there is no such object")
         return found
 
-    def _listing(self, path: str, prefix: str) -> Iterator[Entry]:
+    def _listing(self, path: str, prefix: str, *, glimpsed: bool = False) -> Iterator[Entry]:
         token: str | None = None
         twins = Twins()
         while True:
             answer = self._bucket.page(prefix, path, token=token, most=self.page_size)
-            entries, is_there = self._children_of(answer, prefix, twins)
+            entries, is_there = self._children_of(answer, prefix, twins, glimpsed=glimpsed)
             if token is None and not is_there and path != ROOT:
                 raise refusal(ErrorKind.NOT_FOUND, "list", path, "there is no such container")
             yield from entries
@@ -104,8 +106,12 @@ class Prefix:
             if token is None:
                 return
 
-    def _children_of(self, answer: Mapping[str, Any], prefix: str, twins: Twins) -> tuple[list[Entry], bool]:
+    def _children_of(
+        self, answer: Mapping[str, Any], prefix: str, twins: Twins, *, glimpsed: bool = False
+    ) -> tuple[list[Entry], bool]:
         """Give the entries of one page, and whether there was anything at all."""
+        is_exact = self._serves_times
+        asked = asked_at(answer)
         objects = {found["Key"]: found for found in answer.get("Contents", ())}
         keys = [*objects, *(found["Prefix"] for found in answer.get("CommonPrefixes", ()))]
         entries: list[Entry] = []
@@ -117,13 +123,17 @@ class Prefix:
                 entries.append(folder(twin_of(segment[:-1]) if is_second else name_of(segment[:-1])))
             elif segment or objects[key]["Size"]:  # without either it is the marker of this very container
                 twins.is_twin(key)
+                found = objects[key]
+                if glimpsed and not is_exact:
+                    entries.append(glimpse_of(name_of(segment), found, asked))
+                    continue
                 files.append((len(entries), key))
-                entries.append(self._entry(name_of(segment), objects[key], objects[key]["Size"]))
-        if not self._serves_times and files:
-            for (position, _), found in zip(files, self._looks([key for _, key in files]), strict=True):
+                entries.append(self._entry(name_of(segment), found, found["Size"]))
+        if not is_exact and files:
+            for (position, _), seen in zip(files, self._looks([key for _, key in files]), strict=True):
                 name = entries[position].name
                 gone = entries[position]._replace(name="")
-                entries[position] = gone if found is None else self._entry(name, found, found["ContentLength"])
+                entries[position] = gone if seen is None else self._entry(name, seen, seen["ContentLength"])
         return [entry for entry in entries if entry.name], bool(keys)
 
     def _looks(self, keys: Sequence[str]) -> list[dict[str, Any] | None]:

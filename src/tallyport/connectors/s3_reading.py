@@ -6,6 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tallyport.connectors.bunches import Seen
 from tallyport.connectors.object_keys import is_twin
 from tallyport.connectors.protocol import SmallRead
 from tallyport.connectors.s3_bucket import checked, etag_of
@@ -48,14 +49,17 @@ class Reading(Prefix):
             chunks = self._chunks(body, path, answer["ContentLength"])
             yield chunks if wanted is not None else checked(chunks, path, answer)
 
-    def _getting(self, one: SmallRead) -> Journey[bytes]:
-        """Get one object whole that is as it was seen."""
+    def _getting(self, one: SmallRead) -> Journey[Seen]:
+        """Get one object whole that is as it was seen; what was only glimpsed is seen now."""
         key, path = self._readable(one.path), one.path
         what = {"IfMatch": etag_of(one.entry)} if one.entry.tag else {}
         with self._opening(path, what):
             answer = yield "get_object", {"Key": key, **what}
+        size, entry = answer["ContentLength"], one.entry
+        if entry.glimpsed:
+            entry = self._entry(entry.name, answer, size)
         with closing(answer["Body"]) as body:
-            return b"".join(checked(self._chunks(body, path, answer["ContentLength"]), path, answer))
+            return entry, b"".join(checked(self._chunks(body, path, size), path, answer))
 
     def _readable(self, path: str) -> str:
         if path == ROOT or is_twin(split(path)[1]):

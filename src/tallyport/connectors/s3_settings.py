@@ -51,7 +51,7 @@ class Settings:
     requester_pays: bool = field(default=False, metadata={"help": "pay for requests to a bucket that asks for it"})
     times: Literal["metadata", "server"] = field(
         default="metadata",
-        metadata={"help": "metadata: times travel, one request more per listed object; server: time of upload"},
+        metadata={"help": "metadata: times travel, a look more at objects that are compared; server: time of upload"},
     )
     lean: bool = field(
         default=True,

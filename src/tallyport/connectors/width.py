@@ -126,10 +126,10 @@ class Holding(Layer):
         with self._hearing():
             return act(*arguments, **named)
 
-    def _listing(self, path: str) -> Iterator[Entry]:
+    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
         self.places.wait("children")
         with self._hearing():
-            yield from self.inner.children(path)
+            yield from self._listed(path, glimpsed)
 
     def _reading(
         self, path: str, offset: int, length: int | None, entry: Entry | None = None

@@ -167,7 +167,9 @@ class Inspect(NamedTuple):
 
 
 class Look(NamedTuple):
-    """The destination was not looked at and must be: fetch its entry and decide again."""
+    """A side was not looked at, or only glimpsed, and must be seen: fetch its entry and decide again."""
+
+    side: Side = Side.DESTINATION
 
 
 Action = Transfer | MakeContainer | Enter | Stamp | Adopt | Delete | Forget | Skip | Flag | Inspect | Look

@@ -2,7 +2,8 @@
 
 Table, then guards. The table (``rules.py``) is looked up by what changed at the source and at the destination;
 where both sides hold something and neither is known to come from the other they *meet* and are compared. A fact
-that is missing comes back as ``Inspect`` or ``Look``: the engine fetches it and asks again.
+that is missing comes back as ``Inspect`` or ``Look``: the engine fetches it and asks again. What was only glimpsed
+at the source is looked at where it is compared; what is new there goes as it is, and is seen when it is read.
 """
 
 from tallyport.domain.actions import Action, Flag, Inspect, Look, Reason, Skip, Stamp, Transfer
@@ -14,7 +15,8 @@ from tallyport.domain.rules import ADOPT, FORGET, GONE_HERE, MEET, REST, VISIT, 
 _FILE, _CONTAINER, _SYMLINK, _SPECIAL = Kind.FILE, Kind.CONTAINER, Kind.SYMLINK, Kind.SPECIAL
 _SAME, _TOUCHED, _MODIFIED, _DELETED = Change.SAME, Change.TOUCHED, Change.MODIFIED, Change.DELETED
 _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
-_LOOK = Look()
+_LOOK = Look(_DESTINATION)
+_LOOK_CLOSELY = Look(_SOURCE)
 _STAMP = Stamp(_DESTINATION, Reason.METADATA_CHANGED)
 _STAMP_BACK = Stamp(_SOURCE, Reason.METADATA_CHANGED)
 _INSPECT = {sides: Inspect(sides) for sides in map(frozenset, ({_SOURCE}, {_DESTINATION}, {_SOURCE, _DESTINATION}))}
@@ -46,6 +48,8 @@ def propose(pair: Pair, rules: Rules) -> Action:
     if ignored or flagged or attempts >= rules.max_attempts:
         return _IGNORED_BY_USER if ignored else _STAYS_FLAGGED
     if rules.judge_source is not None or rules.judge_destination is not None:
+        if rules.judges_times and source is not None and source.glimpsed:
+            return _LOOK_CLOSELY
         reason = _filtered(path, source, destination, rules)
         if reason is not None:
             return Skip(reason)
@@ -61,8 +65,12 @@ def propose(pair: Pair, rules: Rules) -> Action:
         # Half a baseline is none: a side that never settled proves nothing about deletes.
         if not seen:
             return _LOOK
+        if destination is not None and source is not None and source.glimpsed:
+            return _LOOK_CLOSELY
         cell = rules.files[6 * (source is not None) + (destination is not None)]
         return _meet(pair, rules, rules.winner_unknown) if cell is MEET else cell
+    if source is not None and source.glimpsed:
+        return _LOOK_CLOSELY
     source_change = change(source, baseline[0])
     if not seen:
         return _decide_unseen(source_change, rules)

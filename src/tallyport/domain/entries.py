@@ -59,6 +59,7 @@ class Entry(NamedTuple):
     shared: bool = False  # shared with the account, not owned by it
     hidden: bool = False
     sparse: bool = False  # allocates less than its size
+    glimpsed: bool = False  # as a cheap listing shows it: ``modified`` is another clock's, other facts are not known
 
 
 class Baseline(NamedTuple):

@@ -54,6 +54,11 @@ def judge_for(blocks: tuple[FilterBlock, ...], *, started: int) -> Judge | None:
     return judge
 
 
+def asks_for_times(blocks: tuple[FilterBlock, ...]) -> bool:
+    """Tell whether a filter asks for a time of an item."""
+    return any(rule.type == "date" for block in blocks for rule in block.rules)
+
+
 def _included(rules: list[_Rule], path: str, entry: Entry, own: bool) -> bool:
     if entry.kind is _CONTAINER:
         if not all(rule.names_containers for rule in rules):

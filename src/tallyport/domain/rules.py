@@ -19,7 +19,7 @@ from tallyport.domain.actions import (
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.changes import Change
 from tallyport.domain.entries import Pair, Side
-from tallyport.domain.filters import Judge, judge_for
+from tallyport.domain.filters import Judge, asks_for_times, judge_for
 from tallyport.domain.policies import (
     ConflictResolution,
     DeletePropagation,
@@ -166,6 +166,7 @@ class Rules:
     guards: tuple[Guard, ...]  # only those that can fire
     judge_source: Judge | None
     judge_destination: Judge | None  # sync only
+    judges_times: bool  # a filter asks for a time
     symlinks: Action | None  # None = carried as links
     overwrite_veto: Action | None
     time_precision: int  # nanoseconds, of the coarser side
@@ -215,6 +216,7 @@ def rules_for(
         guards=guards_for(policies, source, destination),
         judge_source=judge_for(policies.filter_source, started=started),
         judge_destination=None if one_way else judge_for(policies.filter_destination, started=started),
+        judges_times=asks_for_times(policies.filter_source) or asks_for_times(policies.filter_destination),
         symlinks=SYMLINKS[policies.symlinks],
         overwrite_veto=_OVERWRITE[policies.item_overwrite],
         time_precision=precision,

@@ -173,12 +173,12 @@ class _Run:
                 if read is None:
                     yield None
                     continue
-                number, content = read[0].mark, read[1]
+                (_, entry, number), content = read
                 small: Small = self._smalls[number]
                 try:
                     if isinstance(content, TallyportError):
                         raise content
-                    if len(content) != small.entry.size:
+                    if len(content) != entry.size:
                         raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", small.path, "it changed while it was read")
                     self._pace(len(content))
                 except TallyportError as error:
@@ -189,7 +189,9 @@ class _Run:
                     continue
                 expected = digest(content)
                 when = Precondition(absent=True) if small.replaces is None else Precondition(entry=small.replaces)
-                facts = way.facts_of(small.entry, taking, content=expected)
+                if small.entry.glimpsed:
+                    small.ticket.entry = entry  # as it was seen with its content
+                facts = way.facts_of(entry, taking, content=expected)
                 yield SmallWrite(small.receiving, content, facts, when, (number, expected), way.guard)
 
     def _wait(self) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallyport.connectors.local_content import evict
@@ -92,6 +92,9 @@ class LocalCrossing:
         if self._may_stage:
             self._open_destination()
         return self._d_fd
+
+    def look_many(self, side: Side, names: Sequence[str]) -> Sequence[Entry | None]:
+        return [self.look(side, name) for name in names]
 
     def fill(
         self, listing: LocalListing, largest: int, ticket: Any, stopped: Callable[[], bool]

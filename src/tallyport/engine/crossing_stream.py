@@ -1,6 +1,6 @@
 """One container on both sides of any two connections, by paths."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tallyport.connectors.hashing import ContentHash
@@ -8,6 +8,7 @@ from tallyport.connectors.protocol import (
     Connector,
     Copies,
     Facts,
+    Glimpses,
     Hashes,
     Moves,
     Precondition,
@@ -78,12 +79,22 @@ class StreamCrossing:
             stands = self._stands
         connector = self._passage.connector(side)
         path = self._work.path if side is _SOURCE else self._work.d_path
-        return StreamListing(connector.children(path) if stands else ())
+        if not stands:
+            return StreamListing(())
+        if side is _SOURCE and isinstance(connector, Glimpses):
+            return StreamListing(connector.glimpses(path))
+        return StreamListing(connector.children(path))
 
     def look(self, side: Side, name: str) -> Entry | None:
         if side is _DESTINATION and not self._stands:
             return None
         return self._passage.connector(side).stat(self._path(side, name))
+
+    def look_many(self, side: Side, names: Sequence[str]) -> Sequence[Entry | None]:
+        connector = self._passage.connector(side)
+        if isinstance(connector, Glimpses):
+            return connector.look_many([self._path(side, name) for name in names])
+        return [self.look(side, name) for name in names]
 
     def fill(
         self, listing: Any, largest: int, ticket: Any, stopped: Callable[[], bool]

@@ -29,7 +29,10 @@ def decide_on(
     row: Known | None,
     rules: Rules,
 ) -> tuple[Action, Pair]:
-    """Ask what to do, fetching the facts that are asked for."""
+    """Ask what to do, fetching the facts that are asked for.
+
+    A look at the source is left to the caller, who can make many at once.
+    """
     crossing = visit.crossing
     pair = Pair(
         join(visit.work.path, name),
@@ -49,6 +52,8 @@ def decide_on(
     for _ in range(DECISIONS):
         action = decide(pair, rules)
         if type(action) is Look:
+            if action.side is _SOURCE:
+                return action, pair
             pair = pair._replace(destination=crossing.look(_DESTINATION, d_name), destination_seen=True)
         elif type(action) is Inspect:
             for side in action.sides:

@@ -10,6 +10,7 @@ from tallyport.domain.actions import (
     Enter,
     Flag,
     Forget,
+    Look,
     MakeContainer,
     Reason,
     Skip,
@@ -27,7 +28,7 @@ from tallyport.domain.rules import Rules
 from tallyport.domain.settle import settle
 from tallyport.engine.decision import decide_on, known_hash
 from tallyport.engine.notes import Notes, attempts_of
-from tallyport.engine.opened import Opened, Ticket
+from tallyport.engine.opened import Glimpsed, Opened, Ticket
 from tallyport.engine.passage import Passage
 from tallyport.engine.throttle import Meter
 from tallyport.engine.work import Known
@@ -87,9 +88,15 @@ class Hand:
         """Decide on one item and do it, or write down why not."""
         try:
             if self._regrants:
+                if source is not None and source.glimpsed:
+                    visit.glimpsed.append(Glimpsed(name, d_name, destination, seen, row))
+                    return
                 self._regrant(visit, name, d_name, source, destination, row)
                 return
             action, pair = decide_on(visit, name, d_name, source, destination, seen, row, self._rules)
+            if type(action) is Look or (type(action) is Transfer and self._goes_apart(pair.source)):
+                visit.glimpsed.append(Glimpsed(name, d_name, pair.destination, pair.destination_seen, row))
+                return
             if visit.work.gone and type(action) is not Delete and type(action) is not Forget:
                 visit.keeps = True
             self._apply(visit, action, pair, name, d_name, row, tries)
@@ -148,6 +155,10 @@ class Hand:
                 visit.halted = str(worse.kind)
             else:
                 self._notes.failed(visit, ticket.name, ticket.entry, ticket.row, worse)
+
+    def _goes_apart(self, source: Entry | None) -> bool:
+        """Tell whether what was only glimpsed is left to a task, which keeps all that is known of it."""
+        return source is not None and source.glimpsed and source.size > self._part_size and not self._notes.is_dry
 
     def pace(self, size: int) -> None:
         """Wait until so many bytes may pass."""

@@ -1,5 +1,7 @@
 """A visit that has begun and not ended, the items of it that are on their way, and what ends it early."""
 
+from typing import NamedTuple
+
 from tallyport.domain.entries import Entry, Side
 from tallyport.engine.passage import Crossing, Listing
 from tallyport.engine.work import Known, Row, VisitWork
@@ -34,6 +36,16 @@ class Ticket:
         self.kept = ""  # where what it replaces is kept
 
 
+class Glimpsed(NamedTuple):
+    """An item whose source is to be looked at before it is decided on, and all else that is known of it."""
+
+    name: str
+    d_name: str
+    destination: Entry | None
+    seen: bool
+    row: Known | None
+
+
 class Opened:
     """A visit that has begun and not ended."""
 
@@ -45,6 +57,7 @@ class Opened:
         "deferred",
         "error",
         "filled",
+        "glimpsed",
         "halted",
         "hidden",
         "is_clean",
@@ -78,6 +91,7 @@ class Opened:
         self.hidden = ""  # a name that is ours on both sides: nothing of it is seen
         self.items: list[Row] = []
         self.filled: list[Row] = []  # what a new container was filled with
+        self.glimpsed: list[Glimpsed] = []  # items of the source that are to be looked at, together
         self.left: set[str] = set()  # names that the rules leave out
         self.children: list[tuple[str, str, bool, int]] = []
         self.deferred: list[Row] = []

@@ -105,6 +105,9 @@ class Crossing(Protocol):
     def look(self, side: Side, name: str) -> Entry | None:
         """See one entry."""
 
+    def look_many(self, side: Side, names: Sequence[str]) -> Sequence[Entry | None]:
+        """See several files, in the order they are named. What is no file any more is None."""
+
     def carry(self, to: Side, entry: Entry, name: str, *, replaces: Entry | None, ticket: Any) -> None:
         """Carry a file or symlink to one side. Raises nothing: what came of it is given by ``settle``."""
 

@@ -19,6 +19,8 @@ from tallyport.engine.shortcuts import fits_all, plain_size, rests
 from tallyport.engine.signature import changes_since, is_as_signed
 from tallyport.engine.work import Known, Row, VisitWork
 
+LOOKS = 1_000  # items of a container that are looked at together
+
 _FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
 _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
 _SKIPPED, _FLAGGED, _IGNORED = int(Status.SKIPPED), int(Status.FLAGGED), int(Status.IGNORED)
@@ -298,6 +300,7 @@ class Scan:
             visit.s_bytes += s_bytes
             visit.unchanged += unchanged
             visit.unchanged_bytes += unchanged_bytes
+        self._look_closely(visit)
         for name, row in rows.items():
             if stopped():
                 raise Halt("stopped")
@@ -357,8 +360,22 @@ class Scan:
     ) -> None:
         """Decide on one item and do it; settle when that is due."""
         self._hand.do(visit, name, d_name, source, destination, seen, row, 0)
+        if len(visit.glimpsed) >= LOOKS:
+            self._look_closely(visit)
         if self._is_due(visit):
             self._settle()
+
+    def _look_closely(self, visit: Opened) -> None:
+        """Look at the items that were only glimpsed and must be seen, and decide on each."""
+        while visit.glimpsed:
+            asked, visit.glimpsed = visit.glimpsed, []
+            found = visit.crossing.look_many(_SOURCE, [one.name for one in asked])
+            for one, source in zip(asked, found, strict=True):
+                if self._stopped():
+                    raise Halt("stopped")
+                self._hand.do(visit, one.name, one.d_name, source, one.destination, one.seen, one.row, 0)
+                if self._is_due(visit):
+                    self._settle()
 
 
 def _is_named(row: Known | None) -> bool:

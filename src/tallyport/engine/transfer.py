@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from tallyport.connectors import width
 from tallyport.connectors.acting import Acting
+from tallyport.connectors.bunches import look_closely
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.layers.layer import find, innermost
 from tallyport.connectors.local import Local
@@ -234,8 +235,14 @@ class StreamPassage:
         stopped, pool = self._stopped, self._pool
 
         def act() -> int:
+            def carry() -> Landed:
+                nonlocal entry
+                if entry.glimpsed:
+                    entry = ticket.entry = look_closely(self.connector(to.other), path, entry)
+                return self.carry(to, path, entry, receiving, replaces)
+
             try:
-                landed = self.patiently(lambda: self.carry(to, path, entry, receiving, replaces), after=after)
+                landed = self.patiently(carry, after=after)
                 if landed.kept:
                     ticket.kept = landed.kept
             except TallyportError as error:
@@ -267,7 +274,7 @@ class StreamPassage:
         return self._pool.together(acts, sizes, self._stopped, seats=self.seats)
 
     def carry(self, to: Side, path: str, entry: Entry, receiving: str, replaces: Entry | None) -> Landed:
-        """Carry one file or symlink; raises when nothing was stored."""
+        """Carry one file or symlink that was seen; raises when nothing was stored."""
         if replaces is not None:
             self.present(to, path, receiving)
         if replaces is None or not self._keepers:

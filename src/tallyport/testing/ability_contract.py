@@ -7,15 +7,18 @@ from functools import partial
 from typing import ClassVar
 
 from tallyport.connectors import hashing
+from tallyport.connectors.bunches import read_many
 from tallyport.connectors.protocol import (
     Connector,
     Copies,
     Facts,
+    Glimpses,
     Grants,
     Pages,
     Pins,
     Precondition,
     Properties,
+    SmallRead,
     Uploads,
     Versions,
 )
@@ -111,6 +114,81 @@ class AbilityContract:
             given.extend(entry.name for entry in page.entries)
             cursor = page.cursor
         assert sorted(given) == wanted
+
+    # -- glimpses
+
+    def test_glimpses_are_of_the_children_with_their_sizes_and_tags(self, connector: Connector, place: str) -> None:
+        able(connector, Glimpses)
+        connector.write(join(place, "a"), [b"content"], Facts(size=7, modified=5 * SECOND))
+        connector.write(join(place, "empty"), [], Facts(size=0, modified=6 * SECOND))
+        connector.make_container(join(place, "box"), Facts())
+
+        def shown(entry: Entry) -> tuple[Kind, int, bytes]:
+            return entry.kind, entry.size, entry.tag
+
+        glimpsed, whole = (
+            {entry.name: shown(entry) for entry in found}
+            for found in (able(connector, Glimpses).glimpses(place), connector.children(place))
+        )
+        assert glimpsed == whole
+        assert set(whole) == {"a", "empty", "box"}
+
+    def test_glimpses_of_what_is_missing_are_not_found(self, connector: Connector, place: str) -> None:
+        with refused(ErrorKind.NOT_FOUND):
+            list(able(connector, Glimpses).glimpses(join(place, "nothing")))
+
+    def test_several_are_seen_as_each_of_them_is(self, connector: Connector, place: str) -> None:
+        able(connector, Glimpses)
+        paths = [join(place, name) for name in ("b", "nothing", "a", "box")]
+        for number, path in enumerate(paths[::2]):
+            connector.write(path, [b"content"], Facts(size=7, modified=(5 + number) * SECOND))
+        connector.make_container(paths[3], Facts())
+        b, nothing, a, box = able(connector, Glimpses).look_many(paths)
+        assert (b, a) == (stat(connector, paths[0]), stat(connector, paths[2]))
+        assert nothing is box is None
+        assert list(able(connector, Glimpses).look_many([])) == []
+
+    def test_a_glimpse_shows_a_change_of_content(self, connector: Connector, place: str) -> None:
+        able(connector, Glimpses)
+        shown = []
+        for data in (b"one", b"two"):
+            connector.write(join(place, "a"), [data], Facts(size=3, modified=5 * SECOND))
+            (entry,) = able(connector, Glimpses).glimpses(place)
+            shown.append(fingerprint(entry))
+        assert shown[0] != shown[1]
+
+    def test_a_glimpse_shows_a_change_of_what_goes_with_content(self, connector: Connector, place: str) -> None:
+        connector.write(join(place, "a"), [b"content"], Facts(size=7, modified=5 * SECOND))
+        (before,) = able(connector, Glimpses).glimpses(place)
+        needs(before.glimpsed, "a listing shows all of an entry")
+        able(connector, Properties).set_properties(join(place, "a"), {"colour": b"red"})
+        (after,) = able(connector, Glimpses).glimpses(place)
+        assert fingerprint(after) != fingerprint(before)
+
+    def test_what_was_glimpsed_is_read_together_with_its_entry(self, connector: Connector, place: str) -> None:
+        able(connector, Glimpses)
+        for number in range(5):
+            path = join(place, f"n{number}")
+            connector.write(path, [b"content"], Facts(size=7, modified=(5 + number) * SECOND))
+        glimpsed = list(able(connector, Glimpses).glimpses(place))
+        reads = [SmallRead(join(place, entry.name), entry, entry.name) for entry in glimpsed]
+        found = [one for one in read_many(connector, reads) if one is not None]
+        assert len(found) == 5
+        for read, data in found:
+            assert data == b"content"
+            assert read.entry == stat(connector, read.path)
+
+    def test_what_was_replaced_since_it_was_glimpsed_is_not_read(self, connector: Connector, place: str) -> None:
+        connector.write(join(place, "a"), [b"old"], Facts(size=3))
+        connector.write(join(place, "b"), [b"old"], Facts(size=3))
+        glimpsed = {entry.name: entry for entry in able(connector, Glimpses).glimpses(place)}
+        connector.write(join(place, "a"), [b"new"], Facts(size=3))
+        connector.delete(join(place, "b"))
+        reads = [SmallRead(join(place, name), glimpsed[name]) for name in "ab"]
+        for one in read_many(connector, reads):
+            assert one is not None
+            assert isinstance(one[1], TallyportError)
+            assert one[1].kind is ErrorKind.CHANGED_DURING_COPY
 
     # -- one content and no other
 

@@ -91,7 +91,7 @@ class Slow(Layer):
         with self._under_way(is_counted=operation == "write" and _is_of_an_item(arguments[0])):
             return act(*arguments, **named)
 
-    def _listing(self, path: str) -> Iterator[Entry]:
+    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
         with self._under_way(is_counted=False):  # looks before a run list too, and nothing limits those
             found = list(self.inner.children(path))
         yield from found

@@ -25,7 +25,7 @@ def test_a_simulation_changes_nothing_and_says_so() -> None:
     before = picture(inner)
     calls = every_call(ReadOnly(inner))
     reading = {
-        *("stat", "children", "read", "content_hash", "sync", "page", "versions", "read_version"),
+        *("stat", "children", "read", "content_hash", "sync", "page", "versions", "read_version", "look_many"),
         *("access", "principals", "lock_of", "properties"),
     }
     for operation in reading:

@@ -173,6 +173,7 @@ def every_call(connector: Connector) -> dict[str, Callable[[], object]]:
         "forget_uploads": lambda: whole.forget_uploads("g.txt"),
         "versions": lambda: whole.versions("a.txt"),
         "read_version": lambda: whole.read_version("d.txt", "1"),
+        "look_many": lambda: whole.look_many(["d.txt", "box", "nothing"]),
         "access": lambda: whole.access("a.txt"),
         "set_access": lambda: whole.set_access("a.txt", Access(owner=SOMEBODY)),
         "principals": lambda: list(whole.principals(SOMEBODY)),

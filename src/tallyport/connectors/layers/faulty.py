@@ -90,13 +90,13 @@ class Faulty(Layer):
             self._fail(fault, "write", path)
         return self.inner.write(path, self._spoiled(content, fault, "write", path), facts, when=when)
 
-    def _listing(self, path: str) -> Iterator[Entry]:
+    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
         fault = self._due("children", path)
         if fault is None or fault.after is None:
             self._fail(fault, "children", path)
-            yield from self.inner.children(path)
+            yield from self._listed(path, glimpsed)
             return
-        yield from itertools.islice(self.inner.children(path), fault.after)
+        yield from itertools.islice(self._listed(path, glimpsed), fault.after)
         self._fail(fault, "children", path)
 
     @contextmanager

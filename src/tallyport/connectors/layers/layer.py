@@ -19,6 +19,7 @@ from tallyport.connectors.protocol import (
     Copies,
     Facts,
     Forgets,
+    Glimpses,
     Grants,
     Hashes,
     Links,
@@ -68,8 +69,12 @@ class Layer:
         """Make one call. ``operation`` is the name of the method."""
         return act(*arguments, **named)
 
-    def _listing(self, path: str) -> Iterator[Entry]:
-        return self.inner.children(path)
+    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+        return self._listed(path, glimpsed)
+
+    def _listed(self, path: str, glimpsed: bool) -> Iterator[Entry]:
+        """List what is inside: every entry as it is, or as a cheaper listing shows it."""
+        return cast(Glimpses, self.inner).glimpses(path) if glimpsed else self.inner.children(path)
 
     def _reading(
         self, path: str, offset: int, length: int | None, entry: Entry | None = None
@@ -164,6 +169,14 @@ class _Pinning(Layer):
         return self._reading(path, offset, length, entry)
 
 
+class _Glimpsing(Layer):
+    def glimpses(self, path: str) -> Iterator[Entry]:
+        return self._listing(path, glimpsed=True)
+
+    def look_many(self, paths: Sequence[str]) -> Sequence[Entry | None]:
+        return self._call("look_many", cast(Glimpses, self.inner).look_many, paths)
+
+
 class _Bunching(Layer):
     def read_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
         return self._reading_many(reads)
@@ -256,6 +269,7 @@ ABILITIES: dict[type, type[Layer]] = {
     Sweeps: _Sweeping,
     Pages: _Paging,
     Pins: _Pinning,
+    Glimpses: _Glimpsing,
     Bunches: _Bunching,
     Copies: _Copying,
     Uploads: _Uploading,
@@ -271,7 +285,7 @@ OPERATIONS = (
     *("stat", "children", "read", "write", "make_container", "delete"),
     *("stamp", "rename", "content_hash", "make_symlink", "make_hard_link", "sync", "sweep"),
     *("page", "copy", "begin_upload", "put_part", "finish_upload", "abandon_upload", "forget_uploads"),
-    *("versions", "read_version"),
+    *("versions", "read_version", "look_many"),
     *("access", "set_access", "principals", "lock_of", "lock", "hold", "unlock", "properties", "set_properties"),
 )
 

@@ -55,8 +55,8 @@ class Limited(Layer):
         finally:
             self._leave(thread)
 
-    def _listing(self, path: str) -> Iterator[Entry]:
-        entries = self._call("children", self.inner.children, path)
+    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+        entries = self._call("children", self._listed, path, glimpsed)
         while True:
             entry = self._call("children", next, entries, None)
             if entry is None:

@@ -69,8 +69,8 @@ class Measured(Layer):
         finally:
             self._count(operation, self._clock() - begun, calls=1, errors=errors)
 
-    def _listing(self, path: str) -> Iterator[Entry]:
-        return self._counted_listing(self._call("children", self.inner.children, path))
+    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+        return self._counted_listing(self._call("children", self._listed, path, glimpsed))
 
     def _counted_listing(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         """Add up in local names: a container may hold a million."""

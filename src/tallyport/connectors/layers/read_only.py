@@ -10,7 +10,7 @@ from tallyport.domain.paths import display
 
 READING = frozenset(
     {
-        *("stat", "content_hash", "sync", "page", "versions", "read_version"),
+        *("stat", "content_hash", "sync", "page", "look_many", "versions", "read_version"),
         *("access", "principals", "lock_of", "properties"),
     }
 )

@@ -18,6 +18,7 @@ REPEATABLE = frozenset(
         *("stat", "delete", "make_container", "stamp", "rename"),
         *(
             "page",
+            "look_many",
             "versions",
             "access",
             "principals",
@@ -93,12 +94,12 @@ class Retrying(Layer):
         if not rest(max(asked, self._chance.uniform(0, bound)), self._sleep):
             raise error
 
-    def _listing(self, path: str) -> Iterator[Entry]:
+    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
         given: set[str] = set()
         attempt = 1
         while True:
             try:
-                entries = iter(self.inner.children(path))
+                entries = iter(self._listed(path, glimpsed))
                 for entry in entries:
                     if entry.name not in given:
                         given.add(entry.name)
