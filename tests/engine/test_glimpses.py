@@ -20,7 +20,7 @@ from tallyport.domain.entries import Entry, fingerprint
 from tallyport.domain.errors import ErrorKind
 from tallyport.domain.items import Status
 from tallyport.domain.policies import FilterBlock, FilterRule, Policies, TransferType
-from tallyport.engine.mover_pool import ThreadCrew
+from tallyport.engine.thread_crew import ThreadCrew
 from tallyport.testing import object_servers
 from tallyport.testing.worlds import picture, tree
 from tests.engine.desk import Desk, Outcome
