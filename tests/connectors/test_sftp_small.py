@@ -9,12 +9,16 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import asyncssh
+import asyncssh.encryption
 import pytest
+from asyncssh.crypto.cipher import GCMCipher
 
 from tallyport.connectors import event_loop, sftp_session
 from tallyport.connectors.protocol import Bunches, Connector, Facts, Precondition, SmallRead, SmallWrite
 from tallyport.connectors.sftp import Settings, Sftp, open_sftp
+from tallyport.connectors.sftp_entries import attributes, packed_attributes
 from tallyport.connectors.sftp_lane import Lane
+from tallyport.connectors.sftp_wire import KeptCipher
 from tallyport.connectors.temporaries import is_temporary
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -218,3 +222,33 @@ def test_a_channel_that_breaks_in_the_middle_of_a_bunch_leaves_each_file_whole_o
 async def cut(channel: Any) -> None:
     channel.abort()
     await channel.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        Facts(),
+        Facts(modified=1_234_567_891_123_456_789),
+        Facts(modified=-5),
+        Facts(modified=1 << 62, mode=0o4755),
+        Facts(mode=0o640, owner="1000", group="0"),
+        Facts(owner="1000"),
+        Facts(modified=0, mode=0, owner=0, group=4_294_967_294),
+    ],
+)
+def test_what_a_file_is_given_is_packed_as_the_library_packs_it(facts: Facts) -> None:
+    library = attributes(facts, 3)
+    assert packed_attributes(facts) == (None if library is None else library.encode(3))
+
+
+def test_packets_are_sealed_as_the_library_seals_them() -> None:
+    key, iv = bytes(range(16)), b"\1\2\3\4" + (2**64 - 2).to_bytes(8, "big")  # the number of a packet goes round
+    ours, theirs = KeptCipher("aes128-gcm", key, iv), GCMCipher("aes128-gcm", key, iv)
+    opening, changed = KeptCipher("aes128-gcm", key, iv), KeptCipher("aes128-gcm", key, iv)
+    for number in range(4):
+        header, packet = bytes([number] * 4), bytes([number]) * 40
+        sealed, mac = ours.encrypt_and_sign(header, packet)
+        assert (sealed, mac) == theirs.encrypt_and_sign(header, packet)
+        assert opening.verify_and_decrypt(header, sealed[4:], mac) == packet
+        assert changed.verify_and_decrypt(header, sealed[4:], mac[::-1]) is None
+    assert vars(asyncssh.encryption)["GCMCipher"] is KeptCipher, "the library uses ours"

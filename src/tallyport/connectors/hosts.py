@@ -6,15 +6,16 @@ spelling of an address (decimal, octal, short, mapped) goes through the resolver
 
 import socket
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
-
-import urllib3
-from urllib3.util import Timeout
 
 from tallyport.connectors import reach
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.hosts import refusal
+
+if TYPE_CHECKING:
+    import urllib3
+    from urllib3.util import Timeout
 
 SETTING = reach.PRIVATE_NETWORKS
 
@@ -93,8 +94,10 @@ def parts(url: str, *, allow_plain: bool) -> tuple[str, str, int, str]:
     return found.scheme, found.hostname, port or default, f"{target}?{found.query}" if found.query else target
 
 
-def pool(place: Place, timeout: Timeout) -> urllib3.HTTPConnectionPool:
+def pool(place: Place, timeout: "Timeout") -> "urllib3.HTTPConnectionPool":
     """Make a pool that connects to the checked address, under the name: no proxy, no redirect, no retry of its own."""
+    import urllib3  # who speaks another protocol does without
+
     if place.scheme == "https":
         return urllib3.HTTPSConnectionPool(
             place.address,

@@ -190,6 +190,18 @@ def syncing(handle: bytes) -> Request:
     return Request(EXTENDED, text(b"fsync@openssh.com") + text(handle))
 
 
+def setting(modified: int | None, mode: int | None, owners: tuple[int, int] | None) -> bytes | None:
+    """Pack what a file is to be given: its time in seconds, its mode, owner and group. None when there is nothing."""
+    flags, body = 0, b""
+    if owners is not None:
+        flags, body = _OWNERS, struct.pack(">II", *owners)
+    if mode is not None:
+        flags, body = flags | _MODE, body + _NUMBER.pack(mode)
+    if modified is not None:
+        flags, body = flags | _TIMES, body + struct.pack(">II", modified, modified)
+    return _NUMBER.pack(flags) + body if flags else None
+
+
 # -- answers
 
 

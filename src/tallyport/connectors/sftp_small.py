@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import NoReturn, TypeVar, cast
 
 import asyncssh
-from asyncssh import SFTPAttrs
 
 from tallyport.connectors import sftp_lane as wire
 from tallyport.connectors.answers import Answer
@@ -16,7 +15,7 @@ from tallyport.connectors.protocol import Connector, Facts, Precondition, Read, 
 from tallyport.connectors.remote_content import Announced
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_new, check_path
-from tallyport.connectors.sftp_entries import BROKEN, attributes, entry_of_stated, error_of
+from tallyport.connectors.sftp_entries import BROKEN, entry_of_stated, error_of, packed_attributes
 from tallyport.connectors.sftp_folder import changed
 from tallyport.connectors.sftp_lane import Lane, Request, Stated
 from tallyport.connectors.sftp_reading import Reading
@@ -30,6 +29,9 @@ MOST = 128 * 1024  # bytes of a small file
 
 _NEW = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
 _REFUSED = (asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied)
+
+_UNSAID = bytes(4)  # attributes of a new file: whatever the server gives
+_OURS_ALONE = wire.setting(None, 0o600, None) or _UNSAID
 
 _USUAL = 16_384  # bytes at once, where the server tells no limit
 
@@ -131,8 +133,7 @@ class Small(Reading, Writing):
         container, _ = split(path)
         self._way_to(path)
         temporary = self._at(join(container, self._temporaries.name(self.token)))
-        attrs = SFTPAttrs() if facts.mode is None else SFTPAttrs(permissions=0o600)
-        opening = wire.opening(temporary, _NEW, attrs.encode(wire.VERSION))
+        opening = wire.opening(temporary, _NEW, _UNSAID if facts.mode is None else _OURS_ALONE)
         (opened,) = yield from self._asking(lane, "write", path, (opening,))
         if isinstance(wire.refusal_of(opened), asyncssh.SFTPFailure):
             self._trusted.pop(container, None)
@@ -155,11 +156,11 @@ class Small(Reading, Writing):
 
         A name that must be free is looked at along with it: a server may rename over what stands, and not say so.
         """
-        stamp = attributes(facts, wire.VERSION)
+        stamp = packed_attributes(facts)
         piece = self._most_written()
         steps = [wire.writing(handle, at, data[at : at + piece]) for at in range(0, len(data), piece)]
         if stamp is not None:
-            steps.append(Request(wire.FSETSTAT, wire.text(handle) + stamp.encode(wire.VERSION)))
+            steps.append(Request(wire.FSETSTAT, wire.text(handle) + stamp))
         is_synced = self._can_sync and self.durability is not Durability.NONE
         if is_synced:
             steps.append(wire.syncing(handle))

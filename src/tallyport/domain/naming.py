@@ -78,7 +78,8 @@ def room_for(container: str, limits: Limits) -> int:
 
 def refusal(name: str, limits: Limits) -> str | None:
     """Say what a platform refuses in a name, length aside; None when nothing."""
-    bad = sorted({character for character in name if _is_bad(character, limits)})
+    is_clean = name.isascii() and not any(character in name for character in limits.forbidden_characters)
+    bad = () if is_clean else sorted({character for character in name if _is_bad(character, limits)})
     if bad:
         return f"the platform takes no {', '.join(map(ascii, bad))} in a name"
     if limits.forbidden_endings and name.endswith(tuple(limits.forbidden_endings)):

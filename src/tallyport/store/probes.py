@@ -11,6 +11,7 @@ from tallyport.store.workers import now
 
 HOLDER = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"  # this process
 LONGEST = 3600 * 1_000_000  # microseconds after which no probe of any process runs
+_NEW = "INSERT INTO probes (place, connection_id, path, uploads, holder, begun_at) VALUES (?, ?, ?, ?, ?, ?)"
 _OF_OTHERS = (
     "SELECT place, path, uploads, holder, begun_at FROM probes WHERE connection_id = ? AND holder <> ?"
     " ORDER BY begun_at, place"
@@ -32,12 +33,7 @@ class ProbeBook:
                 *(canaries.place, self._connection, paths.to_bytes(canaries.path), json.dumps(canaries.uploads)),
                 *(self._holder, now(tx, self._database)),
             )
-            tx.exec_driver_sql(
-                self._database.sql(
-                    "INSERT INTO probes (place, connection_id, path, uploads, holder, begun_at) VALUES (?, ?, ?, ?, ?, ?)"
-                ),
-                values,
-            )
+            tx.exec_driver_sql(self._database.sql(_NEW), values)
 
     def note(self, canaries: Canaries) -> None:
         """Write down an upload that was begun since."""
