@@ -1,6 +1,7 @@
 """Walking a source without reading content: each entry that takes part once, containers before what they hold."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from tallyport.connectors.layers.layer import innermost
 from tallyport.connectors.protocol import Connector, Grants, Links, Locks, Properties, Versions
@@ -19,6 +20,7 @@ from tallyport.domain.policies import Policies
 
 _ABILITIES: tuple[type, ...] = (Grants, Links, Locks, Properties, Versions)
 LOOK_EVERY = 256  # entries between two looks at whether to go on
+PAGE = 10_000  # entries of a container that are held at once
 
 
 def side_of(connector: Connector) -> Side:
@@ -81,14 +83,16 @@ def ask(source: Connector, path: str, entry: Entry, tree: Tree) -> None:
 def walk(source: Connector, judge: Judge | None, deny: Callable[[str, str], None]) -> Iterator[tuple[str, Entry]]:
     """Give (path, entry) of all that a filter lets through. A container that cannot be listed is told to ``deny``.
 
-    Memory grows with the depth and with the containers beside one another, never with the files.
+    The items of a container come in the order in which a run goes through them, so that of two names that collide the
+    same one is changed; in one that is larger than a page, in that order page by page. Memory grows with the depth and
+    with the containers beside one another, never with the files.
     """
     waiting = [paths.ROOT]
     while waiting:
         container = waiting.pop()
         below: list[str] = []
         try:
-            for entry in source.children(container):
+            for entry in _in_order(source.children(container)):
                 path = paths.join(container, entry.name)
                 if is_temporary(entry.name) or (judge is not None and judge(path, entry, True) is not None):
                     continue
@@ -100,6 +104,13 @@ def walk(source: Connector, judge: Judge | None, deny: Callable[[str, str], None
                 raise
             deny(container, error.message)
         waiting += reversed(below)
+
+
+def _in_order(entries: Iterable[Entry]) -> Iterator[Entry]:
+    rest = iter(entries)
+    while page := list(islice(rest, PAGE)):
+        page.sort(key=lambda entry: paths.to_bytes(entry.name))
+        yield from page
 
 
 def weigh(
