@@ -13,7 +13,13 @@ from tallyport.domain.access import Access, AccessRight, Grant, Principal, Princ
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.forecast import Fact, Side, Tree, document, forecast
-from tallyport.domain.policies import PermissionsPolicy, Policies
+from tallyport.domain.policies import (
+    PermissionsPolicy,
+    Policies,
+    PropertiesPolicy,
+    VersioningPreserve,
+    VersioningSelect,
+)
 from tallyport.testing.worlds import tree
 
 EVERYTHING = Side(
@@ -100,6 +106,10 @@ def test_an_empty_tree_loses_nothing() -> None:
         (replace(ASKING, timestamps=False), Fact.TIMES),
         (replace(ASKING, preserve_owners=False), Fact.OWNERS),
         (replace(ASKING, permissions_policy=PermissionsPolicy.NONE), Fact.ACCESS),
+        (replace(ASKING, permissions_policy=PermissionsPolicy.NONE), Fact.PROPERTIES),
+        (replace(ASKING, properties=PropertiesPolicy.NONE), Fact.PROPERTIES),
+        (replace(ASKING, versioning_preserve=VersioningPreserve.NONE), Fact.VERSIONS),
+        (replace(ASKING, versioning_select=VersioningSelect.LATEST), Fact.VERSIONS),
     ],
 )
 def test_what_nobody_asked_for_is_not_lost(policies: Policies, fact: Fact) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from tallyport.domain.jobs import Job
 from tallyport.engine import background, planning
-from tallyport.store import plans
+from tallyport.store import connections, plans
 from tallyport.store.phrases import sa
 from tallyport.testing.worlds import tree
 from tests.engine.conftest import Port
@@ -77,3 +78,23 @@ def test_a_plan_that_an_outage_of_the_database_cut_short_is_made_later(
     board.until(job, is_planned)
     assert board.job(job).state == "planning"
     assert len(tries) == 3
+
+
+def test_a_plan_knows_what_was_measured_at_the_destination(board: Board) -> None:
+    tree("A.txt 5b v1 @1\nq?.txt 5b v1 @1", board.port.source)
+    measured = {"case_sensitive": False, "forbidden_characters": "/\0?", "time_precision": 2_000_000_000}
+    with board.port.database.begin() as tx:
+        connections.measured(tx, board.port.job.destination_connection or "", json.dumps(measured))
+    job = board.make(plan=True)
+    board.port.start()
+    manifest: list[Any] = []
+
+    def is_planned(_: Job) -> bool:
+        with board.port.database.read() as tx:
+            manifest.append(plans.find(tx, job).manifest)
+        return manifest[-1] is not None
+
+    board.until(job, is_planned)
+    found = manifest[-1]
+    assert (found["names"]["collision"]["count"], found["names"]["characters"]["count"]) == (1, 1)
+    assert "time_precision" in {loss["what"] for loss in found["losses"]}

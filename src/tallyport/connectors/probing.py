@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from tallyport.connectors import registry
 from tallyport.connectors.canaries import TOKEN, Book, NoBook, Noting, mark, remove
+from tallyport.connectors.layers.layer import innermost
 from tallyport.connectors.layers.retrying import Retrying
 from tallyport.connectors.protocol import Connector, Facts, Precondition, Stamps, Uploads
 from tallyport.connectors.registry import below
@@ -30,7 +31,7 @@ from tallyport.domain.paths import join
 MEASURED = "$measured"  # what a settings document holds beside the settings: the answer of a probe
 FACTS = (
     *("creates_only", "replaces_checked", "atomic_replace", "sets_times", "time_precision", "clock_skew"),
-    *("case_sensitive", "normalises_names", "lists_at_once"),
+    *("case_sensitive", "normalises_names", "lists_at_once", "forbidden_characters"),
 )
 _UNLESS_SEEN = ("creates_only", "replaces_checked")
 _ABSENT = Precondition(absent=True)
@@ -114,6 +115,8 @@ def _measured(connector: Connector, place: str) -> tuple[dict[str, object], bool
         facts["sets_times"] = facts["time_precision"] != 0
         if not facts["sets_times"]:
             del facts["time_precision"]
+    if getattr(innermost(connector), "untaken", ""):
+        facts["forbidden_characters"] = connector.limits.forbidden_characters
     return facts, is_gone
 
 

@@ -43,11 +43,11 @@ class Folder:
         self._locks: dict[str, str] = {}  # path → token of a lock of ours
         self._base = self._server.base
         self._way = "none"
-        self._untaken = ""
+        self.untaken = ""  # characters that the server does not take in a name, as was tried
         try:
             self._open_root(path, make=make)
             self._way = self._way_of_times(settings, make=make)
-            self._untaken = self._untaken_characters(make=make)
+            self.untaken = self._untaken_characters(make=make)
         except BaseException:
             self._server.close()
             raise
@@ -183,7 +183,7 @@ class Folder:
     def _limits(self) -> Limits:
         return Limits(
             time_precision=SECOND,
-            forbidden_characters="/\0" + self._untaken,
+            forbidden_characters="/\0" + self.untaken,
             unicode_only=True,
             locks=True,
             sets_times=self._way != "none",

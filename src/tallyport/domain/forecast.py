@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from tallyport.domain.capabilities import Limits
+from tallyport.domain.carrying import carriage_of
 from tallyport.domain.entries import Entry, Kind
-from tallyport.domain.policies import PermissionsPolicy, Policies
+from tallyport.domain.policies import PermissionsPolicy, Policies, VersioningPreserve, VersioningSelect
 
 SAMPLE = 200  # items that are asked about
 DENIALS = "denials"  # beside the names of abilities: grants may deny
@@ -137,11 +138,13 @@ def forecast(source: Side, destination: Side, tree: Tree, policies: Policies) ->
             _denials(to, tree),
         ),
         (
-            "Properties" not in destination.abilities,
+            carriage_of(policies).has_properties and "Properties" not in destination.abilities,
             Loss(Fact.PROPERTIES, tree.named, tree.asked, "the destination keeps no named values"),
         ),
         (
-            not to.versions,
+            policies.versioning_preserve is VersioningPreserve.NATIVE
+            and policies.versioning_select is VersioningSelect.ALL
+            and not to.versions,
             Loss(Fact.VERSIONS, tree.versioned, tree.asked, "the destination keeps the newest content alone"),
         ),
     )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from tallyport.connectors import probing
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.surveying import side_of, survey
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -54,7 +55,8 @@ class Planner:
             destination = None if job is None else connections.find(tx, job.destination_connection or "")
         if job is None or source is None or destination is None:
             raise TallyportError(ErrorKind.CONFIG, "a connection of this job was deleted")
-        there = open_connection(destination.platform, self._vault.settings(destination), "/", read_only=True)
+        measured = {**self._vault.settings(destination), probing.MEASURED: probing.read(destination.measured)}
+        there = open_connection(destination.platform, measured, "/", read_only=True)
         try:
             side = side_of(there)
         finally:
