@@ -36,11 +36,11 @@ from tallyport.domain.transfer_block import defaults_for
 from tallyport.store import items, jobs
 from tests.engine.conftest import Port
 from tests.engine.test_awkward_destinations import names, read, write
+from tests.engine.test_simulation import differing, rows_of
 from tests.engine.test_split import Board, paths_of
 
 NAMES = ("a", "b.tmp", "d/x", "d/y.tmp", "d/z", "e/f/z")
 SIDES = st.sampled_from(("source", "destination"))
-EMPTIES_SOURCE = (TransferType.MOVE, TransferType.MIGRATE)
 STAYS = (TransferType.COPY, TransferType.PUBLISH, TransferType.TAXONOMY)
 TAKES = {  # reasons under which a content may go, at either side
     *("changed_at_source", "changed_at_destination", "changed_both", "retried", "new_at_source", "new_at_destination"),
@@ -132,14 +132,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def run(self) -> None:
-        before, told = self.seen(), None
-        if self.policies.transfer_type not in EMPTIES_SOURCE:
-            simulated = self.port.run(dataclasses.replace(self.policies, simulation=True), simulation=True)
-            assert self.seen() == before, "M3: a simulation writes nothing"
-            told = self.totals(simulated)
+        before = self.seen()
+        simulated = self.port.run(dataclasses.replace(self.policies, simulation=True), simulation=True)
+        assert self.seen() == before, "M3: a simulation writes nothing"
+        said = rows_of(self.port)
         run = self.port.run(self.policies)
-        if told is not None:
-            assert told == self.totals(run), "M3: a simulation tells the run that follows"
+        assert self.totals(simulated) == self.totals(run), "M3: a simulation tells the run that follows"
+        assert differing(said, rows_of(self.port)) == {}, "M3: a simulation's rows are those of the run that follows"
         self.judge(before, run)
 
     @rule()

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from tallyport.connectors.memory_tree import forget
 from tallyport.connectors.protocol import Facts
+from tallyport.domain.entries import Kind
+from tallyport.domain.foretelling import Told, foretells
+from tallyport.domain.items import Status
 from tallyport.domain.policies import (
     ConflictResolution,
     DeletePropagation,
@@ -46,6 +49,19 @@ def told(port: Port) -> dict[str, tuple[str, bool]]:
         return {row.path: (row.reason, int(row.status) in (3, 4, 5, 6)) for row in found}
 
 
+def rows_of(port: Port) -> dict[str, Told]:
+    """Give what the ledger says of each item."""
+    with port.database.read() as tx:
+        found = items.iterate(tx, port.job.number, statuses=tuple(range(7)), reasons=(), kinds=(1, 2, 3, 4))
+        return {row.path: Told(Kind(row.kind), Status(row.status), row.reason) for row in found if row.path}
+
+
+def differing(simulated: dict[str, Told], run: dict[str, Told]) -> dict[str, tuple[Told | None, Told | None]]:
+    """Give the items of which a simulation said something else than the run that followed."""
+    pairs = {path: (simulated.get(path), run.get(path)) for path in simulated.keys() | run.keys()}
+    return {path: (one, two) for path, (one, two) in pairs.items() if not (one and two and foretells(one, two))}
+
+
 def seen(port: Port) -> tuple[Any, Any]:
     return tuple(
         {name: b"" if name.endswith("/") else read(side, name) for name in names(side)}
@@ -56,7 +72,7 @@ def seen(port: Port) -> tuple[Any, Any]:
 @pytest.mark.nightly
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.sampled_from([kind for kind in TransferType if kind not in (TransferType.MOVE, TransferType.MIGRATE)]),
+    st.sampled_from(TransferType),
     st.tuples(SIDE, SIDE),
     st.tuples(SIDE, SIDE),
     st.sampled_from(ConflictResolution),
@@ -90,17 +106,51 @@ def test_a_simulation_equals_the_run_that_follows(
             before = seen(port)
             simulated = port.run(dataclasses.replace(chosen, simulation=True), simulation=True)
             assert seen(port) == before, "a simulation writes nothing"
-            said = told(port)
+            said = rows_of(port)
             real = port.run(chosen)
-            for total in ("transferred", "transferred_bytes", "skipped", "failed", "unchanged", "files"):
+            for total in ("transferred", "transferred_bytes", "skipped", "failed", "unchanged", "files", "deleted"):
                 assert getattr(simulated, total) == getattr(real, total), total
-            done = told(port)
-            assert {path: said[path] for path in done} == done
+            assert differing(said, rows_of(port)) == {}
         finally:
             port.stop()
             port.database.close()
             for store in port.stores:
                 forget(store)
+
+
+@pytest.mark.parametrize("kind", [TransferType.MOVE, TransferType.MIGRATE])
+@pytest.mark.parametrize("empty", EmptyContainers)
+def test_a_simulated_move_says_what_leaves_the_source_and_what_stays(
+    kind: TransferType, empty: EmptyContainers, port: Port
+) -> None:
+    rule = FilterRule(type="extension", extensions=(".tmp",))
+    chosen = dataclasses.replace(
+        defaults_for(kind),
+        empty_containers=empty,
+        filter_source=(FilterBlock(action="exclude", rules=(rule,)),),
+        item_overwrite=ItemOverwrite.SKIP,
+    )
+    lay(port.source, {"a": b"one", "d/x": b"two", "d/y": b"one", "e/f/z": b"two"})
+    write(port.source, "kept/b.tmp", b"1", modified=10**18)
+    write(port.source, "kept/deep/x", b"1", modified=10**18)
+    write(port.source, "own/x", b"1", modified=10**18)
+    write(port.destination, "own/x", b"other", modified=10**18)
+    port.source.make_container("empty", Facts())
+    port.start()
+    for _ in range(2):
+        before = seen(port)
+        simulated = port.run(dataclasses.replace(chosen, simulation=True), simulation=True)
+        assert seen(port) == before
+        said = rows_of(port)
+        real = port.run(chosen)
+        assert differing(said, rows_of(port)) == {}
+        for total in ("transferred", "transferred_bytes", "skipped", "failed", "unchanged", "files", "deleted"):
+            assert getattr(simulated, total) == getattr(real, total), total
+    left = {path: row.reason for path, row in said.items()}
+    assert (left["a"], left["d/x"], left["d"], left["kept/deep"]) == ("moved",) * 4
+    assert (left["kept"], left["own"]) == ("unchanged", "unchanged")
+    expected = ["kept/", "kept/b.tmp", "own/", "own/x"]
+    assert names(port.source) == (expected if empty is EmptyContainers.CREATE else ["empty/", *expected])
 
 
 def test_a_simulation_leaves_a_flagged_item_flagged(port: Port) -> None:

@@ -64,6 +64,7 @@ BACKWARD = Transfer(Side.SOURCE, Reason.CHANGED_AT_DESTINATION, None, True)
 FOLLOW_SOURCE = Delete(Side.DESTINATION, Reason.DELETED_AT_SOURCE)
 FOLLOW_DESTINATION = Delete(Side.SOURCE, Reason.DELETED_AT_DESTINATION)
 EXTRA = Delete(Side.DESTINATION, Reason.NOT_AT_SOURCE)
+EMPTIES_SOURCE = frozenset({TransferType.MOVE, TransferType.MIGRATE})
 EMPTY_SOURCE = Delete(Side.SOURCE, Reason.MOVED)
 REST = Skip(Reason.UNCHANGED)
 FOREIGN = Skip(Reason.IGNORED_ONE_WAY_TRANSFER)
@@ -203,7 +204,7 @@ def rules_for(
     winner = _FIXED_WINNERS.get(kind) or _SYNC_WINNERS[policies.conflict_resolution]
     precision = max(source.time_precision, destination.time_precision)
     skew = 0 if one_clock else source.clock_skew + destination.clock_skew
-    empties = kind in (TransferType.MOVE, TransferType.MIGRATE)
+    empties = kind in EMPTIES_SOURCE
     return Rules(
         policies=policies,
         source=source,

@@ -9,6 +9,7 @@ from tallyport.domain import paths
 from tallyport.domain.actions import Reason
 from tallyport.domain.categories import CategoryAction, Failure
 from tallyport.domain.entries import Kind
+from tallyport.domain.foretelling import leaving
 from tallyport.domain.items import DONE, FAILED, Status
 from tallyport.domain.settle import settled_by
 from tallyport.engine import slices
@@ -182,6 +183,7 @@ class Commit:
         scene, now, totals, counts = self.scene, self.now, self.totals, self.counts
         new = iter(self.ids.block(sum(1 for result in results if not result[ID])))
         in_retry = opened is not None and opened.row.names is not None
+        foretells = scene.simulation and scene.removes_source
         may_be_cured = opened is None or opened.row.attempts > 1
         add, encode, given = self.items.append, paths.to_bytes, []
         flagged = [r[ID] for r in results if r[REASON] == Reason.STAYS_FLAGGED]
@@ -230,12 +232,13 @@ class Commit:
             if r[WROTE]:
                 totals["writes"] += 1
             d_name = r[D_NAME]
+            reason = r[REASON] if not foretells or r[KIND] == Kind.CONTAINER else leaving(status, r[REASON])
             facts = r[S_SIZE:MOVED]
             if (facts[1] or 0) > rows.LAST_TIME or (facts[4] or 0) > rows.LAST_TIME:
                 facts = (facts[0], rows.time_in(facts[1]), *facts[2:4], rows.time_in(facts[4]), *facts[5:])
             add(
                 (
-                    *(item_id, scene.job, parent, name, r[KIND], status, r[REASON], r[ATTEMPTS], *facts),
+                    *(item_id, scene.job, parent, name, r[KIND], status, reason, r[ATTEMPTS], *facts),
                     None if d_name is None else encode(d_name),
                     r[PROCESSING] or None,
                     r[MESSAGE] or None,
@@ -373,7 +376,7 @@ class Commit:
                 failed = failed._replace(d_name=known[12])
             self._container(tuple(failed), row)
         self.ended.append((state, row.id))
-        if opened.keeps or (report.error is not None and row.gone):
+        if opened.keeps or (report.error is not None and (row.gone or self.scene.simulation)):
             self.keeping.append(row.id)
         self.open_visits.pop(row.id, None)
 

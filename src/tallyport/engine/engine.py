@@ -23,8 +23,9 @@ from tallyport.domain.errors import HALTS, REMEDIES, ErrorKind, Remedy, Tallypor
 from tallyport.domain.executions import Execution
 from tallyport.domain.guards import warned_reasons
 from tallyport.domain.jobs import Job
-from tallyport.domain.policies import Policies, TransferType
+from tallyport.domain.policies import Policies
 from tallyport.domain.policies_json import policies_from_json
+from tallyport.domain.rules import EMPTIES_SOURCE
 from tallyport.domain.states import Wait
 from tallyport.engine import execution as life
 from tallyport.engine import uploads
@@ -476,7 +477,7 @@ class Engine:
             part_size=PART_SIZE,
             audit_level=audit.LEVELS[policies.audit_level],
             simulation=execution.simulation,
-            removes_source=policies.transfer_type in (TransferType.MOVE, TransferType.MIGRATE),
+            removes_source=policies.transfer_type in EMPTIES_SOURCE,
             judge=judge,
             warned=warned_reasons(policies),
             verify=int(policies.verify),

@@ -21,6 +21,7 @@ from tallyport.domain.items import FAILED, Status
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies import EmptyContainers, ItemInspection, LockPropagation, Policies
 from tallyport.domain.policies_json import policies_from_json, policies_to_json
+from tallyport.domain.rules import EMPTIES_SOURCE
 from tallyport.engine.undoing import order_of
 from tallyport.store import audit, empties, executions, frontier, items, jobs, keeping, locks, rows, seats
 from tallyport.store.database import Database
@@ -194,6 +195,9 @@ def advance(
             execution = _keep_containers(tx, database, ids, execution, policies)
         if PHASES[at][0] == "times" and policies.empty_containers is EmptyContainers.SKIP:
             execution = _know_empties(tx, database, ids, execution)
+        if PHASES[at][0] == "times" and execution.simulation and policies.transfer_type in EMPTIES_SOURCE:
+            late = policies.empty_containers is EmptyContainers.SKIP
+            keeping.foretell(tx, database, execution.id, makes_late=late)
         if at == _FIRST:  # the destination is empty now: the run proper begins
             _visit_root(tx, database, ids, execution)
 

@@ -71,6 +71,8 @@ class Hand:
         self._part_size = part_size
         self._meter = None if passage.paces_itself else meter
         self._stopped = stopped
+        # A run sees what is left in a folder when it removes it from the source.
+        self._foretells_leaving = rules.removes_source and notes.is_dry
         self._inspection = rules.policies.item_inspection
         self._tracks_foreign = tracks_foreign(self._inspection)
 
@@ -97,7 +99,9 @@ class Hand:
             if type(action) is Look or (type(action) is Transfer and self._goes_apart(pair.source)):
                 visit.glimpsed.append(Glimpsed(name, d_name, pair.destination, pair.destination_seen, row))
                 return
-            if visit.work.gone and type(action) is not Delete and type(action) is not Forget:
+            if (visit.work.gone and type(action) is not Delete and type(action) is not Forget) or (
+                self._foretells_leaving and type(action) in (Skip, Flag) and source is not None
+            ):
                 visit.keeps = True
             self._apply(visit, action, pair, name, d_name, row, tries)
         except TallyportError as error:

@@ -52,7 +52,7 @@ class Notes:
             visit.is_clean = False  # a signature stands for containers that are entered, all of them
         if status in (_SKIPPED, _IGNORED):
             visit.left.add(name)
-        if visit.work.gone and entry is not None:
+        if entry is not None and (visit.work.gone or (self.is_dry and self._rules.removes_source)):
             visit.keeps = True
         if self.is_dry and status == _FLAGGED and (row is None or row.status != _FLAGGED):
             status, attempts = _RETRY, attempts_of(row)  # a person may put it right before the real run
@@ -292,7 +292,8 @@ class Notes:
         if d_name != name:
             visit.is_clean = False
         if self.is_dry:
-            if row is None or reason in MADE_BACK:
+            is_new = row is None or row.status not in _DONE or row.s_size is row.s_modified is None
+            if is_new or reason in MADE_BACK:
                 self.simulated(visit, name, d_name, entry, row, reason)
         elif row is None or row.status not in _DONE or wrote:
             processing = self.processing(visit, name, d_name, _CONTAINER)
@@ -346,7 +347,7 @@ class Notes:
             item = _as_one_of_several(item, entry)
         visit.is_clean = False
         if self.is_dry:
-            self.simulated(visit, name, d_name, entry, row, str(reason), goes=True)
+            self.simulated(visit, name, d_name, entry, row, item[3] if is_moved else str(reason), goes=True)
         else:
             self.defer(visit, f"delete_{side}", item, entry, reason=str(reason))
         if entry.kind == _CONTAINER:

@@ -38,6 +38,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.losses import Loss
 from tallyport.domain.paths import split
 from tallyport.domain.policies import Policies, TransferType
+from tallyport.domain.rules import EMPTIES_SOURCE
 from tallyport.engine import passage, staging
 from tallyport.engine.crossing_local import LocalCrossing, seen
 from tallyport.engine.dressing import Dresser
@@ -105,7 +106,7 @@ class LocalPassage:
         self.level = int(max(VerifyLevel.HASH, policies.verify))
         self.is_dry = policies.simulation
         self.both_ways = policies.transfer_type is TransferType.SYNC
-        self.removes_source = policies.transfer_type in (TransferType.MOVE, TransferType.MIGRATE)
+        self.removes_source = policies.transfer_type in EMPTIES_SOURCE
         self.landing = Landing(policies.durability, token)
         self.staged: list[LocalCrossing] = []  # filled out of sight, to be shown
         self._parents: dict[str, int] = {}  # folders of the destination that stages stand in
