@@ -121,8 +121,11 @@ def test_an_emptied_destination_keeps_the_folder_of_what_cannot_be_emptied(local
     simulated = local.run(dataclasses.replace(purging, simulation=True), simulation=True)
     run = local.run(purging)
     assert (simulated.transferred, simulated.failed) == (run.transferred, run.failed) == (1, 0)
-    assert run.deleted == 1
+    assert (run.deleted, run.skipped) == (1, 1)
     assert sorted(entry.name for entry in local.there.iterdir()) == ["a", "e"]
+    assert containers(local)["e"] == KEPT
+    again = local.run(purging)
+    assert (again.skipped, again.writes, containers(local)["e"]) == (0, 0, KEPT)
 
 
 @pytest.mark.parametrize("quarantine", [None, ".kept"])

@@ -88,6 +88,8 @@ class Hand:
         tries: int,
     ) -> None:
         """Decide on one item and do it, or write down why not."""
+        if visit.work.purges and destination is None:
+            return  # what the ledger knows of it is no matter of emptying the destination
         try:
             if self._regrants:
                 if source is not None and source.glimpsed:
@@ -222,7 +224,7 @@ class Hand:
                 visit.unchanged += 1
                 visit.unchanged_bytes += entry.size
             return
-        if row is None and pair.source is None and not self._tracks_foreign:
+        if pair.source is None and not self._tracks_foreign and (row is None or _is_foreign(row, reason)):
             return  # only the destination has it, and this job has nothing to do with it
         status, attempts = settle(_status(row), attempts_of(row), Skip(reason))
         self._notes.left(visit, name, entry, row, int(status), attempts, str(reason), "")
@@ -372,6 +374,12 @@ class Hand:
             visit.wrote = True
             wrote = 1 if to is _DESTINATION else 2
         self._notes.child(visit, name, d_name, entry, row, str(action.reason), is_fresh=to is _DESTINATION, wrote=wrote)
+
+
+def _is_foreign(row: Known, reason: Reason) -> bool:
+    """Tell whether an item that was only ever at the destination stays as the ledger tells it: a purge left it."""
+    is_settled = row.status == Status.SKIPPED or row.status in _DONE
+    return reason is Reason.IGNORED_ONE_WAY_TRANSFER and row.s_size is None and is_settled
 
 
 def _status(row: Known | None) -> Status:
