@@ -108,7 +108,17 @@ def test_a_simulation_equals_the_run_that_follows(
             assert seen(port) == before, "a simulation writes nothing"
             said = rows_of(port)
             real = port.run(chosen)
-            for total in ("transferred", "transferred_bytes", "skipped", "failed", "unchanged", "files", "deleted"):
+            for total in (
+                "transferred",
+                "transferred_bytes",
+                "skipped",
+                "failed",
+                "unchanged",
+                "files",
+                "deleted",
+                "state",
+                "result",
+            ):
                 assert getattr(simulated, total) == getattr(real, total), total
             assert differing(said, rows_of(port)) == {}
         finally:
@@ -144,13 +154,36 @@ def test_a_simulated_move_says_what_leaves_the_source_and_what_stays(
         said = rows_of(port)
         real = port.run(chosen)
         assert differing(said, rows_of(port)) == {}
-        for total in ("transferred", "transferred_bytes", "skipped", "failed", "unchanged", "files", "deleted"):
+        for total in (
+            "transferred",
+            "transferred_bytes",
+            "skipped",
+            "failed",
+            "unchanged",
+            "files",
+            "deleted",
+            "state",
+            "result",
+        ):
             assert getattr(simulated, total) == getattr(real, total), total
     left = {path: row.reason for path, row in said.items()}
     assert (left["a"], left["d/x"], left["d"], left["kept/deep"]) == ("moved",) * 4
     assert (left["kept"], left["own"]) == ("unchanged", "unchanged")
     expected = ["kept/", "kept/b.tmp", "own/", "own/x"]
     assert names(port.source) == (expected if empty is EmptyContainers.CREATE else ["empty/", *expected])
+
+
+@pytest.mark.parametrize("kind", [TransferType.MOVE, TransferType.MIGRATE])
+def test_a_simulated_move_of_what_is_there_already_is_not_nothing_to_do(kind: TransferType, port: Port) -> None:
+    for side in (port.source, port.destination):
+        lay(side, {"a": b"one", "d/x": b"two"})
+    port.start()
+    chosen = defaults_for(kind)
+    simulated = port.run(dataclasses.replace(chosen, simulation=True), simulation=True)
+    real = port.run(chosen)
+    assert (simulated.result, real.result, simulated.transferred, real.transferred) == ("clean", "clean", 0, 0)
+    again = [port.run(dataclasses.replace(chosen, simulation=it), simulation=it).result for it in (True, False)]
+    assert again == ["no_changes", "no_changes"]
 
 
 def test_a_simulation_leaves_a_flagged_item_flagged(port: Port) -> None:

@@ -105,7 +105,8 @@ class Reader:
 
     def wrong_type(self, value: object, path: str, wanted: str) -> None:
         """Note that a value is of the wrong type."""
-        self.wrong(path, "wrong_type", f"must be {wanted}, not {name_of_type(value)}")
+        given = f'"{value[:40]}"' if self.spoken and isinstance(value, str) else name_of_type(value)
+        self.wrong(path, "wrong_type", f"must be {wanted}, not {given}")
 
     def word(self, value: object, path: str, kind: type[E]) -> E | None:
         """Read a member of an enum by its value."""

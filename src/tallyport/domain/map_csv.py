@@ -108,9 +108,16 @@ def _rows(text: str, known: Sequence[str], problems: list[Problem]) -> Iterator[
         _wrong(problems, 1, f"is empty: the file begins with the header {','.join(known)}")
 
 
+_OTHER_SIGNS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # what spreadsheets write where a comma is a decimal sign
+
+
 def _check_header(columns: list[str], known: Sequence[str], problems: list[Problem]) -> bool:
     unknown = [column for column in columns if column not in known]
-    if unknown:
+    other = next((sign for sign in _OTHER_SIGNS if len(columns) == 1 and sign in columns[0]), None)
+    if other is not None:
+        what = f"separates its columns by {_OTHER_SIGNS[other]}: save it with commas between them (RFC 4180)"
+        _wrong(problems, 1, what, known)
+    elif unknown:
         _wrong(problems, 1, f"has the unknown columns {', '.join(unknown)[:200]}", known)
     elif len(set(columns)) < len(columns):
         _wrong(problems, 1, "names a column twice", known)

@@ -306,9 +306,12 @@ def note(
 
 
 def _complete(tx: sa.Connection, database: Database, ids: Ids, execution: Execution) -> bool:
-    state, result = stops.ending(
-        transferred=execution.transferred + execution.deleted, failed=execution.failed, writes=execution.writes
-    )
+    carried, writes = execution.transferred + execution.deleted, execution.writes
+    if execution.simulation and not carried:
+        job = jobs.find(tx, execution.job_id, deleted=True)
+        assert job is not None, "an execution has a job"
+        writes = int(keeping.would_change(tx, database, job.number, execution.id))
+    state, result = stops.ending(transferred=carried, failed=execution.failed, writes=writes)
     info = f"{execution.items} items: {execution.transferred} carried, {execution.unchanged} unchanged"
     info += f", {execution.skipped} left out, {execution.failed} failed"
     if result is None:

@@ -76,5 +76,14 @@ def foretell(tx: sa.Connection, database: Database, execution_id: int, *, makes_
         tx.exec_driver_sql(database.sql(keeping + statement.format(visited=_VISITED)), values)
 
 
+def would_change(tx: sa.Connection, database: Database, job: int, execution_id: int) -> bool:
+    """Tell whether the run after a simulation would write anything, be it but a folder or a delete at the source."""
+    statement = """
+        SELECT 1 FROM items WHERE job = ? AND execution_id = ? AND status IN (0, 1, 2)
+        AND reason NOT IN ('unchanged', 'same_content', 'destination_changed') LIMIT 1
+    """
+    return tx.exec_driver_sql(database.sql(statement), (job, execution_id)).first() is not None
+
+
 def _keeping(database: Database, late: str = "") -> str:
     return _KEEPING.format(keeps="keeps = 1" if database.is_sqlite else "keeps", late=late)
