@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "users": ("tallyport.cli.users:users", "Add, change and list the accounts of a data folder."),
     "tokens": ("tallyport.cli.tokens:tokens", "Make, list, rotate and revoke access tokens."),
     "secrets": ("tallyport.cli.secrets:secrets", "Make and change the key that seals the secrets of connections."),
-    "db": ("tallyport.cli.db:db", "Back up the database of a data folder."),
+    "db": ("tallyport.cli.db:db", "Back up, move and upgrade the ledger."),
     "doctor": ("tallyport.cli.doctor:doctor", "Look for what could go wrong on this machine."),
     "completion": ("tallyport.cli.completion:completion", "Print the completion script of a shell."),
     "version": ("tallyport.cli.version:version", "Print the version."),
