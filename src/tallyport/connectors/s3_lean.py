@@ -1,7 +1,8 @@
-"""The four calls that a migration makes a million times, without the weight of the SDK around them.
+"""The calls that a migration makes a million times, without the weight of the SDK around them.
 
-A put, a get, a look and a part are one signed HTTP/1.1 request each over a kept connection. Signing is Signature
-Version 4 with every header that is sent; https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
+A put, a get, a look, a part and a page of a listing are one signed HTTP/1.1 request each over a kept connection.
+Signing is Signature Version 4 with every header that is sent:
+https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
 Answers and errors have the SDK's shape, so that nobody above knows which of the two made the call. What this cannot
 do (another argument, a proxy, a bucket in another region) is left to the SDK.
 """
@@ -28,7 +29,7 @@ from urllib.parse import quote, urlsplit
 
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
-from tallyport.connectors import hosts
+from tallyport.connectors import hosts, s3_listing
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -44,8 +45,17 @@ _HEADERS = {
     "ServerSideEncryption": "x-amz-server-side-encryption",
     "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
 }
-_QUERIES = {"VersionId": "versionId", "UploadId": "uploadId", "PartNumber": "partNumber"}
-_METHODS = {"put_object": "PUT", "upload_part": "PUT", "get_object": "GET", "head_object": "HEAD"}
+_QUERIES = {
+    "VersionId": "versionId",
+    "UploadId": "uploadId",
+    "PartNumber": "partNumber",
+    "Prefix": "prefix",
+    "Delimiter": "delimiter",
+    "ContinuationToken": "continuation-token",
+    "MaxKeys": "max-keys",
+}
+_LIST = "list_objects_v2"
+_METHODS = {"put_object": "PUT", "upload_part": "PUT", "get_object": "GET", "head_object": "HEAD", _LIST: "GET"}
 _ANSWERS = {
     "etag": "ETag",
     "content-type": "ContentType",
@@ -179,7 +189,11 @@ class Lean:
         if method is None or self._is_off:
             raise NotLean
         headers, query, body = self._request(arguments)
-        path = self._base + quote(arguments["Key"], safe="-_.~/")
+        if operation == _LIST:
+            query |= {"list-type": 2, "encoding-type": "url"}
+            path = self._base
+        else:
+            path = self._base + quote(arguments["Key"], safe="-_.~/")
         asked = "&".join(f"{name}={quote(str(value), safe='-_.~')}" for name, value in sorted(query.items()))
         return method, self._signed(method, path, asked, headers, body), body
 
@@ -299,6 +313,12 @@ class Lean:
     ) -> dict[str, Any]:
         if status >= 300:
             raise self._error(operation, method, line, status, answer)
+        if operation == _LIST:
+            page = s3_listing.read(_rest(line.stream, answer))
+            self.give_back(line, answer)
+            if page is None:
+                raise NotLean
+            return page | {"ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": answer}}
         found: dict[str, Any] = {name: answer[header] for header, name in _ANSWERS.items() if header in answer}
         found["Metadata"] = {name[11:]: value for name, value in answer.items() if name.startswith("x-amz-meta-")}
         found["ContentLength"] = int(answer.get("content-length", "0"))

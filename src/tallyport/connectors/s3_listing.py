@@ -1,0 +1,55 @@
+"""One page of a listing as S3 says it in XML, in the SDK's shape."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote_plus
+from xml.etree.ElementTree import Element, ParseError, XMLParser
+
+_SPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+
+
+def read(content: bytes) -> dict[str, Any] | None:
+    """Read a page; None where it is no plain one: the SDK says what is wrong with it."""
+    if b"<!" in content:  # document types and entities: no listing has any
+        return None
+    parser = XMLParser()
+    try:
+        parser.feed(content)
+        root: Element = parser.close()
+        if root.tag.removeprefix(_SPACE) != "ListBucketResult":
+            return None
+        return _page(root, _SPACE if root.tag.startswith(_SPACE) else "")
+    except (ParseError, ValueError, UnicodeDecodeError):
+        return None
+
+
+def _page(root: Element, space: str) -> dict[str, Any]:
+    is_coded = root.findtext(f"{space}EncodingType") == "url"
+
+    def text(one: Element, name: str) -> str:
+        found = one.findtext(space + name)
+        if found is None:
+            raise ValueError(name)
+        return found
+
+    def name(one: Element, of: str) -> str:
+        found = text(one, of)
+        return unquote_plus(found) if is_coded else found
+
+    page: dict[str, Any] = {
+        "Contents": [
+            {
+                "Key": name(one, "Key"),
+                "Size": int(text(one, "Size")),
+                "LastModified": datetime.fromisoformat(text(one, "LastModified")),
+                "ETag": one.findtext(f"{space}ETag") or "",
+            }
+            for one in root.iterfind(f"{space}Contents")
+        ],
+        "CommonPrefixes": [{"Prefix": name(one, "Prefix")} for one in root.iterfind(f"{space}CommonPrefixes")],
+        "IsTruncated": text(root, "IsTruncated") == "true",
+    }
+    following = root.findtext(f"{space}NextContinuationToken")
+    if following:
+        page["NextContinuationToken"] = following
+    return page
