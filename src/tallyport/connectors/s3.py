@@ -65,8 +65,17 @@ __all__ = ["LIMITS", "S3", "Settings", "open_s3"]
 
 
 def open_s3(settings: Settings, path: str = ROOT, *, make: bool = False) -> "S3":
-    """Open a prefix; asks once what the bucket keeps, for the abilities that not every bucket has."""
+    """Open a prefix; what was opened on the way to an error is closed again."""
     bucket = Bucket(settings)
+    try:
+        return _opened(bucket, settings, path, make)
+    except BaseException:
+        bucket.close()
+        raise
+
+
+def _opened(bucket: Bucket, settings: Settings, path: str, make: bool) -> "S3":
+    """Ask once what the bucket keeps, for the abilities that not every bucket has."""
     bucket.find(f"s3://{settings.bucket}")
     lost: set[str] = set()
     with translate("open", f"s3://{settings.bucket}"):
