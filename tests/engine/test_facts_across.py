@@ -177,3 +177,17 @@ def with_grants(places: Places) -> End:
     rules = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
     client.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
     return place.by(place.served.port, bucket=bucket).end
+
+
+@pytest.mark.parametrize("name", ["s3", "gcs"])
+def test_a_tree_comes_back_from_a_bucket_with_permissions_asked_for(
+    database: Database, places: Places, tmp_path: Path, name: str
+) -> None:
+    """A bucket tells no named values and no lists of its folders, which are but prefixes: no folder fails by that."""
+    (tmp_path / "source/folder/below").mkdir(parents=True)
+    (tmp_path / "source/folder/below/file").write_bytes(b"file")
+    there = places.new(name)
+    assert Way(database, End("fs", {"path": str(tmp_path / "source")}), there.end).run().failed == 0
+    back = Way(database, there.end, End("fs", {"path": str(tmp_path / "back")}), ASKING).run()
+    assert (back.result, back.failed, back.transferred) == ("clean", 0, 1), back.info
+    assert (tmp_path / "back/folder/below/file").read_bytes() == b"file"

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from tallyport.control.plans import show
 from tallyport.domain.jobs import Job
 from tallyport.engine import background, planning
 from tallyport.store import connections, plans
 from tallyport.store.phrases import sa
 from tallyport.testing.worlds import tree
 from tests.engine.conftest import Port
-from tests.engine.test_split import Board
+from tests.engine.test_split import OWNER, Board
 
 
 @pytest.fixture
@@ -96,5 +97,8 @@ def test_a_plan_knows_what_was_measured_at_the_destination(board: Board) -> None
 
     board.until(job, is_planned)
     found = manifest[-1]
+    looked = show(board.desk, board.make("another"), OWNER, anew=True).manifest
+    assert looked is not None
+    assert looked["names"] == found["names"], "one that is looked at while somebody waits says the same"
     assert (found["names"]["collision"]["count"], found["names"]["characters"]["count"]) == (1, 1)
     assert "time_precision" in {loss["what"] for loss in found["losses"]}

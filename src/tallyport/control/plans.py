@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tallyport.connectors import probing
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.surveying import side_of, survey
 from tallyport.control import access, executions, jobs
@@ -110,7 +111,8 @@ def _policies(picture: Picture) -> Policies:
 def _side(desk: Desk, connection: Connection | None) -> Side:
     if connection is None:
         return Side(Limits())
-    connector = open_connection(connection.platform, desk.vault.settings(connection), "/", read_only=True)
+    measured = {**desk.vault.settings(connection), probing.MEASURED: probing.read(connection.measured)}
+    connector = open_connection(connection.platform, measured, "/", read_only=True)
     try:
         return side_of(connector)
     finally:

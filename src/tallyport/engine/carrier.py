@@ -7,7 +7,8 @@ It remembers whom the maps lead to, and how often, for the job's record of who b
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from tallyport.connectors.protocol import Connector, Facts, Grants, Locks, Principals, Properties, Stamps
 from tallyport.domain import nobody
@@ -282,7 +283,7 @@ class Carrier:
     def _carry_access(
         self, giving: Connector, taking: Connector, to: Side, path: str, entry: Entry, receiving: str
     ) -> list[Loss]:
-        access = giving.access(path) if isinstance(giving, Grants) else access_of(entry)
+        access = _access_told(giving, path, entry)
         removes = self.carriage.grants is PermissionsPolicy.DIFF
         losses: list[Loss] = []
         if self.grants_from is not None and to is Side.DESTINATION:
@@ -348,7 +349,7 @@ class Carrier:
         self, giving: Connector, taking: Connector, to: Side, path: str, receiving: str
     ) -> list[Loss]:
         """Add the item's properties to what stands at the receiving side."""
-        own = dict(giving.properties(path)) if isinstance(giving, Properties) else {}
+        own = _properties_told(giving, path)
         imported = self.properties_from.properties(path) if self.properties_from and to is Side.DESTINATION else {}
         values = self.chosen({**own, **imported}, receiving)
         mapped = {mapping.source for mapping in self.carriage.mappings}
@@ -427,6 +428,32 @@ def _principal(kind: PrincipalKind, owner: str | int | None) -> Principal | None
     if owner is None:
         return None
     return Principal(kind, str(owner)) if isinstance(owner, int) else Principal(kind, name=owner)
+
+
+def _access_told(giving: Connector, path: str, entry: Entry) -> Access:
+    """Give owner and grants; a platform may have none of some items, as of the prefixes that are its folders."""
+    if isinstance(giving, Grants):
+        with _where_there_is_one():
+            return giving.access(path)
+    return access_of(entry)
+
+
+def _properties_told(giving: Connector, path: str) -> dict[str, bytes]:
+    """Give the named values, likewise."""
+    if isinstance(giving, Properties):
+        with _where_there_is_one():
+            return dict(giving.properties(path))
+    return {}
+
+
+@contextmanager
+def _where_there_is_one() -> Iterator[None]:
+    """Go on where the platform has no such thing of an item."""
+    try:
+        yield
+    except TallyportError as error:
+        if error.kind is not ErrorKind.UNSUPPORTED:
+            raise
 
 
 def _without_grants(
