@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tallyport.connectors.bunches import read_each, read_many, write_each, write_many
 from tallyport.connectors.layers.layer import OPERATIONS, Layer
+from tallyport.connectors.layers.limited import Limited
 from tallyport.connectors.layers.measured import Measured
 from tallyport.connectors.layers.read_only import ReadOnly
 from tallyport.connectors.layers.retrying import Retrying
+from tallyport.connectors.layers.throttled import Bucket, Throttled
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.protocol import ANYTHING, Facts, Read, SmallRead, SmallWrite, Written
 from tallyport.connectors.width import Holding, Places
@@ -63,7 +66,13 @@ class Together(Memory):
         return write_each(self, writes)
 
 
-@pytest.mark.parametrize("layer", [Measured, Retrying, ReadOnly, lambda inner: Holding(inner, Places(most=4))])
+LAYERS = [
+    *(Measured, Retrying, ReadOnly, lambda inner: Limited(inner, 1), lambda inner: Throttled(inner, Bucket(None))),
+    lambda inner: Holding(inner, Places(most=4)),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
 def test_small_files_are_read_together_through_every_layer_that_a_source_is_opened_in(
     layer: Callable[[Together], Layer],
 ) -> None:
@@ -81,3 +90,37 @@ def test_a_simulation_writes_no_bunch_of_small_files() -> None:
         assert isinstance(found[1], TallyportError)
         assert found[1].kind is ErrorKind.READ_ONLY
     assert (inner.bunches, picture(inner)) == (0, picture(Memory()))
+
+
+def test_a_bunch_that_waits_for_others_holds_no_place_meanwhile() -> None:
+    limited = Limited(Together(), 1, patience=5.0)  # type: ignore[arg-type]
+    outcomes = read_many(limited, iter([None, SmallRead("a", limited.write("a", [b"content"], Facts()))]))
+    assert next(outcomes) is None
+    with ThreadPoolExecutor(1) as others:
+        assert others.submit(limited.stat, "a").result() is not None
+    found = next(outcomes)
+    assert found is not None
+    assert found[1] == b"content"
+    assert list(outcomes) == []
+    with ThreadPoolExecutor(1) as others:
+        assert others.submit(limited.stat, "a").result() is not None
+
+
+@pytest.mark.parametrize("way", ["read", "write"])
+def test_a_bunch_keeps_to_the_rate(way: str) -> None:
+    slept: list[float] = []
+    clock = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal clock
+        slept.append(seconds)
+        clock += seconds
+
+    inner = Together()
+    bucket = Bucket(7.0, clock=lambda: clock, sleep=sleep)
+    throttled = Throttled(inner, bucket)  # type: ignore[arg-type]
+    reads = [SmallRead(name, inner.write(name, [b"content"], Facts())) for name in "abc"]
+    writes = [SmallWrite(name, b"content", Facts(7), ANYTHING) for name in "def"]
+    assert len(list(read_many(throttled, reads) if way == "read" else write_many(throttled, writes))) == 3
+    assert 1.0 <= sum(slept) < 1.1  # the bucket is one second deep
+    assert inner.bunches == 1

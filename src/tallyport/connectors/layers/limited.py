@@ -1,21 +1,25 @@
 """Keeps the number of threads in one connection."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar, cast
 
 from tallyport.connectors.layers.layer import Layer, P, T
-from tallyport.connectors.protocol import Connector
+from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
+
+R = TypeVar("R")
 
 
 class Limited(Layer):
     """Lets at most ``at_once`` threads into the platform.
 
     A thread holds one place however deep it calls: reading and writing on one connection at the same time
-    cannot lock itself out. A read holds its place until it is left, a listing only while it fetches the
-    next entry. Whoever waits longer than ``patience`` seconds gets TIMEOUT.
+    cannot lock itself out. A read holds its place until it is left, a bunch of small files as long as any of
+    them is under way, a listing only while it fetches the next entry. Whoever waits longer than ``patience``
+    seconds gets TIMEOUT.
     """
 
     def __init__(self, inner: Connector, at_once: int, *, patience: float = 600.0) -> None:
@@ -73,3 +77,28 @@ class Limited(Layer):
                 yield chunks
         finally:
             self._leave(thread)
+
+    def _reading_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        return self._together("read", cast(Bunches, self.inner).read_many(reads))
+
+    def _writing_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        return self._together("write", cast(Bunches, self.inner).write_many(writes))
+
+    def _together(self, operation: str, outcomes: Iterator[R | None]) -> Iterator[R | None]:
+        """Hold one place for what is under way; who waits for others to leave holds none meanwhile."""
+        thread: int | None = None
+        try:
+            while True:
+                if thread is None:
+                    thread = self._enter(operation)
+                try:
+                    found = next(outcomes)
+                except StopIteration:
+                    return
+                if found is None:
+                    self._leave(thread)
+                    thread = None
+                yield found
+        finally:
+            if thread is not None:
+                self._leave(thread)

@@ -4,10 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 from tallyport.connectors.layers.layer import Layer
-from tallyport.connectors.protocol import Connector
+from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
 from tallyport.domain.entries import Entry
+from tallyport.domain.errors import TallyportError
 
 
 class Bucket:
@@ -90,3 +92,17 @@ class Throttled(Layer):
 
     def _sent(self, path: str, content: Iterable[bytes]) -> Iterator[bytes]:
         return self._paced(content)
+
+    def _reading_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        for found in cast(Bunches, self.inner).read_many(reads):
+            if found is not None and not isinstance(found[1], TallyportError):
+                self.bucket.take(len(found[1]))
+            yield found
+
+    def _writing_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        return cast(Bunches, self.inner).write_many(map(self._taken, writes))
+
+    def _taken(self, one: SmallWrite | None) -> SmallWrite | None:
+        if one is not None:
+            self.bucket.take(len(one.content))
+        return one
