@@ -347,7 +347,7 @@ class Notes:
             item = _as_one_of_several(item, entry)
         visit.is_clean = False
         if self.is_dry:
-            self.simulated(visit, name, d_name, entry, row, item[3] if is_moved else str(reason), goes=True)
+            self.simulated(visit, name, d_name, entry, row, str(reason), goes=True)
         else:
             self.defer(visit, f"delete_{side}", item, entry, reason=str(reason))
         if entry.kind == _CONTAINER:
