@@ -317,7 +317,7 @@ class Desk:
         self.take_item(visit, item)
         path, d_path = join(visit.path, item.name), join(visit.d_path, item.d_name or item.name)
         item_id = self.rows[visit.item_id][to_bytes(item.name)].item_id
-        deferred = deferred._replace(item=tuple(item._replace(item_id=item_id)))
+        deferred = deferred._replace(item=tuple(item._replace(item_id=item_id, reason=deferred.reason)))
         source = (item.s_size, item.s_modified, item.s_tag)
         if deferred.task == "link":
             self.links.setdefault((deferred.device, deferred.inode), []).append((visit.visit_id, deferred))

@@ -182,6 +182,43 @@ def test_a_simulated_move_of_what_is_there_already_is_not_nothing_to_do(kind: Tr
     assert again == ["no_changes", "no_changes"]
 
 
+@pytest.mark.parametrize("content", [b"one", b""])
+@pytest.mark.parametrize("kind", [TransferType.MOVE, TransferType.MIGRATE])
+def test_what_a_move_carries_again_after_it_was_deleted_there_is_moved(
+    kind: TransferType, content: bytes, port: Port
+) -> None:
+    chosen = defaults_for(kind)
+    lay(port.source, {"a": content})
+    port.start()
+    port.run(chosen)
+    lay(port.source, {"a": content})
+    lay(port.destination, {})
+    simulated = port.run(dataclasses.replace(chosen, simulation=True), simulation=True)
+    said = rows_of(port)
+    real = port.run(chosen)
+    for execution in (simulated, real):
+        assert (execution.transferred, execution.transferred_bytes, execution.deleted) == (1, len(content), 0)
+    moved = {"a": Told(Kind.FILE, Status.SUCCESS, "moved")}
+    assert said == rows_of(port) == moved
+    assert seen(port) == ({}, {"a": content})
+    again = port.run(chosen)
+    assert (again.result, again.transferred, again.deleted, again.writes) == ("no_changes", 0, 0, 0)
+    assert rows_of(port) == moved
+
+
+def test_an_empty_file_that_is_made_again_is_transferred_and_not_deleted(port: Port) -> None:
+    chosen = defaults_for(TransferType.PUBLISH)
+    lay(port.source, {"a": b""})
+    port.start()
+    port.run(chosen)
+    lay(port.destination, {})
+    simulated = port.run(dataclasses.replace(chosen, simulation=True), simulation=True)
+    real = port.run(chosen)
+    assert [(one.transferred, one.deleted) for one in (simulated, real)] == [(1, 0), (1, 0)]
+    assert simulated.writes == 0
+    assert seen(port) == ({"a": b""}, {"a": b""})
+
+
 def test_a_simulation_leaves_a_flagged_item_flagged(port: Port) -> None:
     chosen = dataclasses.replace(
         defaults_for(TransferType.PUBLISH), item_overwrite=ItemOverwrite.FAIL, max_delete_percent=100.0

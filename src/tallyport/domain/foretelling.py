@@ -21,6 +21,8 @@ MAKING = frozenset(  # why a container would be entered that the ledger does not
     }
 )
 
+_STAYS_GONE = GONE - {Reason.DELETED_AT_DESTINATION}  # a move makes again what was deleted there
+
 
 class Told(NamedTuple):
     """What a row says of its item."""
@@ -45,4 +47,4 @@ def foretells(simulated: Told, run: Told) -> bool:
 
 def leaving(status: int, reason: str) -> str:
     """Give the reason that an item has once it was carried and its source's went, as a move does at its end."""
-    return Reason.MOVED.value if status in DONE and reason not in GONE else reason
+    return Reason.MOVED.value if status in DONE and reason not in _STAYS_GONE else reason

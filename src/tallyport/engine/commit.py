@@ -217,7 +217,7 @@ class Commit:
                 counted = counts[key]
             except KeyError:
                 counted = counts[key] = category(*key, planned=scene.simulation)
-            if counted == "deleted" and r[MOVED] and not is_deletion:
+            if counted == "deleted" and not is_deletion and (r[MOVED] or scene.makes_again(r)):
                 counted = "transferred"  # it was deleted there, and made again
             if is_deletion and status in DONE:  # what was carried before it left the source was counted then
                 counted = None if r[REASON] == Reason.MOVED else "deleted"
@@ -447,7 +447,7 @@ class Commit:
         (item_id,) = self._results((found.item,), row.item_id, row.path, before, opened)
         path = paths.to_bytes(paths.join(row.path, found.name))
         d_path = paths.to_bytes(paths.join(row.d_path, item.d_name or found.name))
-        item = item._replace(item_id=item_id)
+        item = item._replace(item_id=item_id, reason=found.reason)  # why the task does it: a move's delete is no other
         payload = marshal.dumps((tuple(item), found.replaces))
         base = (item_id, row.item_id, path, d_path)
         if found.task == "big":

@@ -23,7 +23,7 @@ from tallyport.domain.errors import HALTS, REMEDIES, ErrorKind, Remedy, Tallypor
 from tallyport.domain.executions import Execution
 from tallyport.domain.guards import warned_reasons
 from tallyport.domain.jobs import Job
-from tallyport.domain.policies import Policies
+from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.rules import EMPTIES_SOURCE
 from tallyport.domain.states import Wait
@@ -478,6 +478,7 @@ class Engine:
             audit_level=audit.LEVELS[policies.audit_level],
             simulation=execution.simulation,
             removes_source=policies.transfer_type in EMPTIES_SOURCE,
+            remakes=policies.transfer_type is not TransferType.SYNC,
             judge=judge,
             warned=warned_reasons(policies),
             verify=int(policies.verify),

@@ -222,7 +222,7 @@ class Notes:
         if not self._rules.removes_source or source is None:
             visit.items.append(item)
         elif item[1] != _FILE or item[13] >= self._policies.verify:
-            self.defer(visit, "delete_source", _as_one_of_several(item, source), source)
+            self.defer(visit, "delete_source", _as_one_of_several(item, source), source, reason=str(Reason.MOVED))
         else:  # not proved at the level asked for: it stays at the source, and is looked at again
             visit.is_clean = False
             wanted, reached = self._policies.verify.name.lower(), VerifyLevel(item[13]).name.lower()

@@ -371,8 +371,8 @@ def item_kept(work: DeleteWork, error: TallyportError) -> tuple[Any, ...] | None
 
 def item_gone(item: tuple[Any, ...], side: str, *, kept: str = "") -> tuple[Any, ...]:
     """Give a pending delete its end. A moved item keeps its baseline, any other loses it."""
-    is_moved = side == Side.SOURCE and item[3] != Reason.DELETED_AT_DESTINATION
-    reason = str(Reason.MOVED) if is_moved else item[3]
+    is_moved = item[3] == Reason.MOVED
     facts = item[6:13] if is_moved else (None,) * 7
     wrote = 2 if side == Side.SOURCE else 1
-    return (*item[:2], int(Status.SUCCESS), reason, item[4], 0, *facts, item[13], 0, *item[15:17], kept_as(kept), wrote)
+    ended = (*item[:2], int(Status.SUCCESS), *item[3:5], 0)
+    return (*ended, *facts, item[13], 0, *item[15:17], kept_as(kept), wrote)

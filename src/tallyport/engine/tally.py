@@ -28,9 +28,14 @@ class Scene(NamedTuple):
     audit_level: int
     simulation: bool
     removes_source: bool = False
+    remakes: bool = False  # what was deleted at the destination is never deleted at the source: it is made again
     judge: Judge = Judge((), max_attempts=3)  # of failures
     warned: frozenset[str] = frozenset()  # reasons of skipped items that are told as warnings
     verify: int = 0  # level at which a copy must be proved before its source goes
+
+    def makes_again(self, r: Result) -> bool:
+        """Tell whether a settled item is one that was gone at the destination and stands there again."""
+        return self.remakes and r[REASON] == Reason.DELETED_AT_DESTINATION
 
 
 def category(kind: int, status: int, reason: str, *, planned: bool = False) -> str | None:

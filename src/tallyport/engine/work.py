@@ -98,7 +98,7 @@ class Deferred(NamedTuple):
     inode: int
     item: tuple[object, ...]  # the pending ItemResult, as a tuple
     replaces: bool
-    reason: str
+    reason: str  # why the task does it; the item's row keeps its own until then
     temporary: str = ""  # of a big file, where the platform gave it: the handle of its upload
 
 
