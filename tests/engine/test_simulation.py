@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tallyport.connectors.memory_tree import forget
 from tallyport.connectors.protocol import Facts
 from tallyport.domain.entries import Kind
+from tallyport.domain.executions import Execution
 from tallyport.domain.foretelling import Told, foretells
 from tallyport.domain.items import Status
 from tallyport.domain.policies import (
@@ -69,6 +70,13 @@ def seen(port: Port) -> tuple[Any, Any]:
     )  # type: ignore[return-value]
 
 
+TOTALS = ("transferred", "transferred_bytes", "skipped", "failed", "unchanged", "files", "deleted")
+
+
+def totals_of(run: Execution) -> dict[str, int]:
+    return {total: getattr(run, total) for total in TOTALS}
+
+
 @pytest.mark.nightly
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
@@ -108,16 +116,7 @@ def test_a_simulation_equals_the_run_that_follows(
             assert seen(port) == before, "a simulation writes nothing"
             said = rows_of(port)
             real = port.run(chosen)
-            for total in (
-                "transferred",
-                "transferred_bytes",
-                "skipped",
-                "failed",
-                "unchanged",
-                "files",
-                "deleted",
-            ):
-                assert getattr(simulated, total) == getattr(real, total), total
+            assert totals_of(simulated) == totals_of(real)
             assert differing(said, rows_of(port)) == {}
         finally:
             port.stop()
@@ -152,16 +151,7 @@ def test_a_simulated_move_says_what_leaves_the_source_and_what_stays(
         said = rows_of(port)
         real = port.run(chosen)
         assert differing(said, rows_of(port)) == {}
-        for total in (
-            "transferred",
-            "transferred_bytes",
-            "skipped",
-            "failed",
-            "unchanged",
-            "files",
-            "deleted",
-        ):
-            assert getattr(simulated, total) == getattr(real, total), total
+        assert totals_of(simulated) == totals_of(real)
     left = {path: row.reason for path, row in said.items()}
     assert (left["a"], left["d/x"], left["d"], left["kept/deep"]) == ("moved",) * 4
     assert (left["kept"], left["own"]) == ("unchanged", "unchanged")
