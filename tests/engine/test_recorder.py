@@ -41,26 +41,47 @@ def test_a_run_that_gives_way_to_people_records_everything(
 class Recording(recorder.Recorder):
     """A recorder of one visit of the root, claimed for the given time."""
 
-    def __init__(self, port: Port, attempts: int) -> None:
+    def __init__(self, port: Port, attempts: int, **scene: bool) -> None:
         with port.database.begin() as tx:
             run = executions.add(tx, job_id=port.job.id, trigger="cli", policies="{}")
             batch = frontier.add_batch(tx, run.id, "enumerate")
             frontier.take_batch(tx, batch.id, batch.epoch, "me")
         self.port, self.run = port, run.id
-        scene = Scene(run.id, port.job.id, port.job.number, "token", 1 << 20, 3, False)
-        super().__init__(port.database, port.database.ids(), scene, batch.id, batch.epoch)
-        visit = VisitRow(5, 1, "", "", True, False, "", None, attempts, None, 0, 0)
-        self.expect([visit], [])
+        seen = Scene(run.id, port.job.id, port.job.number, "token", 1 << 20, 3, **{"simulation": False, **scene})
+        super().__init__(port.database, port.database.ids(), seen, batch.id, batch.epoch)
+        self.again(attempts)
 
-    def record(self, *reports: VisitReport) -> tuple[Any, ...]:
-        """Write reports; gives what the ledger holds then, without what differs from one execution to the next."""
-        for report in reports:
-            self.add(report)
+    def again(self, attempts: int) -> None:
+        """Have the visit claimed anew, as after a kill."""
+        self.expect([VisitRow(5, 1, "", "", True, False, "", None, attempts, None, 0, 0)], [])
+
+    def commit_all(self) -> int:
+        """Commit what was added; gives the number of transactions."""
         transactions = 0
         while self.has_more:
             with self.port.database.begin() as tx:
                 self.commit(tx)
             transactions += 1
+        return transactions
+
+    def counted(self) -> dict[str, int]:
+        """The outcomes that the execution counts, each with how many items have it."""
+        with self.port.database.begin() as tx:
+            run = executions.find(tx, self.run)
+        assert run is not None
+        outcomes = ("transferred", "unchanged", "skipped", "failed", "deleted", "pending")
+        return {name: getattr(run, name) for name in outcomes if getattr(run, name)}
+
+    def forget(self) -> None:
+        """Have the job know nothing."""
+        with self.port.database.begin() as tx:
+            items.forget(tx, self.port.job.number)
+
+    def record(self, *reports: VisitReport) -> tuple[Any, ...]:
+        """Write reports; gives what the ledger holds then, without what differs from one execution to the next."""
+        for report in reports:
+            self.add(report)
+        transactions = self.commit_all()
         assert (self.weight, self.outstanding()) == (0, 0)
         with self.port.database.begin() as tx:
             run = executions.find(tx, self.run)
@@ -107,6 +128,43 @@ def test_a_report_in_parts_says_what_it_said(
     assert found[:3] == whole[:3]
     pieces = -(-(40 if filled else 20) // most)
     assert pieces <= found[3] <= pieces * 2 + 1, "each transaction is brief"
+
+
+OUTCOMES: list[tuple[dict[str, bool], Status, str]] = [
+    ({}, Status.SUCCESS, "new_at_source"),
+    ({}, Status.SUCCESS, "unchanged"),
+    ({}, Status.SKIPPED, "ignored_one_way_transfer"),
+    ({}, Status.RETRY, "locked"),
+    ({"remakes": True}, Status.SUCCESS, "deleted_at_destination"),
+    ({"simulation": True}, Status.PENDING, "new_at_source"),
+    ({"simulation": True}, Status.SUCCESS, "not_at_source"),
+    ({"simulation": True}, Status.SUCCESS, "unchanged"),
+    ({"simulation": True, "removes_source": True, "remakes": True}, Status.SUCCESS, "unchanged"),
+    ({"simulation": True, "removes_source": True, "remakes": True}, Status.PENDING, "deleted_at_destination"),
+    ({"simulation": True, "removes_source": True, "remakes": True}, Status.SUCCESS, "not_at_source"),
+]
+
+
+@pytest.mark.parametrize(("scene", "status", "reason"), OUTCOMES)
+def test_what_is_told_again_after_a_kill_counts_once(
+    port: Port, scene: dict[str, bool], status: Status, reason: str
+) -> None:
+    sides = (0, 7, b"t", 0, 8, b"u")  # an empty file: no bytes tell that it was carried
+    item = ItemResult("one", Kind.FILE, status, reason, 0, 0, *sides, b"h", 3, message="it is so", wrote=0)
+
+    def totals(*attempts: bool) -> dict[str, int]:
+        """Each attempt tells of the item; whether it comes to its end."""
+        recording = Recording(port, 1, **scene)
+        for n, is_last in enumerate(attempts):
+            recording.again(n + 1)
+            recording.add(VisitReport(5, (tuple(item),), (), (), 0, 0, is_last, b"s"))
+            recording.commit_all()
+        counted = recording.counted()
+        recording.forget()
+        return counted
+
+    assert totals(False, True) == totals(True)
+    assert sum(totals(True).values()) == 1
 
 
 def test_what_ends_a_visit_stays_with_the_last_part() -> None:

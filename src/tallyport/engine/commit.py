@@ -35,7 +35,6 @@ from tallyport.engine.tally import (
     WROTE,
     Result,
     Scene,
-    category,
     together,
     would_go,
 )
@@ -216,9 +215,7 @@ class Commit:
             try:
                 counted = counts[key]
             except KeyError:
-                counted = counts[key] = category(*key, planned=scene.simulation)
-            if counted == "deleted" and not is_deletion and (r[MOVED] or scene.makes_again(r)):
-                counted = "transferred"  # it was deleted there, and made again
+                counted = counts[key] = scene.category(*key)
             if is_deletion and status in DONE:  # what was carried before it left the source was counted then
                 counted = None if r[REASON] == Reason.MOVED else "deleted"
             if counted is not None:
@@ -332,7 +329,7 @@ class Commit:
     def _close(self, report: VisitReport, opened: OpenVisit, before: dict[bytes, tuple[int, int, str, int]]) -> None:
         """A visit that went to its end."""
         for name, earlier in before.items():  # settled by this execution already, now found unchanged
-            if name not in opened.seen and category(*earlier[:3], planned=self.scene.simulation) in (
+            if name not in opened.seen and self.scene.category(*earlier[:3]) in (
                 "transferred",
                 "unchanged",
             ):
@@ -416,7 +413,7 @@ class Commit:
         return {bytes(r[0]): (r[1], r[2], r[3], r[4] or 0) for r in found if bytes(r[0]) not in opened.seen}
 
     def _uncount(self, earlier: tuple[int, int, str, int]) -> None:
-        counted = category(*earlier[:3], planned=self.scene.simulation)
+        counted = self.scene.category(*earlier[:3])
         if counted is not None:
             self.totals[counted] -= 1
             if counted in ("transferred", "unchanged"):

@@ -33,27 +33,24 @@ class Scene(NamedTuple):
     warned: frozenset[str] = frozenset()  # reasons of skipped items that are told as warnings
     verify: int = 0  # level at which a copy must be proved before its source goes
 
-    def makes_again(self, r: Result) -> bool:
-        """Tell whether a settled item is one that was gone at the destination and stands there again."""
-        return self.remakes and r[REASON] == Reason.DELETED_AT_DESTINATION
+    def category(self, kind: int, status: int, reason: str) -> str | None:
+        """Name the total that an item counts in; a container counts only when it failed or was left out.
 
-
-def category(kind: int, status: int, reason: str, *, planned: bool = False) -> str | None:
-    """Name the total that an item counts in; a container counts only when it failed or was left out.
-
-    ``planned``: of a simulation, where an item that would be carried stays pending and counts as carried.
-    """
-    if status in FAILED:
-        return "failed"
-    if status in (Status.SKIPPED, Status.IGNORED):
-        return "skipped"
-    if kind == Kind.CONTAINER:  # in a simulation, one that would be deleted is settled, and one to be made is not
-        return "deleted" if planned and status != Status.PENDING and reason in GONE else None
-    if status == Status.PENDING and not planned:
-        return "pending"
-    if reason in EQUAL:
-        return "unchanged"
-    return "deleted" if reason in GONE else "transferred"
+        What a task deleted is told apart by who settles it: there the item counts as deleted whatever is said here.
+        """
+        if status in FAILED:
+            return "failed"
+        if status in (Status.SKIPPED, Status.IGNORED):
+            return "skipped"
+        if kind == Kind.CONTAINER:  # in a simulation, one that would be deleted is settled, and one to be made is not
+            return "deleted" if self.simulation and status != Status.PENDING and reason in GONE else None
+        if status == Status.PENDING:  # in a simulation nothing is carried, and what would be stays pending
+            return "transferred" if self.simulation else "pending"
+        if reason in EQUAL or (self.simulation and reason == Reason.MOVED):  # equal on both sides: its source's goes
+            return "unchanged"
+        if reason == Reason.DELETED_AT_DESTINATION and self.remakes:
+            return "transferred"
+        return "deleted" if reason in GONE else "transferred"
 
 
 def together(uses: list[Result]) -> list[tuple[str, str, str, str, str, int]]:
