@@ -17,7 +17,9 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.locks import Lock, mark_of
 from tallyport.domain.policies import AuditLevel, LockPropagation, Policies, TransferType
 from tallyport.domain.transfer_block import defaults_for
-from tallyport.store import audit, jobs, locks
+from tallyport.engine.carrier import Carrier
+from tallyport.engine.work import Held, LockWork
+from tallyport.store import audit, executions, jobs, locks
 from tests.engine.conftest import Port, copy
 
 ALICE = Principal(PrincipalKind.ACCOUNT, name="alice")
@@ -108,6 +110,36 @@ def test_a_lock_of_ours_that_ended_of_itself_is_made_again_while_the_source_is_l
     run = port.run(MIRRORING)
     assert (run.failed, held(port)) == (0, ["a.txt"])
     assert is_locked(port.destination, "a.txt")
+
+
+def test_a_lock_that_was_made_anew_in_place_of_the_one_that_is_written_down_is_given_up_too(port: Port) -> None:
+    lock = locked_world(port)
+    ours = port.destination.lock_of("a.txt")
+    assert ours is not None
+    port.destination.unlock("a.txt", ours)  # as a server does with the content that is replaced
+    assert port.destination.lock("a.txt", Lock(mark=ours.mark)).token != ours.token
+    port.source.unlock("a.txt", lock)
+    run = port.run(MIRRORING)
+    assert (run.failed, held(port)) == (0, [])
+    assert port.destination.lock_of("a.txt") is None
+
+
+def test_locks_are_looked_at_when_nothing_is_carried_any_more(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked_world(port)
+    put(port.source, "a.txt", b"changed by who holds it")
+    phases: list[str] = []
+    look = Carrier.look_at_lock
+
+    def noted(carrier: Carrier, work: LockWork) -> tuple[Held, ...]:
+        with port.database.read() as tx:
+            found = executions.active(tx, port.job.id)
+        assert found is not None
+        phases.append(found.phase)
+        return look(carrier, work)
+
+    monkeypatch.setattr(Carrier, "look_at_lock", noted)
+    run = port.run(MIRRORING)
+    assert (run.transferred, run.failed, phases) == (1, 0, ["times"])
 
 
 def test_a_lock_is_looked_at_by_no_simulation_and_no_job_that_ignores_locks(port: Port) -> None:

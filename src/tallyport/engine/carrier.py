@@ -267,9 +267,10 @@ class Carrier:
             there = None  # somebody else's: ours ended
         owner = None if given is None else self._in_whose_name(given, to)[0]
         what = fate(given=given, held=there, owner=owner)
-        held = Lock(token=work.token)
+        # The platform knows best: some take a lock away with the content that is replaced, and it was made anew.
+        held = there if there is not None and there.mark == mark and there.token else Lock(token=work.token)
         if what is Fate.RELEASE or (what is Fate.RENEW and there is not None):
-            _unlock(taking, receiving, work.token)
+            _unlock(taking, receiving, held.token)
             held = Lock()
         if what is Fate.RENEW and given is not None:
             try:

@@ -33,9 +33,10 @@ PHASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     # phase, queue, tasks worked in it
     ("purging", "enumerate", ()),  # only where the destination is to be emptied before the first run
     ("purge", "transfer", ("delete_destination",)),
-    ("executing", "enumerate", ("part", "finish", "lock")),
+    ("executing", "enumerate", ("part", "finish")),
     ("links", "transfer", ("link",)),
-    ("times", "transfer", ("stamp",)),  # of folders that big files and links landed in
+    # Times of folders that big files and links landed in; locks when nothing is carried that might make them anew.
+    ("times", "transfer", ("stamp", "lock")),
     ("deletes", "transfer", ("delete_source", "delete_destination")),
     ("stamps", "transfer", ("stamp",)),  # of folders that something was deleted from
 )
