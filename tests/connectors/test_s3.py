@@ -20,7 +20,7 @@ from tallyport.connectors.object_keys import Twins
 from tallyport.connectors.protocol import Connector, Facts, Grants, Uploads, Versions
 from tallyport.connectors.registry import platform
 from tallyport.connectors.s3 import S3, Settings, open_s3
-from tallyport.connectors.s3_bucket import client_of
+from tallyport.connectors.s3_sdk import client_of
 from tallyport.domain.access import Principal, PrincipalKind
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import ErrorKind, TallyportError

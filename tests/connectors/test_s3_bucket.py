@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from botocore.stub import Stubber
 
-from tallyport.connectors.s3_bucket import Bucket, client_of, shared_client
+from tallyport.connectors.s3_bucket import Bucket
+from tallyport.connectors.s3_lean import Lean
+from tallyport.connectors.s3_sdk import shared_client
 from tallyport.connectors.s3_settings import Settings
 
 SETTINGS = Settings(
@@ -40,13 +41,11 @@ def test_another_secret_server_or_timeout_has_a_client_of_its_own() -> None:
     ],
 )
 def test_a_bucket_in_another_region_is_left_to_the_sdk_from_the_start(
-    region: str | None, endpoint: str, is_lean: bool
+    monkeypatch: pytest.MonkeyPatch, region: str | None, endpoint: str, is_lean: bool
 ) -> None:
-    settings = replace(SETTINGS, endpoint=endpoint)
-    client = client_of(settings)
-    bucket = Bucket(settings, client=client)
+    answer = {} if region is None else {"BucketRegion": region}
+    monkeypatch.setattr(Lean, "call", lambda lean, operation, given: {"head_bucket": answer}[operation])
+    bucket = Bucket(replace(SETTINGS, endpoint=endpoint))
     assert bucket.lean is not None
-    with Stubber(client) as answers:
-        answers.add_response("head_bucket", {} if region is None else {"BucketRegion": region}, {"Bucket": "one"})
-        bucket.find("s3://one")
+    bucket.find("s3://one")
     assert (bucket.lean is not None) is is_lean

@@ -13,10 +13,11 @@ from tallyport.connectors.pausing import Pause
 from tallyport.connectors.protocol import Facts, SmallWrite
 from tallyport.connectors.registry import platform
 from tallyport.connectors.s3 import Settings, open_s3
-from tallyport.connectors.s3_bucket import client_of
+from tallyport.connectors.s3_door import Door, Keys
 from tallyport.connectors.s3_errors import translate
 from tallyport.connectors.s3_flights import Journey, together
 from tallyport.connectors.s3_lean import Begun, Lean, _Line
+from tallyport.connectors.s3_sdk import client_of
 from tallyport.connectors.width import Holding, Places
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -44,8 +45,7 @@ class Scripted(Lean):
     """The lean way to a server that answers each object as a test says, before anybody waits for it."""
 
     def __init__(self, answers: Mapping[str, bytes], *, timeout: float = 60.0) -> None:
-        made = client()
-        super().__init__(made, "b", made._request_signer._credentials, timeout)
+        super().__init__(Door("http://127.0.0.1:9", "/b/", "us-east-1", lambda: Keys("a", "s")), timeout)
         self.answers = answers
         self.peers: dict[int, socket.socket] = {}  # the server's ends, by the descriptor of ours
         self._all: list[socket.socket] = []

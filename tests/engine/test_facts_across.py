@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Facts, Grants
 from tallyport.connectors.registry import platform
-from tallyport.connectors.s3_bucket import client_of
+from tallyport.connectors.s3_sdk import client_of
 from tallyport.connectors.surveying import side_of, survey
 from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind
 from tallyport.domain.policies import PermissionsPolicy, Policies, TransferType

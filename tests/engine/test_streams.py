@@ -109,7 +109,7 @@ def test_no_marker_is_left_where_empty_folders_are_left_out(
 
 def markers(server: S3Server, prefix: str) -> set[str]:
     from tallyport.connectors.registry import platform
-    from tallyport.connectors.s3_bucket import client_of
+    from tallyport.connectors.s3_sdk import client_of
 
     client = client_of(platform("s3").read_settings(server.settings()))
     found = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/")

@@ -12,7 +12,7 @@ import pytest
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector, Facts, Versions
 from tallyport.connectors.registry import platform
-from tallyport.connectors.s3_bucket import client_of
+from tallyport.connectors.s3_sdk import client_of
 from tallyport.store.database import Database
 from tests.engine.pairs import End, Way
 from tests.engine.places import SECOND, Places, kind

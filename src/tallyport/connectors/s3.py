@@ -20,8 +20,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from typing import Any, cast
 
-from botocore.exceptions import ClientError
-
 from tallyport.connectors import s3_access
 from tallyport.connectors.bunches import read_each, with_entries, write_each
 from tallyport.connectors.hashing import digest
@@ -40,7 +38,7 @@ from tallyport.connectors.s3_bucket import (
     properties_out,
     time_out,
 )
-from tallyport.connectors.s3_errors import refusal, status_of, translate
+from tallyport.connectors.s3_errors import Refused, refusal, translate
 from tallyport.connectors.s3_flights import Journey, alone, together
 from tallyport.connectors.s3_parts import (
     check_announced,
@@ -153,7 +151,7 @@ class S3(Reading, Writing):
         entry = self.stat(path)
         if entry is None:
             # Some servers show a prefix for a while after the last object below it is gone; this ends that.
-            with suppress(ClientError):
+            with suppress(Refused):
                 self._bucket.call("delete_object", Key=f"{key}/")
             return
         if expect is not None and (entry.kind is not expect.kind or fingerprint(entry) != fingerprint(expect)):
@@ -166,8 +164,8 @@ class S3(Reading, Writing):
         with translate("delete", path, ALREADY_EXISTS=ErrorKind.CHANGED_DURING_COPY):
             try:
                 self._bucket.call("delete_object", Key=key, IfMatch=condition)
-            except ClientError as error:
-                if status_of(error) != 404:
+            except Refused as error:
+                if error.status != 404:
                     raise
 
     def pause_with(self, pause: Pause) -> None:
@@ -344,6 +342,6 @@ def _keeps_versions(bucket: Bucket) -> bool | None:
     """Tell whether the bucket makes versions; None when it never did, and whoever may not ask cannot use them."""
     try:
         status = bucket.call("get_bucket_versioning").get("Status")
-    except ClientError:
+    except Refused:
         return None
     return None if status is None else status == "Enabled"

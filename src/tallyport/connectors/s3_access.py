@@ -10,9 +10,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html
 import json
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from tallyport.connectors.s3_errors import translate
+from tallyport.connectors.s3_errors import Refused, translate
 from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind
 
 _R = AccessRight
@@ -29,7 +27,7 @@ def is_on(bucket: Any) -> bool:
     """Tell whether objects of a bucket have access lists. Whoever may not ask is taken to have none."""
     try:
         rules = bucket.call("get_bucket_ownership_controls")["OwnershipControls"]["Rules"]
-    except (ClientError, KeyError):
+    except (Refused, KeyError):
         return False
     return any(rule.get("ObjectOwnership") != "BucketOwnerEnforced" for rule in rules)
 

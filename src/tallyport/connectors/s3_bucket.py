@@ -4,24 +4,16 @@ What S3 has no place for is metadata of ours: ``mtime`` (seconds with nine decim
 ``tallyport-xxh3`` (the content hash, known where the content went through memory as a whole).
 """
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from time import perf_counter_ns
 from typing import Any
-from weakref import WeakValueDictionary
 
-import boto3
-from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
-from botocore.config import Config
-from botocore.exceptions import ClientError
-
-from tallyport.connectors import object_metadata, reach
-from tallyport.connectors.guarded_http import Guarded
+from tallyport.connectors import object_metadata, s3_door
 from tallyport.connectors.object_metadata import MTIME, hash_in, time_in
 from tallyport.connectors.pausing import Pause
-from tallyport.connectors.s3_errors import code_of, refusal, retry_after_of, status_of, translate
+from tallyport.connectors.s3_door import Door
+from tallyport.connectors.s3_errors import Refused, refusal, seconds, translate
 from tallyport.connectors.s3_flights import Journey, alone
 from tallyport.connectors.s3_lean import Lean, NotLean
 from tallyport.domain.entries import Entry, Kind
@@ -36,13 +28,18 @@ CONFLICTS = 8  # times that a write is made again while others write the same ob
 
 
 class Bucket:
-    """One bucket through one client. Keys are whole; ``path`` is for messages."""
+    """One bucket. Keys are whole; ``path`` is for messages.
+
+    The SDK takes a quarter of a second to be loaded: it is when a call needs it, or when only it knows the way there.
+    """
 
     def __init__(self, settings: Any, *, client: Any = None) -> None:
         self.settings = settings
         self.name: str = settings.bucket
-        self.client = client or shared_client(settings)
-        self._lean = _lean_of(self.client, settings)
+        self._client = client
+        self._lean = _lean_of(settings, None if client is not None else s3_door.plain(settings))
+        if self._lean is None:
+            self._lean = _lean_of(settings, s3_door.of_client(self.client, settings))
         self.pause = Pause()
         self._every: dict[str, Any] = {"Bucket": self.name}
         if settings.requester_pays:
@@ -55,19 +52,28 @@ class Bucket:
         if settings.encryption_key:
             self._new["SSEKMSKeyId"] = settings.encryption_key
 
+    @property
+    def client(self) -> Any:
+        """The SDK's client."""
+        if self._client is None:
+            from tallyport.connectors import s3_sdk
+
+            self._client = s3_sdk.shared_client(self.settings)
+        return self._client
+
     def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        """Make one call as it is, no sooner than the platform may be asked; errors are the SDK's."""
+        """Make one call as it is, no sooner than the platform may be asked; what it refuses is told as it was said."""
         self.pause.wait(operation)
         try:
             return self._called(operation, arguments)
-        except ClientError as error:
+        except Refused as error:
             self.hear(error)
             raise
 
     def hear(self, error: Exception) -> None:
         """Hear how long the platform asks to wait."""
-        if isinstance(error, ClientError) and (status_of(error) == 429 or status_of(error) >= 500):
-            self.pause.hold(retry_after_of(error))
+        if isinstance(error, Refused) and (error.status == 429 or error.status >= 500):
+            self.pause.hold(seconds(error.headers.get("retry-after")))
 
     def _called(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in arguments.items() if value is not None}
@@ -78,7 +84,11 @@ class Bucket:
                 pass
         if isinstance(given.get("Body"), memoryview):
             given["Body"] = bytes(given["Body"])  # the SDK takes no other
-        answer: dict[str, Any] = getattr(self.client, operation)(**self._every, **given)
+        client = self.client
+        try:
+            answer: dict[str, Any] = getattr(client, operation)(**self._every, **given)
+        except client.exceptions.ClientError as error:
+            raise Refused.told(error.response) from error
         return answer
 
     @property
@@ -91,13 +101,13 @@ class Bucket:
         with translate("open", location):
             try:
                 region = self.call("head_bucket").get("BucketRegion")
-            except ClientError as error:
-                if status_of(error) == 404:
+            except Refused as error:
+                if error.status == 404:
                     why = "there is no such bucket: make it first, or put the name right"
                     raise refusal(ErrorKind.NOT_FOUND, "open", location, why) from error
                 raise
         # A server that is not AWS may give its region any name and take every other.
-        if region and not self.settings.endpoint and region != self.client.meta.region_name:
+        if region and not self.settings.endpoint and self._lean is not None and region != self._lean.region:
             self._lean = None
 
     def close(self) -> None:
@@ -118,8 +128,8 @@ class Bucket:
         with translate("look at", path):
             try:
                 return (yield "head_object", {"Key": key, "VersionId": version})
-            except ClientError as error:
-                if status_of(error) == 404 and code_of(error) != "NoSuchBucket":
+            except Refused as error:
+                if error.status == 404 and error.code != "NoSuchBucket":
                     return None
                 raise
 
@@ -142,92 +152,21 @@ class Bucket:
         for attempt in range(CONFLICTS):
             try:
                 return (yield operation, given)
-            except ClientError as error:
+            except Refused as error:
                 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html: 409 is "try again"
-                if code_of(error) != "ConditionalRequestConflict" or attempt + 1 == CONFLICTS:
+                if error.code != "ConditionalRequestConflict" or attempt + 1 == CONFLICTS:
                     raise
         raise AssertionError("the last attempt raises")
 
 
-def _lean_of(client: Any, settings: Any) -> Lean | None:
+def _lean_of(settings: Any, door: Door | None) -> Lean | None:
     """Give the lean way to a bucket, where there is one."""
-    credentials = client._request_signer._credentials
-    if settings.requester_pays or credentials is None or not settings.lean:
+    if door is None or settings.requester_pays or not settings.lean:
         return None
     try:
-        return Lean(client, settings.bucket, credentials, settings.timeout)
+        return Lean(door, settings.timeout)
     except NotLean:
         return None
-
-
-_clients: WeakValueDictionary[Any, Any] = WeakValueDictionary()
-_making = threading.Lock()
-
-
-def shared_client(settings: Any) -> Any:
-    """Give the SDK's client that everybody in this process shares who opens a bucket as the same user.
-
-    Each takes a tenth of a second of CPU and 13 MB, and every thread that carries opens the connection for itself.
-    Credentials that the SDK finds may be others the next time; their clients are not shared.
-    """
-    if settings.profile or not (settings.access_key and settings.secret_key):
-        return client_of(settings)
-    who = replace(settings, bucket="", prefix="")
-    with _making:
-        client = _clients.get(who)
-        if client is None:
-            client = _clients[who] = client_of(settings)
-        return client
-
-
-def client_of(settings: Any) -> Any:
-    """Make the SDK's client: our retries stand around it, so it makes each call once."""
-    if settings.profile or not (settings.access_key and settings.secret_key):
-        what = (
-            "without access_key and secret_key, and with profile, the AWS credentials of the server's account are used"
-        )
-        reach.check_own_credentials(what, "give access_key and secret_key")
-    with translate("open", settings.bucket):
-        session = boto3.session.Session(
-            aws_access_key_id=settings.access_key or None,
-            aws_secret_access_key=settings.secret_key or None,
-            aws_session_token=settings.session_token or None,
-            region_name=settings.region or None,
-            profile_name=settings.profile or None,
-        )
-        region = settings.region or session.region_name or "us-east-1"
-        config = Config(
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            max_pool_connections=64,
-            connect_timeout=settings.timeout,
-            read_timeout=settings.timeout,
-            tcp_keepalive=True,
-            # Servers that are like S3 answer a range with the checksum of the whole object.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": settings.addressing},
-            user_agent_extra="tallyport",
-        )
-        if not settings.access_key and session.get_credentials() is None:
-            why = "no credentials: give access_key and secret_key, or have them where the AWS SDK looks for them"
-            raise refusal(ErrorKind.UNAUTHENTICATED, "open", f"s3://{settings.bucket}", why)
-        client = session.client("s3", region_name=region, endpoint_url=settings.endpoint or None, config=config)
-        _guard(client)
-        return client
-
-
-def _guarded(pool: Any) -> Any:
-    """Give a kind of pool of the SDK whose connections go to checked addresses."""
-    made = type(pool.ConnectionCls.__name__, (Guarded, pool.ConnectionCls), {})
-    return type(pool.__name__, (pool,), {"ConnectionCls": made})
-
-
-_POOLS = {"http": _guarded(AWSHTTPConnectionPool), "https": _guarded(AWSHTTPSConnectionPool)}
-
-
-def _guard(client: Any) -> None:
-    """Have the SDK connect to checked addresses only; no public setting of it reaches that far."""
-    client._endpoint.http_session._pool_classes_by_scheme.update(_POOLS)
 
 
 # -- entries and metadata

@@ -1,13 +1,11 @@
 """What goes wrong in S3, as our errors. `Codes <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>`_."""
 
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
-
-from botocore import exceptions as sdk
-from urllib3 import exceptions as http
 
 from tallyport.connectors.tls import BROKEN, is_distrust
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -75,24 +73,29 @@ _STATUS: dict[int, tuple[ErrorKind, str]] = {
     507: _CODES["InsufficientStorage"],
 }
 
-_SDK: tuple[tuple[type[BaseException], ErrorKind, str], ...] = (
-    (sdk.NoCredentialsError, _K.UNAUTHENTICATED, "no credentials were found"),
-    (sdk.PartialCredentialsError, _K.UNAUTHENTICATED, "the credentials are incomplete"),
-    (sdk.CredentialRetrievalError, _K.UNAUTHENTICATED, "the credentials could not be fetched"),
-    (sdk.SSLError, _K.UNAVAILABLE, BROKEN),
-    (sdk.ConnectTimeoutError, _K.TIMEOUT, "the server does not answer"),
-    (sdk.ReadTimeoutError, _K.TIMEOUT, "the server does not answer in time"),
-    (sdk.HTTPClientError, _K.UNAVAILABLE, "the connection broke"),
-    (sdk.ConnectionError, _K.UNAVAILABLE, "the connection broke"),
-    (sdk.IncompleteReadError, _K.UNAVAILABLE, "the content ended before its end"),
-    (sdk.ResponseStreamingError, _K.UNAVAILABLE, "the content ended before its end"),
-    (sdk.FlexibleChecksumError, _K.CORRUPT, "the content was damaged on its way"),
-    (sdk.ChecksumError, _K.CORRUPT, "the content was damaged on its way"),
-    (sdk.ParamValidationError, _K.INVALID_NAME, "the platform takes no such key"),
-    (http.TimeoutError, _K.TIMEOUT, "the server does not answer in time"),
-    (http.HTTPError, _K.UNAVAILABLE, "the connection broke"),
+_TRANSPORT: tuple[tuple[type[BaseException], ErrorKind, str], ...] = (
+    (ssl.SSLError, _K.UNAVAILABLE, BROKEN),
+    (TimeoutError, _K.TIMEOUT, "the server does not answer in time"),
     (OSError, _K.UNAVAILABLE, "the connection broke"),
 )
+_LIBRARIES = ("botocore", "boto3", "urllib3")
+
+
+class Refused(Exception):
+    """An answer that says no, before anybody has said what that means."""
+
+    def __init__(self, code: str, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(f"{status} {code}")
+        self.code = code  # the platform's word for what went wrong
+        self.status = status
+        self.headers = headers
+
+    @classmethod
+    def told(cls, response: Mapping[str, Any]) -> "Refused":
+        """Read an answer as the SDK gives it."""
+        facts = response.get("ResponseMetadata", {})
+        code = str(response.get("Error", {}).get("Code", ""))
+        return cls(code, int(facts.get("HTTPStatusCode", 0)), facts.get("HTTPHeaders", {}))
 
 
 @contextmanager
@@ -102,22 +105,26 @@ def translate(operation: str, path: str, **instead: ErrorKind) -> Iterator[None]
         yield
     except TallyportError:
         raise
-    except sdk.HTTPClientError as error:
-        inner = error.kwargs.get("error")
-        if isinstance(inner, TallyportError):  # of our own guard, inside the SDK
-            raise inner from error
-        raise _of_sdk(error, operation, path) from error
-    except sdk.ClientError as error:
+    except Refused as error:
         raise _from_answer(error, operation, path, instead) from error
     except Exception as error:
-        raise _of_sdk(error, operation, path) from error
+        inner = getattr(error, "kwargs", {}).get("error")
+        if isinstance(inner, TallyportError):  # of our own guard, inside the SDK
+            raise inner from error
+        raise _of_transport(error, operation, path) from error
 
 
-def _of_sdk(error: Exception, operation: str, path: str) -> TallyportError:
-    if isinstance(error, sdk.BotoCoreError | http.HTTPError | OSError) and is_distrust(error):
+def _of_transport(error: Exception, operation: str, path: str) -> TallyportError:
+    meanings = _TRANSPORT
+    is_of_sdk = type(error).__module__.partition(".")[0] in _LIBRARIES
+    if is_of_sdk:
+        from tallyport.connectors import s3_sdk  # it is loaded, or nobody could have raised that
+
+        meanings = s3_sdk.MEANINGS
+    if (is_of_sdk or isinstance(error, OSError)) and is_distrust(error):
         why = "the certificate of the server is not to be trusted, or it speaks no TLS"
         return refusal(_K.CONFIG, operation, path, f"{why}: {error}")
-    for type_, kind, why in _SDK:
+    for type_, kind, why in meanings:
         if isinstance(error, type_):
             return refusal(kind, operation, path, why)
     why = f"an error nobody foresaw, {type(error).__name__}: {error}"
@@ -132,27 +139,10 @@ def refusal(
     return TallyportError(kind, message, path=path, operation=operation, retry_after=retry_after)
 
 
-def code_of(error: sdk.ClientError) -> str:
-    """Give the platform's word for what went wrong."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def status_of(error: sdk.ClientError) -> int:
-    """Give the HTTP status of an answer."""
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def retry_after_of(error: sdk.ClientError) -> float | None:
-    """Give the seconds that an answer asks to wait."""
-    headers: dict[str, Any] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return seconds(headers.get("retry-after"))
-
-
-def _from_answer(error: sdk.ClientError, operation: str, path: str, instead: dict[str, ErrorKind]) -> TallyportError:
-    code, status = code_of(error), status_of(error)
-    kind, why = _CODES.get(code) or _STATUS.get(status) or _by_class(code, status)
+def _from_answer(error: Refused, operation: str, path: str, instead: Mapping[str, ErrorKind]) -> TallyportError:
+    kind, why = _CODES.get(error.code) or _STATUS.get(error.status) or _by_class(error.code, error.status)
     kind = instead.get(kind.name, kind)
-    return refusal(kind, operation, path, why, retry_after=retry_after_of(error))
+    return refusal(kind, operation, path, why, retry_after=seconds(error.headers.get("retry-after")))
 
 
 def _by_class(code: str, status: int) -> tuple[ErrorKind, str]:

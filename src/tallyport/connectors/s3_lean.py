@@ -1,7 +1,7 @@
 """The calls that a migration makes a million times, without the weight of the SDK around them.
 
-A put, a get, a look, a part and a page of a listing are one signed HTTP/1.1 request each over a kept connection.
-Signing is Signature Version 4 with every header that is sent:
+A put, a get, a look, a part, a page of a listing and what opens a bucket are one signed HTTP/1.1 request each over a
+kept connection. Signing is Signature Version 4 with every header that is sent:
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
 Answers and errors have the SDK's shape, so that nobody above knows which of the two made the call. What this cannot
 do (another argument, a proxy, a bucket in another region) is left to the SDK.
@@ -19,7 +19,7 @@ import threading
 import urllib.request
 from base64 import b64decode
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,9 +27,9 @@ from time import gmtime, strftime
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, urlsplit
 
-from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
-
-from tallyport.connectors import hosts, s3_listing
+from tallyport.connectors import hosts, s3_listing, s3_xml
+from tallyport.connectors.s3_door import Door
+from tallyport.connectors.s3_errors import Refused
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -54,8 +54,31 @@ _QUERIES = {
     "ContinuationToken": "continuation-token",
     "MaxKeys": "max-keys",
 }
-_LIST = "list_objects_v2"
-_METHODS = {"put_object": "PUT", "upload_part": "PUT", "get_object": "GET", "head_object": "HEAD", _LIST: "GET"}
+
+
+class _Way(NamedTuple):
+    """How one operation goes."""
+
+    method: str
+    fixed: Mapping[str, object] = {}  # of the query
+    read: Callable[[bytes], dict[str, Any] | None] | None = None  # of an answer that is a document
+    is_of_bucket: bool = False
+
+
+_WAYS: Mapping[str, _Way] = {
+    "put_object": _Way("PUT"),
+    "get_object": _Way("GET"),
+    "head_object": _Way("HEAD"),
+    "delete_object": _Way("DELETE"),
+    "list_objects_v2": _Way("GET", {"list-type": 2, "encoding-type": "url"}, s3_listing.read, is_of_bucket=True),
+    "create_multipart_upload": _Way("POST", {"uploads": ""}, s3_xml.begun),
+    "upload_part": _Way("PUT"),
+    "complete_multipart_upload": _Way("POST", read=s3_xml.completed),
+    "abort_multipart_upload": _Way("DELETE"),
+    "head_bucket": _Way("HEAD", is_of_bucket=True),
+    "get_bucket_versioning": _Way("GET", {"versioning": ""}, s3_xml.versioning, is_of_bucket=True),
+    "get_bucket_ownership_controls": _Way("GET", {"ownershipControls": ""}, s3_xml.ownership, is_of_bucket=True),
+}
 _ANSWERS = {
     "etag": "ETag",
     "content-type": "ContentType",
@@ -67,6 +90,7 @@ _ANSWERS = {
     "x-amz-version-id": "VersionId",
     "x-amz-checksum-sha256": "ChecksumSHA256",
     "x-amz-server-side-encryption": "ServerSideEncryption",
+    "x-amz-bucket-region": "BucketRegion",
 }
 _CODE = re.compile(rb"<Code>([^<]{1,100})</Code>")
 _ELSEWHERE = frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocation"})
@@ -102,11 +126,8 @@ class Begun:
 class Lean:
     """The hot calls on one bucket."""
 
-    def __init__(self, client: Any, bucket: str, credentials: Any, timeout: float) -> None:
-        example = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
-        address = urlsplit(example)
-        if address.scheme not in ("http", "https") or not address.path.endswith("/k"):
-            raise NotLean
+    def __init__(self, door: Door, timeout: float) -> None:
+        address = urlsplit(door.origin)
         proxies = urllib.request.getproxies()
         if proxies.get(address.scheme) and not urllib.request.proxy_bypass(address.hostname or ""):
             raise NotLean
@@ -114,10 +135,9 @@ class Lean:
         self._host = address.netloc
         self._name = address.hostname or ""
         self._port = address.port or (443 if self._is_tls else 80)
-        self._base = address.path[:-1]
-        self._endpoint = f"{address.scheme}://{address.netloc}"
-        self._region: str = client.meta.region_name
-        self._credentials = credentials
+        self._base = door.base
+        self.region = door.region
+        self._keys = door.keys
         self._timeout = timeout
         self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE")) if self._is_tls else None
         self._idle: deque[_Line] = deque()
@@ -163,8 +183,7 @@ class Lean:
     def late(self, begun: Begun) -> Exception:
         """Give up a call that is not answered."""
         begun.line.close()
-        error: Exception = ReadTimeoutError(endpoint_url=self._endpoint, error="no answer in time")
-        return error
+        return TimeoutError("no answer in time")
 
     @property
     def timeout(self) -> float:
@@ -185,17 +204,14 @@ class Lean:
     # -- the request
 
     def _made(self, operation: str, arguments: Mapping[str, Any]) -> tuple[str, bytes, bytes | memoryview]:
-        method = _METHODS.get(operation)
-        if method is None or self._is_off:
+        way = _WAYS.get(operation)
+        if way is None or self._is_off:
             raise NotLean
         headers, query, body = self._request(arguments)
-        if operation == _LIST:
-            query |= {"list-type": 2, "encoding-type": "url"}
-            path = self._base
-        else:
-            path = self._base + quote(arguments["Key"], safe="-_.~/")
+        query |= way.fixed
+        path = self._base if way.is_of_bucket else self._base + quote(arguments["Key"], safe="-_.~/")
         asked = "&".join(f"{name}={quote(str(value), safe='-_.~')}" for name, value in sorted(query.items()))
-        return method, self._signed(method, path, asked, headers, body), body
+        return way.method, self._signed(way.method, path, asked, headers, body), body
 
     def _request(self, arguments: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any], bytes | memoryview]:
         headers: dict[str, str] = {}
@@ -210,6 +226,8 @@ class Lean:
                 headers.update((f"x-amz-meta-{key}", text) for key, text in value.items())
             elif name == "Body":
                 body = value
+            elif name == "MultipartUpload":
+                body = s3_xml.parts(value["Parts"])
             elif name not in ("Bucket", "Key"):
                 raise NotLean
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
@@ -217,7 +235,7 @@ class Lean:
         return headers, query, body
 
     def _signed(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes | memoryview) -> bytes:
-        credentials = self._credentials.get_frozen_credentials()
+        credentials = self._keys()
         now = strftime("%Y%m%dT%H%M%SZ", gmtime())
         day = now[:8]
         if "x-amz-checksum-sha256" in headers:
@@ -235,7 +253,7 @@ class Lean:
         listed = ";".join(names)
         lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
         canonical = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload}"
-        scope = f"{day}/{self._region}/s3/aws4_request"
+        scope = f"{day}/{self.region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self._key(day, credentials.secret_key), text.encode(), "sha256").hex()
         who = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}"
@@ -252,7 +270,7 @@ class Lean:
         if held[0] == day and held[1] == secret:
             return held[2]
         key = f"AWS4{secret}".encode()
-        for part in (day, self._region, "s3", "aws4_request"):
+        for part in (day, self.region, "s3", "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
         self._signing = (day, secret, key)
         return key
@@ -270,15 +288,15 @@ class Lean:
 
     @contextmanager
     def _broken(self, line: _Line) -> Iterator[None]:
-        """Let go of a connection that breaks, in the SDK's words."""
+        """Let go of a connection that breaks."""
         try:
             yield
-        except TimeoutError as error:
+        except OSError:
             line.close()
-            raise ReadTimeoutError(endpoint_url=self._endpoint, error=error) from error
-        except (OSError, ValueError) as error:
+            raise
+        except ValueError as error:
             line.close()
-            raise ConnectionClosedError(endpoint_url=self._endpoint, request=None, error=error) from error
+            raise ConnectionError("what came is no answer") from error
 
     def _line(self) -> _Line:
         """Take an idle connection that is still open, or make one."""
@@ -290,13 +308,14 @@ class Lean:
             if not select.select([line.socket], [], [], 0)[0]:  # with something to read it was closed meanwhile
                 return line
             line.close()
+        made = hosts.connect(self._name, self._port, self._timeout)
         try:
-            made = hosts.connect(self._name, self._port, self._timeout)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 made = self._tls.wrap_socket(made, server_hostname=self._name)
-        except OSError as error:
-            raise EndpointConnectionError(endpoint_url=self._endpoint, error=error) from error
+        except OSError:
+            made.close()
+            raise
         return _Line(made, cast(io.BufferedReader, made.makefile("rb", buffering=65_536)))
 
     def give_back(self, line: _Line, answer: Mapping[str, str]) -> None:
@@ -312,12 +331,14 @@ class Lean:
         self, operation: str, method: str, line: _Line, status: int, answer: dict[str, str]
     ) -> dict[str, Any]:
         if status >= 300:
-            raise self._error(operation, method, line, status, answer)
-        if operation == _LIST:
-            page = s3_listing.read(_rest(line.stream, answer))
+            raise self._error(method, line, status, answer)
+        read = _WAYS[operation].read
+        if read is not None:
+            said = _rest(line.stream, answer)
             self.give_back(line, answer)
+            page = read(said)
             if page is None:
-                raise NotLean
+                return self._undocumented(operation, said, answer)
             return page | {"ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": answer}}
         found: dict[str, Any] = {name: answer[header] for header, name in _ANSWERS.items() if header in answer}
         found["Metadata"] = {name[11:]: value for name, value in answer.items() if name.startswith("x-amz-meta-")}
@@ -332,7 +353,14 @@ class Lean:
             self.give_back(line, answer)
         return found
 
-    def _error(self, operation: str, method: str, line: _Line, status: int, answer: dict[str, str]) -> Exception:
+    def _undocumented(self, operation: str, said: bytes, answer: Mapping[str, str]) -> dict[str, Any]:
+        """Say what an answer means that is not what was asked for."""
+        if _WAYS[operation].method == "POST":  # it is done, and not to be done again; or it began well and ended in no
+            code = _CODE.search(said)
+            raise Refused(code.group(1).decode("utf-8", "replace") if code else "InternalError", 500, answer)
+        raise NotLean
+
+    def _error(self, method: str, line: _Line, status: int, answer: dict[str, str]) -> Exception:
         said = b"" if method == "HEAD" else _rest(line.stream, answer)
         self.give_back(line, answer)
         code = _CODE.search(said)
@@ -340,9 +368,7 @@ class Lean:
         if status in (301, 307, 308) or word in _ELSEWHERE:
             self._is_off = True  # the bucket is somewhere else: the SDK finds it
             return NotLean()
-        facts = {"HTTPStatusCode": status, "HTTPHeaders": answer}
-        error: Exception = ClientError({"Error": {"Code": word}, "ResponseMetadata": facts}, operation)
-        return error
+        return Refused(word, status, answer)
 
 
 class Body:

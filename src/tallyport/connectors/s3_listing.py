@@ -3,23 +3,17 @@
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
-from xml.etree.ElementTree import Element, ParseError, XMLParser
+from xml.etree.ElementTree import Element
 
-_SPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+from tallyport.connectors.s3_xml import document
 
 
 def read(content: bytes) -> dict[str, Any] | None:
     """Read a page; None where it is no plain one: the SDK says what is wrong with it."""
-    if b"<!" in content:  # document types and entities: no listing has any
-        return None
-    parser = XMLParser()
+    found = document(content, "ListBucketResult")
     try:
-        parser.feed(content)
-        root: Element = parser.close()
-        if root.tag.removeprefix(_SPACE) != "ListBucketResult":
-            return None
-        return _page(root, _SPACE if root.tag.startswith(_SPACE) else "")
-    except (ParseError, ValueError, UnicodeDecodeError):
+        return None if found is None else _page(*found)
+    except ValueError:
         return None
 
 

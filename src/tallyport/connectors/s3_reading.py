@@ -4,13 +4,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from tallyport.connectors.bunches import Seen
 from tallyport.connectors.object_keys import is_twin
 from tallyport.connectors.protocol import SmallRead
 from tallyport.connectors.s3_bucket import checked, etag_of
-from tallyport.connectors.s3_errors import refusal, status_of, translate
+from tallyport.connectors.s3_errors import Refused, refusal, translate
 from tallyport.connectors.s3_flights import Journey
 from tallyport.connectors.s3_prefix import Prefix
 from tallyport.connectors.s3_settings import CHUNK
@@ -38,8 +36,8 @@ class Reading(Prefix):
         with self._opening(path, what):
             try:
                 answer = self._bucket.call("get_object", Key=key, Range=wanted, **what)
-            except ClientError as error:
-                if status_of(error) != 416:
+            except Refused as error:
+                if error.status != 416:
                     raise
                 answer = None  # the range begins at the end, or after it
         if answer is None:
@@ -71,8 +69,8 @@ class Reading(Prefix):
         with translate("read", path, ALREADY_EXISTS=ErrorKind.CHANGED_DURING_COPY):
             try:
                 yield
-            except ClientError as error:
-                if status_of(error) == 404 and "IfMatch" in what:
+            except Refused as error:
+                if error.status == 404 and "IfMatch" in what:
                     why = "it is gone since it was seen"
                     raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, why) from error
                 raise

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from tallyport.connectors.hashing import ContentHash, digest
 from tallyport.connectors.object_metadata import MTIME, type_of
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
@@ -17,7 +15,7 @@ from tallyport.connectors.s3_bucket import (
     tag_of,
     time_out,
 )
-from tallyport.connectors.s3_errors import code_of, refusal, status_of, translate
+from tallyport.connectors.s3_errors import Refused, refusal, translate
 from tallyport.connectors.s3_flights import Journey, alone
 from tallyport.connectors.s3_parts import check_announced, check_size
 from tallyport.connectors.s3_prefix import Prefix
@@ -169,8 +167,8 @@ class Writing(Prefix):
         with translate("write", path):
             try:
                 self._bucket.call("abort_multipart_upload", Key=key, UploadId=upload)
-            except ClientError as error:
-                if status_of(error) != 404:
+            except Refused as error:
+                if error.status != 404:
                     raise
 
     # -- copying inside the platform
@@ -242,7 +240,7 @@ def _refused_when_gone(when: Precondition) -> Iterator[None]:
         yield
     except TallyportError as error:
         cause = error.__cause__
-        is_gone = isinstance(cause, ClientError) and code_of(cause) in ("NoSuchKey", "404", "NotFound")
+        is_gone = isinstance(cause, Refused) and cause.code in ("NoSuchKey", "404", "NotFound")
         if when.entry is None or error.kind is not ErrorKind.NOT_FOUND or not is_gone:
             raise
         why = "what was to be replaced is gone"

@@ -112,7 +112,7 @@ def _has_bucket(server: S3Server) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError
 
     from tallyport.connectors.registry import platform
-    from tallyport.connectors.s3_bucket import client_of
+    from tallyport.connectors.s3_sdk import client_of
 
     client = client_of(platform("s3").read_settings(server.settings()))
     try:
