@@ -3,14 +3,16 @@
 import os
 import pwd
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tallyport.connectors import acting, local_content, local_identity
+from tallyport.connectors import acting, local_bunch, local_content, local_identity
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.protocol import Connector, Facts, Grants
+from tallyport.connectors.protocol import ANYTHING, Bunches, Connector, Facts, Grants, SmallRead, SmallWrite
 from tallyport.domain.access import Access, Principal, PrincipalKind
+from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser may act as another account")
@@ -102,6 +104,57 @@ def test_the_supplementary_groups_of_an_account_count(folder: Path, monkeypatch:
     monkeypatch.setattr(os, "getgrouplist", lambda name, gid: [gid, 4_242])
     connector = opened(folder, "nobody")
     assert content(connector, "of-a-group.txt") == b"g"
+    connector.close()
+
+
+@needs_root
+def test_a_bunch_is_read_and_written_as_the_account_and_asked_for_as_ourselves(folder: Path) -> None:
+    connector = opened(folder, "nobody")
+    assert isinstance(connector, Bunches)
+    entries = {entry.name: entry for entry in connector.children("")}
+    said: list[bool] = []
+
+    def reads() -> Iterator[SmallRead | None]:
+        for name in ("open.txt", "closed.txt"):
+            said.append(local_identity.is_acting())
+            yield SmallRead(name, entries[name])
+            yield None
+
+    found = {}
+    for read in connector.read_many(reads()):
+        said.append(local_identity.is_acting())
+        if read is not None:
+            found[read[0].path] = read[1]
+    assert found["open.txt"] == b"open.txt"
+    refused = found["closed.txt"]
+    assert isinstance(refused, TallyportError)
+    assert refused.kind is ErrorKind.PERMISSION_DENIED
+
+    def writes() -> Iterator[SmallWrite]:
+        for name in ("new.txt", "locked/new.txt"):
+            said.append(local_identity.is_acting())
+            yield SmallWrite(name, b"new", Facts(3), ANYTHING, guard=lambda: said.append(local_identity.is_acting()))
+
+    made = {one[0].path: one[1] for one in connector.write_many(writes()) if one is not None}
+    assert isinstance(made["new.txt"], Entry)
+    assert isinstance(made["locked/new.txt"], TallyportError)
+    assert (folder / "new.txt").stat().st_uid == NOBODY.pw_uid
+    assert said
+    assert not any(said)
+    connector.close()
+
+
+@needs_root
+def test_a_bunch_goes_through_the_folder_as_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one each file's folder is opened anew."""
+    opens: list[str] = []
+    opened_below = local_bunch.open_below
+    monkeypatch.setattr(local_bunch, "open_below", lambda fd, path: opens.append(path) or opened_below(fd, path))
+    connector = opened(folder, "nobody", "/")
+    assert isinstance(connector, Bunches)
+    writes = [SmallWrite(f"{number}.txt", b"new", Facts(3), ANYTHING) for number in range(5)]
+    assert all(one is not None and isinstance(one[1], Entry) for one in connector.write_many(writes))
+    assert opens == [""]
     connector.close()
 
 

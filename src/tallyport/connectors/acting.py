@@ -6,22 +6,26 @@ Only folders of this machine can: there each call to the file system is made as 
 import grp  # noqa: F401
 import resource  # noqa: F401
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
+from functools import partial
 from itertools import islice
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from tallyport.connectors import local_following, local_versions, registry  # noqa: F401
 from tallyport.connectors.layers.layer import Layer, innermost
 from tallyport.connectors.local import Local
 from tallyport.connectors.local_identity import Identity, acting, identity_of, is_known, why_not
-from tallyport.connectors.protocol import Connector
+from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
 from tallyport.domain.endpoints import MAIL
 from tallyport.domain.entries import Entry
 
 P = ParamSpec("P")
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
+_END = object()
 _LOCAL = "fs"
 _AT_ONCE = 256  # entries of a listing that are taken in one go
 
@@ -92,6 +96,42 @@ class Acting(Layer):
             if chunk is None:
                 return
             yield chunk
+
+    def _reading_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
+        return self._many(cast(Bunches, self.inner).read_many, reads)
+
+    def _writing_many(self, writes: Iterable[SmallWrite | None]) -> Iterator[Written | None]:
+        return self._many(cast(Bunches, self.inner).write_many, map(self._guarded, writes))
+
+    def _guarded(self, one: SmallWrite | None) -> SmallWrite | None:
+        """Have the guard ask as ourselves: it asks this process, and not the folder."""
+        if one is None:
+            return None
+        return one._replace(guard=partial(self._as_ourselves, one.guard))
+
+    def _as_ourselves(self, act: Callable[[], T]) -> T:
+        with acting(None):
+            return act()
+
+    def _many(self, act: Callable[[Iterator[A]], Iterator[B]], asked: Iterable[A]) -> Iterator[B]:
+        """Be the account while files are read and written; what is asked for, and what came, is the other side's."""
+
+        def wanted() -> Iterator[A]:
+            each = iter(asked)
+            while True:
+                with acting(None):
+                    one = next(each, _END)
+                if one is _END:
+                    return
+                yield cast(A, one)
+
+        with closing(cast(Any, act(wanted()))) as found:
+            while True:
+                with acting(self.identity):
+                    outcome = next(found, _END)
+                if outcome is _END:
+                    return
+                yield cast(B, outcome)
 
 
 class _Reading:
