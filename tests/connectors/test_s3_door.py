@@ -138,6 +138,9 @@ with closing(open_connection("s3", {settings!r}, "/lean", make=True)) as there:
     assert sorted(entry.name for entry in there.children("")) == ["big", "many", "one"]
     assert read_all(there, "big") == big and read_all(there, "one") == b"abc"
     assert there.stat("none") is None
+    there.stamp("one", Facts(modified=2 * 10**18))
+    assert there.copy("one", "copy", Facts()).modified == 2 * 10**18
+    there.delete("copy")
     for name in ("big", "many", "one"):
         there.delete(name, expect=there.stat(name))
 print(sorted(name for name in sys.modules if name.partition(".")[0] in ("boto3", "botocore", "urllib3")))

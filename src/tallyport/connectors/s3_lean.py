@@ -44,6 +44,13 @@ _HEADERS = {
     "StorageClass": "x-amz-storage-class",
     "ServerSideEncryption": "x-amz-server-side-encryption",
     "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+    "CopySourceIfMatch": "x-amz-copy-source-if-match",
+    "MetadataDirective": "x-amz-metadata-directive",
+    "CacheControl": "cache-control",
+    "ContentDisposition": "content-disposition",
+    "ContentEncoding": "content-encoding",
+    "ContentLanguage": "content-language",
+    "Expires": "expires",
 }
 _QUERIES = {
     "VersionId": "versionId",
@@ -70,6 +77,7 @@ _WAYS: Mapping[str, _Way] = {
     "get_object": _Way("GET"),
     "head_object": _Way("HEAD"),
     "delete_object": _Way("DELETE"),
+    "copy_object": _Way("PUT", read=s3_xml.copied),
     "list_objects_v2": _Way("GET", {"list-type": 2, "encoding-type": "url"}, s3_listing.read, is_of_bucket=True),
     "create_multipart_upload": _Way("POST", {"uploads": ""}, s3_xml.begun),
     "upload_part": _Way("PUT"),
@@ -214,7 +222,7 @@ class Lean:
         return way.method, self._signed(way.method, path, asked, headers, body), body
 
     def _request(self, arguments: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any], bytes | memoryview]:
-        headers: dict[str, str] = {}
+        headers: dict[str, Any] = {}
         query: dict[str, Any] = {}
         body: bytes | memoryview = b""
         for name, value in arguments.items():
@@ -226,11 +234,13 @@ class Lean:
                 headers.update((f"x-amz-meta-{key}", text) for key, text in value.items())
             elif name == "Body":
                 body = value
+            elif name == "CopySource":
+                headers["x-amz-copy-source"] = quote(f"{value['Bucket']}/{value['Key']}", safe="-_.~/")
             elif name == "MultipartUpload":
                 body = s3_xml.parts(value["Parts"])
             elif name not in ("Bucket", "Key"):
                 raise NotLean
-        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        if not all(isinstance(value, str) and value.isascii() and value.isprintable() for value in headers.values()):
             raise NotLean
         return headers, query, body
 
@@ -355,7 +365,7 @@ class Lean:
 
     def _undocumented(self, operation: str, said: bytes, answer: Mapping[str, str]) -> dict[str, Any]:
         """Say what an answer means that is not what was asked for."""
-        if _WAYS[operation].method == "POST":  # it is done, and not to be done again; or it began well and ended in no
+        if _WAYS[operation].method != "GET":  # it is done, and not to be done again; or it began well and ended in no
             code = _CODE.search(said)
             raise Refused(code.group(1).decode("utf-8", "replace") if code else "InternalError", 500, answer)
         raise NotLean

@@ -51,6 +51,12 @@ def completed(content: bytes) -> dict[str, Any] | None:
     return _texts(content, "CompleteMultipartUploadResult", ("ETag", "VersionId"))
 
 
+def copied(content: bytes) -> dict[str, Any] | None:
+    """Read what a copy inside the platform became."""
+    found = _texts(content, "CopyObjectResult", ("ETag",))
+    return None if found is None else {"CopyObjectResult": found}
+
+
 def parts(given: Sequence[Mapping[str, Any]]) -> bytes:
     """Name the parts that are to be joined."""
     told = "".join(
