@@ -7,9 +7,10 @@ answer to each, or has its error thrown in. :func:`alone` makes one journey, :fu
 import select
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from time import monotonic
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar
 
-from tallyport.connectors.remote_errors import unforeseen
+from tallyport.connectors import journeys as ways
+from tallyport.connectors.journeys import MOST, Flight, Journeys
 from tallyport.connectors.s3_lean import Begun, Lean, NotLean
 from tallyport.domain.errors import TallyportError
 
@@ -18,165 +19,91 @@ R = TypeVar("R")
 
 Call = tuple[str, Mapping[str, Any]]
 Journey = Generator[Call, dict[str, Any], R]
-MOST = 64  # calls on their way at once; the places of a connection are fewer
 
 _ANSWERED = select.POLLIN | select.POLLHUP | select.POLLERR
-_END = object()
-
-
-class _Flight(Generic[M, R]):
-    """One journey that is under way."""
-
-    __slots__ = ("begun", "call", "journey", "mark", "until")
-
-    def __init__(self, mark: M, journey: Journey[R]) -> None:
-        self.mark = mark
-        self.journey = journey
-        self.call: Call | None = None
-        self.begun: Begun | None = None
-        self.until = 0.0
 
 
 def alone(bucket: Any, journey: Journey[R]) -> R:
     """Make one journey, one call after the other."""
-    try:
-        operation, arguments = next(journey)
-        while True:
-            try:
-                answer = bucket.call(operation, **arguments)
-            except Exception as error:  # the journey knows which it can go on from
-                operation, arguments = journey.throw(error)
-            else:
-                operation, arguments = journey.send(answer)
-    except StopIteration as end:
-        result: R = end.value
-        return result
+    return ways.alone(journey, lambda call: bucket.call(call[0], **call[1]))
 
 
 def together(
     bucket: Any, lean: Lean, journeys: Iterable[tuple[M, Journey[R]] | None], *, most: int = MOST
 ) -> Generator[tuple[M, R | TallyportError] | None, None, None]:
     """Make journeys and give what came of each, in the order in which they end; ``Bunches`` says what None means."""
-    flights: dict[int, _Flight[M, R]] = {}  # by the descriptor of its connection, in the order they were sent
-    poll = select.poll()
-    source = iter(journeys)
-    is_over = False
-    try:
-        while True:
-            while not is_over and len(flights) < most:
-                wanted = next(source, _END)
-                if wanted is _END:
-                    is_over = True
-                elif wanted is None:
-                    if flights:
-                        break
-                    yield None
-                else:
-                    flight = _Flight(*cast("tuple[M, Journey[R]]", wanted))
-                    yield from _sent(bucket, lean, flight, None, None, flights, poll)
-            if flights:
-                yield from _come(bucket, lean, flights, poll)
-            elif is_over:
-                return
-    finally:
-        for flight in flights.values():
-            if flight.begun is not None:
-                flight.begun.line.close()
-            flight.journey.close()
+    made: _Together[M, R] = _Together(bucket, lean, most)
+    return made.make(journeys)
 
 
-def _come(
-    bucket: Any, lean: Lean, flights: dict[int, _Flight[M, R]], poll: select.poll
-) -> Iterator[tuple[M, R | TallyportError]]:
-    """Wait for answers, and have each journey go on that got one."""
-    until = next(iter(flights.values())).until
-    ready = poll.poll(max(0.0, until - monotonic()) * 1000)
-    if not ready:
-        now = monotonic()
-        for number in [number for number, flight in flights.items() if flight.until <= now]:
-            flight = _landed(flights, number, poll)
-            assert flight.begun is not None, "it was sent"
-            yield from _sent(bucket, lean, flight, None, lean.late(flight.begun), flights, poll)
-        return
-    for number, what in ready:
-        flight = flights[number]
-        begun = flight.begun
-        assert begun is not None, "it was sent"
-        answer: dict[str, Any] | None = None
-        error: Exception | None = None
+class _Together(Journeys[Call, dict[str, Any], int, M, R]):
+    """Makes journeys; a call under way is known by the descriptor of its connection."""
+
+    def __init__(self, bucket: Any, lean: Lean, most: int) -> None:
+        super().__init__(most)
+        self._bucket = bucket
+        self._lean = lean
+        self._poll = select.poll()
+
+    def _sent(self, flight: Flight[Call, dict[str, Any], M, R], asked: Call) -> dict[str, Any] | None:
+        operation, arguments = asked
+        self._bucket.pause.wait(operation)
         try:
-            if not what & _ANSWERED:
-                lean.push(begun)
-                if not begun.rest:
-                    poll.modify(number, select.POLLIN)
-                continue
-            _landed(flights, number, poll)
-            answer = lean.end(begun)
+            begun = self._lean.begin(operation, {name: value for name, value in arguments.items() if value is not None})
         except NotLean:
-            answer, error = _by_the_sdk(bucket, flight)
-        except Exception as failure:
-            if number in flights:
-                _landed(flights, number, poll)
-            bucket.hear(failure)
-            error = failure
-        yield from _sent(bucket, lean, flight, answer, error, flights, poll)
-
-
-def _landed(flights: dict[int, _Flight[M, R]], number: int, poll: select.poll) -> _Flight[M, R]:
-    poll.unregister(number)
-    return flights.pop(number)
-
-
-def _sent(
-    bucket: Any,
-    lean: Lean,
-    flight: _Flight[M, R],
-    answer: dict[str, Any] | None,
-    error: Exception | None,
-    flights: dict[int, _Flight[M, R]],
-    poll: select.poll,
-) -> Iterator[tuple[M, R | TallyportError]]:
-    """Have a journey go on until its next call is on its way; gives what came of it when it ended."""
-    while True:
-        try:
-            if error is not None:
-                flight.call = flight.journey.throw(error)
-            elif answer is not None:
-                flight.call = flight.journey.send(answer)
-            else:
-                flight.call = next(flight.journey)
-        except StopIteration as end:
-            yield flight.mark, end.value
-            return
-        except TallyportError as failure:
-            yield flight.mark, failure
-            return
-        except Exception as failure:  # the journey fails, the others go on
-            yield flight.mark, unforeseen("reach", getattr(flight.mark, "path", ""), failure)
-            return
-        answer = error = None
-        operation, arguments = flight.call
-        try:
-            bucket.pause.wait(operation)
-            begun = lean.begin(operation, {name: value for name, value in arguments.items() if value is not None})
-        except NotLean:
-            answer, error = _by_the_sdk(bucket, flight)
-            continue
-        except Exception as failure:  # the journey says what it means
-            error = failure
-            continue
-        flight.begun = begun
-        flight.until = monotonic() + lean.timeout
+            return self._by_the_sdk(asked)
+        flight.sent = begun
+        flight.until = monotonic() + self._lean.timeout
         number = begun.line.socket.fileno()
-        flights[number] = flight
-        poll.register(number, select.POLLIN | (select.POLLOUT if begun.rest else 0))
-        return
+        self._flights[number] = flight
+        self._poll.register(number, select.POLLIN | (select.POLLOUT if begun.rest else 0))
+        return None
 
+    def _by_the_sdk(self, asked: Call) -> dict[str, Any]:
+        """Make a call that the lean way leaves to the SDK; the others wait meanwhile."""
+        answer: dict[str, Any] = self._bucket.call(asked[0], **asked[1])
+        return answer
 
-def _by_the_sdk(bucket: Any, flight: _Flight[M, R]) -> tuple[dict[str, Any] | None, Exception | None]:
-    """Make a call that the lean way leaves to the SDK; the others wait meanwhile."""
-    assert flight.call is not None, "it has one"
-    try:
-        return bucket.call(flight.call[0], **flight.call[1]), None
-    except Exception as error:
-        return None, error
+    def _come(self) -> Iterator[tuple[M, R | TallyportError]]:
+        until = next(iter(self._flights.values())).until
+        ready = self._poll.poll(max(0.0, until - monotonic()) * 1000)
+        if not ready:
+            now = monotonic()
+            for number in [number for number, flight in self._flights.items() if flight.until <= now]:
+                flight = self._landed(number)
+                yield from self._go_on(flight, None, self._lean.late(flight.sent))
+            return
+        for number, what in ready:
+            flight = self._flights[number]
+            begun: Begun = flight.sent
+            answer: dict[str, Any] | None = None
+            error: Exception | None = None
+            try:
+                if not what & _ANSWERED:
+                    self._lean.push(begun)
+                    if not begun.rest:
+                        self._poll.modify(number, select.POLLIN)
+                    continue
+                self._landed(number)
+                answer = self._lean.end(begun)
+            except NotLean:
+                assert flight.asked is not None, "it asked"
+                try:
+                    answer = self._by_the_sdk(flight.asked)
+                except Exception as failure:
+                    error = failure
+            except Exception as failure:
+                if number in self._flights:
+                    self._landed(number)
+                self._bucket.hear(failure)
+                error = failure
+            yield from self._go_on(flight, answer, error)
+
+    def _landed(self, number: int) -> Flight[Call, dict[str, Any], M, R]:
+        self._poll.unregister(number)
+        return self._flights.pop(number)
+
+    def _left(self) -> None:
+        for flight in self._flights.values():
+            flight.sent.line.close()
+            flight.journey.close()
