@@ -36,27 +36,44 @@ def on_sqlite(place: str) -> Ledger:
                 os.unlink(os.path.join(data, name))
         shutil.copyfile(file, os.path.join(data, "ledger.db"))
 
-    return Ledger(server, lambda: tallyport("db", "backup", file, data=data).expect(0) and None, restore)
+    return Ledger(server, lambda: tallyport("db", "backup", file, "--force", data=data).expect(0) and None, restore)
 
 
-def on_postgres(place: str, postgres: PostgresServer) -> Ledger:
+def on_postgres(place: str, postgres: PostgresServer, *, in_place: bool = False) -> Ledger:
+    """``in_place`` loads the backup over the tables that are there, instead of into a new database."""
     data, file, name = os.path.join(place, "data"), os.path.join(place, "backup.dump"), "ledger"
     os.makedirs(data)
-    server = Server(data, os.path.join(place, "server.log"), database=postgres.create(name), options=("--workers", "1"))
+    url = postgres.create(name)
+    server = Server(data, os.path.join(place, "server.log"), database=url, options=("--workers", "1"))
 
     def run(program: str, *arguments: str) -> None:
         where = ("-h", "127.0.0.1", "-p", str(postgres.port), "-U", "tallyport")
         subprocess.run([os.path.join(binaries() or "", program), *where, *arguments], check=True)
 
+    def backup() -> None:
+        tallyport("db", "backup", file, "--force", data=data, env={"TALLYPORT_DATABASE": url}).expect(0)
+
     def restore() -> None:
+        if in_place:
+            run("pg_restore", "--clean", "--if-exists", "--single-transaction", "-d", name, file)
+            return
         run("dropdb", name)
         run("createdb", name)
         run("pg_restore", "-d", name, file)
 
-    return Ledger(server, lambda: run("pg_dump", "-Fc", "-N", "dbos", "-f", file, name), restore)
+    return Ledger(server, backup, restore)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs("pg_ctlcluster"))])
+on_postgresql = pytest.mark.needs("pg_ctlcluster")
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=on_postgresql),
+        pytest.param("postgres, in place", marks=on_postgresql),
+    ]
+)
 def ledger(request: pytest.FixtureRequest, place: str) -> Iterator[Ledger]:
     if request.param == "sqlite":
         made = on_sqlite(place)
@@ -66,7 +83,7 @@ def ledger(request: pytest.FixtureRequest, place: str) -> Iterator[Ledger]:
             made.server.kill()
         return
     with postgres_server() as postgres:
-        made = on_postgres(place, postgres)
+        made = on_postgres(place, postgres, in_place="in place" in request.param)
         try:
             yield made
         finally:
@@ -132,8 +149,7 @@ def test_what_happened_since_the_backup_is_found_again(ledger: Ledger, place: st
     assert run()["result"] == "no_changes"
 
 
-def test_a_run_that_was_under_way_in_the_backup_begins_anew(place: str) -> None:
-    ledger = on_sqlite(place)
+def test_a_run_that_was_under_way_in_the_backup_begins_anew(ledger: Ledger, place: str) -> None:
     server = ledger.server
     one, other = os.path.join(place, "one"), os.path.join(place, "other")
     for folder in (one, other):
@@ -142,21 +158,18 @@ def test_a_run_that_was_under_way_in_the_backup_begins_anew(place: str) -> None:
         write(one, str(number), str(number), at=1_600_000_000)
     server.start()
     server.sign_in()
-    try:
-        job = server.job(one, other)
-        server.stop()
-        tallyport("db", "backup", os.path.join(place, "before.db"), data=server.data).expect(0)
-        server.start()
+    job = server.job(one, other)
+    server.stop()
+    ledger.backup()  # while nobody works on it
+    server.start()
+    server.begin(job)
+    ledger.backup()  # at whatever point the run is
+    server.wait(job)
+    server.stop()
+    os.unlink(os.path.join(other, "7"))
+    ledger.restore()
+    server.start()
+    if server.state(job)["status"] == "complete":  # the backup was made after its end
         server.begin(job)
-        ledger.backup()  # at whatever point the run is
-        server.wait(job)
-        server.stop()
-        os.unlink(os.path.join(other, "7"))
-        ledger.restore()
-        server.start()
-        if server.state(job)["status"] == "complete":  # the backup was made after its end
-            server.begin(job)
-        assert server.wait(job)["status"] == "complete"
-        assert compare.differences(one, other, modes=False, owners=False) == []
-    finally:
-        server.kill()
+    assert server.wait(job)["status"] == "complete"
+    assert compare.differences(one, other, modes=False, owners=False) == []

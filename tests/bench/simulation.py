@@ -12,8 +12,10 @@ import heapq
 import itertools
 import json
 import random
+import re
 import sqlite3
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +30,7 @@ from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.policies_json import policies_to_json
 from tallyport.engine import execution as life
 from tallyport.engine import roster
-from tallyport.engine.batch import QUOTA_ITEMS, QUOTA_SECONDS, commit_seconds
+from tallyport.engine.batch import QUOTA_ITEMS, QUOTA_SECONDS, ahead, commit_seconds, share
 from tallyport.engine.engine import look_seconds
 from tallyport.engine.roster import BEAT, Roster
 from tallyport.engine.taking import take_seconds
@@ -48,6 +50,18 @@ class Plan(NamedTuple):
     deaths_an_hour: float  # of the whole fleet
     window: int  # batches of a job that may be out
     seed: int
+
+
+KINDS: dict[str, str] = {}  # of each statement as it is spelled
+
+
+def kind_of(statement: str) -> str:
+    """Name what a statement does, and to which table first."""
+    verb = statement.split(None, 1)[0]
+    if verb in ("BEGIN", "COMMIT", "ROLLBACK"):
+        return verb
+    tables = re.findall(r"(?:FROM|UPDATE|INTO)\s+(\w+)", statement)
+    return f"{verb} {tables[0] if tables else ''}".strip()
 
 
 class Counted(Database):
@@ -95,11 +109,11 @@ class Fleet:
         self.now = 0.0  # seconds
         self.chance = random.Random(plan.seed)
         self.statements: Counter[str] = Counter()
-        self.updates: Counter[str] = Counter()  # of single rows that everybody writes
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.order = itertools.count()
         self.database = Counted(self._count)
         self.ids = self.database.ids()
+        self.ids_of_visits = iter(self.ids.take, None)
         self.idle: list[Worker] = []
         self.finished: dict[int, float] = {}
         self.recoveries: list[float] = []
@@ -109,12 +123,10 @@ class Fleet:
         self.fleet = [Worker(self) for _ in range(plan.workers)]
 
     def _count(self, statement: str) -> None:
-        verb = statement.split(None, 1)[0]
-        self.statements[verb] += 1
-        if statement.startswith("UPDATE executions"):
-            self.updates["executions"] += 1
-        elif statement.startswith("UPDATE batches"):
-            self.updates["batches"] += 1
+        kind = KINDS.get(statement)
+        if kind is None:
+            kind = KINDS[statement] = kind_of(statement)
+        self.statements[kind] += 1
 
     def at(self, seconds: float, act: Callable[[], None]) -> None:
         """Let something happen in so many seconds."""
@@ -139,8 +151,8 @@ class Fleet:
                     tx,
                     self.database,
                     [
-                        (self.ids.take(), execution.id, 1, b"", b"", False, False, "", None)
-                        for _ in range(min(10_000, containers - start))
+                        (number, execution.id, number, b"", b"", False, False, "", None)
+                        for number in itertools.islice(self.ids_of_visits, min(10_000, containers - start))
                     ],
                 )
         return execution.id
@@ -246,9 +258,9 @@ class Worker:
                 return
             taken: list[frontier.VisitRow] = []
             if in_quota:
-                pending = frontier.pending_visits(tx, batch.execution_id, 1_024)
-                share = max(1, min(64, pending // 4))
-                taken = frontier.claim_visits(tx, fleet.database, batch.execution_id, batch.id, share)
+                pending = frontier.pending_visits(tx, batch.execution_id, ahead(fleet.plan.window))
+                some = share(pending, fleet.plan.window)
+                taken = frontier.claim_visits(tx, fleet.database, batch.execution_id, batch.id, some)
             if not taken:
                 frontier.end_batch(tx, batch.id)
         if not taken:
@@ -264,12 +276,12 @@ class Worker:
     ) -> None:
         fleet, batch = self.fleet, self.batch
         pause = min(seconds, max(every, seconds / len(left)))  # no container ends sooner than it takes
-        share = max(1, round(len(left) * pause / seconds)) if seconds > 0 else len(left)
+        some = max(1, round(len(left) * pause / seconds)) if seconds > 0 else len(left)
 
         def after() -> None:
             if not self.alive or batch is None:
                 return
-            done, rest = left[:share], left[share:]
+            done, rest = left[:some], left[some:]
             with fleet.database.begin() as tx:
                 if not frontier.holds(tx, fleet.database, batch.id, batch.epoch):
                     self._done(None)
@@ -277,6 +289,7 @@ class Worker:
                 frontier.end_visits(tx, fleet.database, [("done", row.id) for row in done])
                 carried = len(done) * fleet.plan.per_container
                 executions.count(tx, batch.execution_id, {"transferred": carried, "files": carried})
+                executions.find(tx, batch.execution_id)  # whether it goes on, as each commit asks
             if rest:
                 self._commit(rest, items, seconds - pause, every, worked, begun)
             else:
@@ -318,20 +331,27 @@ def simulate(plan: Plan) -> dict[str, Any]:
         holder.append(fleet)
         fleet.__init__(plan)  # type: ignore[misc]
         fleet.statements.clear()
-        fleet.updates.clear()
         fleet.run()
         with fleet.database.read() as tx:
             counted = [executions.find(tx, number) for number in fleet.started]
     ends = sorted(fleet.finished.values())
+    said = fleet.statements
+    transactions, whole = said["BEGIN"], sum(said.values()) - said["BEGIN"] - said["COMMIT"] - said["ROLLBACK"]
     per = plan.items // plan.jobs // plan.per_container * plan.per_container
     short = [execution for execution in counted if execution is None or execution.transferred < per]
     return {
         **plan._asdict(),
-        "hours": round(fleet.now / 3_600, 2),
-        "statements_a_second": round(sum(fleet.statements.values()) / fleet.now, 1),
-        "statements_a_thousand_items": round(1_000 * sum(fleet.statements.values()) / plan.items, 4),
+        "seconds": round(fleet.now),
+        "statements_a_second": round(whole / fleet.now, 1),
+        "statements_a_thousand_items": round(1_000 * whole / plan.items, 4),
+        "transactions_a_second": round(transactions / fleet.now, 1),
+        "most_statements_a_thousand_items": {
+            kind: round(1_000 * count / plan.items, 3)
+            for kind, count in said.most_common(12)
+            if kind not in ("BEGIN", "COMMIT", "ROLLBACK")
+        },
         "looks_for_batches_a_second": round(plan.workers / take_seconds(plan.workers)),
-        "updates_of_one_execution_a_second": round(fleet.updates["executions"] / fleet.now / plan.jobs, 1),
+        "updates_of_one_execution_a_second": round(said["UPDATE executions"] / fleet.now / plan.jobs, 1),
         "first_to_last_job": round(ends[-1] / ends[0], 3),
         "window_kept": all(count <= plan.window for count in fleet.most.values()),
         "workers_lost": len(fleet.recoveries),
@@ -362,7 +382,8 @@ def main() -> int:
         options.window or max(1, options.workers // options.jobs),
         options.seed,
     )
-    print(json.dumps(simulate(plan), indent=1))
+    found = simulate(plan)
+    print(json.dumps({**found, "processor_minutes": round(time.process_time() / 60, 1)}, indent=1))
     return 0
 
 

@@ -38,6 +38,12 @@ def test_what_the_fleet_asks_of_the_database_grows_slower_than_the_fleet() -> No
     assert per_worker[1] <= per_worker[0]
 
 
+def test_a_job_of_few_containers_is_shared_by_the_whole_fleet() -> None:
+    """Ten containers a worker, of two seconds each: nobody holds many while others have nothing."""
+    found = simulate(Plan(100, 1_000_000, 2, 1_000, 0.002, 0.0, 50, 1))
+    assert found["seconds"] <= 2 * 10 * 2
+
+
 def test_commits_and_looks_become_rarer_with_the_number_of_those_who_make_them() -> None:
     assert commit_seconds(1) == commit_seconds(16) == COMMIT_SECONDS
     assert commit_seconds(64) == 4 * COMMIT_SECONDS

@@ -77,6 +77,16 @@ def test_a_backup_that_fails_leaves_nothing(world: World) -> None:
     assert world.call("db", "backup", str(world.folder / "no" / "such" / "folder")).exit_code == 1
 
 
+def test_a_ledger_on_postgresql_is_not_copied_as_if_it_were_that_of_the_data_folder(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run_with_failures()
+    monkeypatch.setenv("TALLYPORT_DATABASE", "postgresql://ada@127.0.0.1:1/ledger")
+    result = world.call("db", "copy", "--to", "postgresql://ada@127.0.0.1:1/other")
+    assert result.exit_code == 1
+    assert "db trust" in result.output
+
+
 def test_a_check_sets_right_what_the_ledger_counts(world: World) -> None:
     world.run_with_failures("a")
     sound = world.call("db", "check")

@@ -3,12 +3,16 @@
 import contextlib
 import os
 import sqlite3
+from typing import TYPE_CHECKING
 
 import click
 
 from tallyport.cli.exits import Exit, Stop
 from tallyport.cli.options import data_option, ledger
 from tallyport.cli.showing import line, size
+
+if TYPE_CHECKING:
+    from tallyport.store.database import Database
 
 _PAGES = 4_096  # copied at a time: a writer waits at most for so many
 
@@ -27,14 +31,14 @@ def backup(file: str, force: bool, data: str | None) -> None:
 
     To restore: stop everything that uses the data folder, put FILE in the place of its database, and start again. The
     next run of each job then looks at both sides as if for the first time.
+
+    On PostgreSQL it is pg_dump that does it, of the server's version or newer; pg_restore loads FILE.
     """
 
     if os.path.exists(file) and not force:
         raise Stop(Exit.ERROR, f"{line(file)} exists: choose another name, or --force")
     with ledger(data) as database:
-        if database.path is None:
-            raise Stop(Exit.ERROR, "the ledger is on PostgreSQL: back it up with pg_dump")
-        taken = _copy(database.path, file)
+        taken = _dump(database, file) if database.path is None else _copy(database.path, file)
     click.echo(f"{line(file)}: {size(taken)}")
 
 
@@ -46,13 +50,21 @@ def copy_to(url: str, data: str | None) -> None:
 
     Nothing may work on the data folder meanwhile. A run that was under way goes on from where it was, once a server
     or a worker is started with --database. The data folder stays as it is; keep it, or its secret.key, for the key of
-    connection secrets.
+    connection secrets. From one PostgreSQL to another: `db backup`, pg_restore, and `db trust` there.
     """
     from tallyport import app
+    from tallyport.store import bundled_postgres
     from tallyport.store.database import open_database
     from tallyport.store.moving import move
 
     folder = app.data_folder(data)
+    if app.database_url() is not None or bundled_postgres.is_made(folder):
+        raise Stop(
+            Exit.ERROR,
+            "the ledger is on PostgreSQL: call `tallyport db backup FILE` while nothing works on it, load FILE into "
+            "the other database by pg_restore, and call `tallyport db trust` there. To copy a data folder that is on "
+            "SQLite, unset TALLYPORT_DATABASE",
+        )
     if not (folder / "ledger.db").exists():
         raise Stop(Exit.NOT_FOUND, f"there is no ledger in {folder}: name its data folder by --data")
 
@@ -131,6 +143,22 @@ def migrate(data: str | None) -> None:
 
     with ledger(data):
         click.echo(f"the ledger has schema {HEAD}")
+
+
+def _dump(database: "Database", target: str) -> int:
+    from tallyport.store import dumping
+
+    temporary = f"{target}.{os.getpid()}.part"
+    try:
+        dumping.dump(database, temporary)
+        taken = os.stat(temporary).st_size
+        os.replace(temporary, target)
+    except OSError as error:
+        raise Stop(Exit.ERROR, f"cannot back up to {line(target)}: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+    return taken
 
 
 def _copy(source: str, target: str) -> int:

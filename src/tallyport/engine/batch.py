@@ -53,12 +53,24 @@ QUOTA_ITEMS = 50_000
 QUOTA_BYTES = 4 << 30
 QUOTA_SECONDS = 20.0
 VISIT_ATTEMPTS = 6
+MOST_VISITS = 64  # containers that are claimed at once
+MOST_AHEAD = 16_384  # pending containers that are counted before some are claimed
 TASK_BYTES = 256 << 20
 
 
 def commit_seconds(width: int) -> float:
     """Say how long reports may wait, by how many batches of an execution are out: each commit writes its one row."""
     return min(MOST_COMMIT_SECONDS, COMMIT_SECONDS * max(1.0, width / 16))
+
+
+def ahead(width: int) -> int:
+    """Say how many pending containers are worth counting, with so many batches of an execution that may be out."""
+    return min(MOST_AHEAD, 4 * MOST_VISITS * width)
+
+
+def share(pending: int, width: int) -> int:
+    """Say how many containers one batch claims: a quarter of its part of what is pending, so that others find some."""
+    return max(1, min(MOST_VISITS, pending // (4 * width)))
 
 
 class Orders(NamedTuple):
@@ -73,7 +85,7 @@ class Orders(NamedTuple):
     seats: int  # transfers under way at one time; 0 = no cap
     may_slice: bool  # others may work parts of a huge container
     halts: bool  # failure policy: stop at the first failed item
-    commit_seconds: float = COMMIT_SECONDS  # that reports wait at most
+    window: int = 1  # batches of the execution that may be out at once, here and at other workers
     limits: Mapping[str, Sequence[str]] = {}  # of a part of a job, by container: the only names it looks at
 
 
@@ -122,6 +134,7 @@ class Batch:
     def run(self) -> Ending:
         """Work until the quota is full, nothing is pending, or the execution asks to stop."""
         began = committed = time.monotonic()
+        pause = commit_seconds(self._orders.window)
         drained = False
         while True:
             now = time.monotonic()
@@ -133,9 +146,8 @@ class Batch:
                 continue
             if not self._groups:
                 break
-            self._take(timeout=self._orders.commit_seconds)
-            waited = time.monotonic() - committed
-            if self._recorder.weight >= COMMIT_ROWS or waited >= self._orders.commit_seconds:
+            self._take(timeout=pause)
+            if self._recorder.weight >= COMMIT_ROWS or time.monotonic() - committed >= pause:
                 self._commit()
                 committed = time.monotonic()
                 drained = False
@@ -182,9 +194,9 @@ class Batch:
             most = 200 if "part" not in orders.kinds else 8
             tasks = frontier.claim_tasks(tx, database, execution_id, self._batch_id, orders.kinds, most, TASK_BYTES)
         if orders.visits and not tasks:
-            pending = frontier.pending_visits(tx, execution_id, 1_024)
-            share = max(1, min(64, pending // (4 * self._crew.width)))
-            visits = frontier.claim_visits(tx, database, execution_id, self._batch_id, share)
+            width = max(self._crew.width, orders.window)
+            some = share(frontier.pending_visits(tx, execution_id, ahead(width)), width)
+            visits = frontier.claim_visits(tx, database, execution_id, self._batch_id, some)
         return visits, tasks
 
     def _visit(self, row: VisitRow) -> VisitWork:

@@ -30,7 +30,7 @@ from tallyport.domain.states import Wait
 from tallyport.engine import execution as life
 from tallyport.engine import uploads
 from tallyport.engine.asides import Asides
-from tallyport.engine.batch import Batch, Ending, Orders, commit_seconds
+from tallyport.engine.batch import Batch, Ending, Orders
 from tallyport.engine.crew import Crew
 from tallyport.engine.dispatch import Dispatcher, TaskRef
 from tallyport.engine.ends import check_proof, nothing_there
@@ -493,7 +493,7 @@ class Engine:
             seats=seats,
             may_slice=self._roster is not None or crew is self._crews.other,
             halts=stops.halts(policies, failed=1),
-            commit_seconds=commit_seconds(self._width(job, policies)),
+            window=self._width(job, policies),
             limits=parts.limits_of(job),
         )
         slot = self._take_slot(execution_id, crew)

@@ -102,8 +102,7 @@ class Roster:
 
     def living(self, tx: sa.Connection) -> set[str]:
         """Give the ids of the workers that live."""
-        since = self._since(tx)
-        return {worker.id for worker in workers.everyone(tx) if worker.beat_at >= since}
+        return workers.living(tx, self._since(tx))
 
     def count(self) -> int:
         """Count the workers that live."""

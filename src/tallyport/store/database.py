@@ -64,7 +64,7 @@ class Database:
         else:
             import sqlalchemy
 
-            url = _with_driver(url)
+            url = with_driver(url)
             self._writer = sqlalchemy.create_engine(
                 url,
                 pool_size=8,
@@ -426,7 +426,7 @@ def noticing(url: str) -> str:
     return parsed.update_query_dict(added).render_as_string(hide_password=False)
 
 
-def _with_driver(url: str) -> str:
+def with_driver(url: str) -> str:
     """Name our driver in a URL as people write it."""
     scheme, separator, rest = url.partition("://")
     return f"postgresql+psycopg{separator}{rest}" if scheme in ("postgresql", "postgres") else url

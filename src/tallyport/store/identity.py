@@ -1,8 +1,9 @@
 """Which ledger this is: told apart from an older copy of itself that was put in its place.
 
-A copy made by ``tallyport db backup`` says that it is one. A file that was put in the place of another has another
-inode, a database that was dumped and loaded another number. Nothing tells a recovery to a point in time from a failover
-that lost nothing: there a person says so (:func:`distrust`).
+A SQLite file made by ``tallyport db backup`` says that it is one. A file that was put in the place of another has
+another inode, a database that was dumped and loaded another number, and its table too when it was loaded over what was
+there. Nothing tells a recovery to a point in time from a failover that lost nothing: there a person says so
+(:func:`distrust`).
 """
 
 import os
@@ -42,5 +43,6 @@ _LOOKING = 0x7A12  # of the advisory lock: of several processes that start, one 
 def _now(tx: sa.Connection, database: Database) -> str:
     if database.path is not None:
         return f"file {os.stat(database.path).st_ino}"
-    number = tx.exec_driver_sql("SELECT oid FROM pg_database WHERE datname = current_database()").scalar_one()
-    return f"database {number}"
+    numbers = "SELECT oid, 'identity'::regclass::oid FROM pg_database WHERE datname = current_database()"
+    whole, table = tx.exec_driver_sql(numbers).one()
+    return f"database {whole} table {table}"

@@ -54,6 +54,11 @@ def everyone(tx: sa.Connection) -> list[WorkerRow]:
     return [WorkerRow(**row) for row in tx.execute(query).mappings()]
 
 
+def living(tx: sa.Connection, since: int) -> set[str]:
+    """Give the ids of the workers that beat since then."""
+    return set(tx.execute(sa.select(workers.c.id).where(workers.c.beat_at >= since)).scalars())
+
+
 def able(tx: sa.Connection, since: int) -> list[tuple[frozenset[str], int]]:
     """Give labels and width of the workers that beat since then and take work."""
     query = sa.select(workers.c.labels, workers.c.width).where(workers.c.beat_at >= since, sa.not_(workers.c.draining))
