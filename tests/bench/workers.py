@@ -1,10 +1,11 @@
 """Measures how much faster more worker processes are where storage is waited for.
 
-    python -m tests.bench.workers [--counts 1,2,4] [--delay 0.2] [--folders 30] [--files 50]
+    python -m tests.bench.workers [--counts 1,2,4] [--delay 0.2] [--folders 30] [--files 50] [--fixed] [--writes 64]
 
 One PostgreSQL, one server that carries nothing, so many workers of one mover each. Every request to the source waits
 for ``--delay`` seconds, the destination is a folder. The rate is of the run alone, by the ledger's own times. Twice the
-workers get twice the folders, so that what a run needs to get going weighs the same in each.
+workers get twice the folders, so that what a run needs to get going weighs the same in each; with ``--fixed`` they
+share the same ones.
 """
 
 from __future__ import annotations
@@ -37,14 +38,16 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.2)
     parser.add_argument("--folders", type=int, default=30, help="for each worker")
     parser.add_argument("--files", type=int, default=50, help="in each folder")
+    parser.add_argument("--fixed", action="store_true", help="as many folders for all workers together")
+    parser.add_argument("--writes", type=int, default=64, help="parallel writes that the job asks for")
     parser.add_argument("--shared", default="/dev/shm", help="where to work")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="workers-", dir=options.shared) as folder:
         found = []
         for count in map(int, options.counts.split(",")):
             source = os.path.join(folder, f"source of {count}")
-            make(source, options.folders * count, options.files)
-            found.append(measured(folder, source, count, options.delay))
+            make(source, options.folders * (1 if options.fixed else count), options.files)
+            found.append(measured(folder, source, count, options.delay, options.writes))
     print("\n| workers | s | items/s | growth |\n| ---: | ---: | ---: | ---: |")
     for one in found:
         print(f"| {one.workers} | {one.seconds:.1f} | {one.rate:.0f} | {one.rate / found[0].rate:.2f} x |")
@@ -60,7 +63,7 @@ def make(source: str, folders: int, files: int) -> None:
                 stream.write(b"x" * 1024)
 
 
-def measured(folder: str, source: str, count: int, delay: float) -> Measured:
+def measured(folder: str, source: str, count: int, delay: float, writes: int) -> Measured:
     """Copy the tree with so many workers."""
     place = os.path.join(folder, f"with {count}")
     os.mkdir(place)
@@ -70,12 +73,12 @@ def measured(folder: str, source: str, count: int, delay: float) -> Measured:
             for _ in range(count):
                 fleet.add("--workers", "1")
             assert faults.wait_until(lambda: fleet.sql("SELECT count(*) FROM workers") == [(count,)], 60)
-            return copied(fleet, place, source, count, delay)
+            return copied(fleet, place, source, count, delay, writes)
         finally:
             fleet.close()
 
 
-def copied(fleet: Fleet, place: str, source: str, count: int, delay: float) -> Measured:
+def copied(fleet: Fleet, place: str, source: str, count: int, delay: float, writes: int) -> Measured:
     destination = os.path.join(place, "destination")
     os.mkdir(destination)
     bodies = (
@@ -87,7 +90,7 @@ def copied(fleet: Fleet, place: str, source: str, count: int, delay: float) -> M
         "transfer_type": "copy",
         "source": {"connection": {"id": ends[0]}, "target": {"path": "/"}},
         "destination": {"connection": {"id": ends[1]}, "target": {"path": "/"}},
-        "performance": {"parallel_writes": {"requested": 64}},
+        "performance": {"parallel_writes": {"requested": writes}},
     }
     body = {"name": "job", "kind": "transfer", "transfer": transfer, "schedule": {"mode": "manual"}}
     job = str(fleet.server.call("POST", "/v1/jobs", body)["job"]["id"])
