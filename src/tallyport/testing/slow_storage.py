@@ -13,7 +13,7 @@ from typing import Any
 from tallyport.connectors.layers.layer import Layer, P, T
 from tallyport.connectors.local import Settings as LocalSettings
 from tallyport.connectors.local import open_local
-from tallyport.connectors.protocol import Connector
+from tallyport.connectors.protocol import Bunches, Connector
 from tallyport.connectors.temporaries import is_temporary
 from tallyport.domain.entries import Entry
 
@@ -62,6 +62,8 @@ def most_at_once(log: str) -> int:
 
 class Slow(Layer):
     """Waits before each request, and says while one is under way."""
+
+    hides = (Bunches,)  # a folder's are read one after the other: nothing is waited for there
 
     def __init__(self, inner: Connector, settings: Settings) -> None:
         super().__init__(inner)

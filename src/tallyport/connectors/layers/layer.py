@@ -9,7 +9,7 @@ Limits are taken over when the layer is made: probe a connection before wrapping
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any, ParamSpec, Self, TypeVar, cast
+from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast
 
 from tallyport.connectors.bunches import read_each, write_each
 from tallyport.connectors.protocol import (
@@ -53,9 +53,11 @@ T = TypeVar("T")
 class Layer:
     """What all layers share: pass every call on, through four methods that a layer overrides."""
 
+    hides: ClassVar[tuple[type, ...]] = ()  # abilities of what is inside that are not passed on
+
     def __new__(cls, inner: Connector, *arguments: object, **named: object) -> Self:
         """Make an object of the subclass that has the abilities of ``inner``."""
-        able: type[Self] = _able(cast(Any, cls), tuple(one for one in ABILITIES if isinstance(inner, one)))
+        able: type[Self] = _able(cast(Any, cls), _passed_on(inner, cls.hides))
         return super().__new__(able)
 
     def __init__(self, inner: Connector) -> None:
@@ -288,6 +290,10 @@ OPERATIONS = (
     *("versions", "read_version", "look_many"),
     *("access", "set_access", "principals", "lock_of", "lock", "hold", "unlock", "properties", "set_properties"),
 )
+
+
+def _passed_on(inner: Connector, hidden: Sequence[type]) -> tuple[type, ...]:
+    return tuple(one for one in ABILITIES if isinstance(inner, one) and one not in hidden)
 
 
 @cache
