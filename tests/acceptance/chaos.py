@@ -103,10 +103,21 @@ class Alone:
             self.is_frozen = True
         else:
             path = product.ledger_file(self.data)
+            if self.is_frozen and self._holds_the_lock(path):
+                self.thaw()  # frozen in the midst of a write it keeps the ledger from everybody else, us too
             with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as raw:
                 raw.execute("BEGIN IMMEDIATE")
                 time.sleep(outage)
                 raw.execute("ROLLBACK")
+
+    def _holds_the_lock(self, path: str) -> bool:
+        with contextlib.closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as raw:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            raw.execute("ROLLBACK")
+        return False
 
     def thaw(self) -> None:
         if self.is_frozen:

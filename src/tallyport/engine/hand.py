@@ -72,7 +72,6 @@ class Hand:
         self._meter = None if passage.paces_itself else meter
         self._stopped = stopped
         # A run sees what is left in a folder when it removes it from the source.
-        self._foretells_leaving = rules.removes_source and notes.is_dry
         self._inspection = rules.policies.item_inspection
         self._tracks_foreign = tracks_foreign(self._inspection)
 
@@ -101,14 +100,16 @@ class Hand:
             if type(action) is Look or (type(action) is Transfer and self._goes_apart(pair.source)):
                 visit.glimpsed.append(Glimpsed(name, d_name, pair.destination, pair.destination_seen, row))
                 return
-            if (visit.work.gone and type(action) is not Delete and type(action) is not Forget) or (
-                self._foretells_leaving and type(action) in (Skip, Flag) and source is not None
-            ):
+            if visit.work.gone and type(action) is not Delete and type(action) is not Forget:
                 visit.keeps = True
+            elif source is not None and type(action) in (Skip, Flag):
+                self._notes.stays(visit)
             self._apply(visit, action, pair, name, d_name, row, tries)
         except TallyportError as error:
             if REMEDIES[error.kind][0] is Scope.CONNECTION:
                 raise
+            if source is not None:
+                self._notes.stays(visit)
             self._notes.failed(visit, name, source or destination, row, error)
 
     def _regrant(

@@ -35,6 +35,11 @@ class Notes:
         self._rules = rules
         self.is_dry = policies.simulation
 
+    def stays(self, visit: Opened) -> None:
+        """Have a simulated move know that something stays at the source: its container would not be emptied."""
+        if self.is_dry and self._rules.removes_source:
+            visit.keeps = True
+
     def left(
         self,
         visit: Opened,
@@ -52,7 +57,7 @@ class Notes:
             visit.is_clean = False  # a signature stands for containers that are entered, all of them
         if status in (_SKIPPED, _IGNORED):
             visit.left.add(name)
-        if entry is not None and (visit.work.gone or (self.is_dry and self._rules.removes_source)):
+        if entry is not None and visit.work.gone:
             visit.keeps = True
         if self.is_dry and status == _FLAGGED and (row is None or row.status != _FLAGGED):
             status, attempts = _RETRY, attempts_of(row)  # a person may put it right before the real run

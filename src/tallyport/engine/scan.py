@@ -105,6 +105,7 @@ class Scan:
             if visit.hidden:
                 for entry in following:
                     if entry.name == visit.hidden and not self._is_quarantine(entry):
+                        self._notes.stays(visit)
                         self._notes.left(visit, entry.name, entry, None, _FLAGGED, 0, _NO_NAME, _IN_THE_WAY)
                 following = [entry for entry in following if entry.name != visit.hidden]
             if page is not None and page:
@@ -326,11 +327,13 @@ class Scan:
             if row is not None and (row.status == _FLAGGED or row.status == _IGNORED):
                 self._hand.do(visit, entry.name, entry.name, entry, None, True, row, 0)  # a person decided, or is to
                 return None
+            self._notes.stays(visit)
             self._notes.failed(visit, entry.name, entry, row, TallyportError(ErrorKind.INVALID_NAME, named.problem))
             return None
         own = distinct(named.name, visit.taken, self._policies, limits, is_container=is_container)
         if own.name is None:
             reason = str(Reason.IGNORED_DUPLICATE_NAME)
+            self._notes.stays(visit)
             self._notes.left(visit, entry.name, entry, row, _SKIPPED, 0, reason, own.problem)
             return None
         visit.taken.add(self._key(own.name))
