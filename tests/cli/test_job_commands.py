@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,9 @@ import pytest
 from tallyport.domain.folder_mapping import Folder
 from tallyport.store import folder_mapping, jobs
 from tallyport.store.database import Database
-from tests.cli.test_remote import Line
-from tests.client.server import Served, finish, serving
+from tests.cli.line import Line
+from tests.client.server import Served, finish
 from tests.client.test_real import failing
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("server")) as found:
-        yield found
-
-
-@pytest.fixture
-def line(served: Served) -> Line:
-    served.play = finish
-    return Line(served)
 
 
 def quiet(_database: Database, _run: int) -> None:

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from tallyport.cli.main import tallyport
 from tallyport.client import Client, Invalid, NotAllowed
 from tallyport.control.users import create_token
-from tests.client.server import Served, serving
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("server")) as found:
-        yield found
+from tests.cli.line import Line
+from tests.client.server import Served
 
 
 @pytest.fixture
@@ -29,65 +21,45 @@ def client(served: Served) -> Iterator[Client]:
         yield found
 
 
-class Line:
-    """A command line that speaks to the server."""
-
-    def __init__(self, served: Served) -> None:
-        self.environment = {"TALLYPORT_URL": served.url, "TALLYPORT_TOKEN": served.token}
-
-    def call(self, *words: str, code: int = 0, **environment: str) -> Result:
-        result = CliRunner().invoke(tallyport, [*words], env={**self.environment, **environment})
-        assert result.exit_code == code, result.output
-        return result
-
-    def json(self, *words: str) -> dict:
-        return json.loads(self.call(*words, "--json").stdout)
-
-
-@pytest.fixture
-def line(served: Served) -> Line:
-    return Line(served)
-
-
 def test_a_webhook_is_made_shown_switched_rotated_tested_and_removed(line: Line) -> None:
-    number, secret = line.call("webhooks", "add", "http://127.0.0.1:9/x", "--topic", "job:failed").stdout.split()
+    number, secret = line.ends("webhooks", "add", "http://127.0.0.1:9/x", "--topic", "job:failed").stdout.split()
     assert secret.startswith("whsec_")
-    assert number in line.call("webhooks", "list").stdout
+    assert number in line.ends("webhooks", "list").stdout
     assert line.json("webhooks", "list")["webhooks"]
-    shown = line.call("webhooks", "show", number).stdout
+    shown = line.ends("webhooks", "show", number).stdout
     assert "job:failed" in shown
     assert "0 pending, 0 delivered, 0 dead" in shown
-    assert secret not in shown + line.call("webhooks", "show", number, "--json").stdout
-    line.call("webhooks", "disable", number)
-    assert "no: by a person" in line.call("webhooks", "show", number).stdout
-    line.call("webhooks", "retry", number, code=1)
-    line.call("webhooks", "enable", number)
-    assert line.call("webhooks", "retry", number).stdout == "0 to be tried again\n"
-    assert line.call("webhooks", "rotate", number).stdout.strip() != secret
-    assert "no answer" in line.call("webhooks", "test", number, code=1).stdout
+    assert secret not in shown + line.ends("webhooks", "show", number, "--json").stdout
+    line.ends("webhooks", "disable", number)
+    assert "no: by a person" in line.ends("webhooks", "show", number).stdout
+    line.ends("webhooks", "retry", number, code=1)
+    line.ends("webhooks", "enable", number)
+    assert line.ends("webhooks", "retry", number).stdout == "0 to be tried again\n"
+    assert line.ends("webhooks", "rotate", number).stdout.strip() != secret
+    assert "no answer" in line.ends("webhooks", "test", number, code=1).stdout
     assert line.json("webhooks", "deliveries", number) == {"deliveries": []}
-    line.call("webhooks", "rm", number)
-    line.call("webhooks", "show", number, code=3)
-    line.call("webhooks", "add", "ftp://example.com/", code=2)
+    line.ends("webhooks", "rm", number)
+    line.ends("webhooks", "show", number, code=3)
+    line.ends("webhooks", "add", "ftp://example.com/", code=2)
 
 
 def test_the_record_is_listed_filtered_written_as_csv_and_checked(line: Line) -> None:
-    line.call("webhooks", "add", "http://127.0.0.1:9/y", "--name", "=evil()")
+    line.ends("webhooks", "add", "http://127.0.0.1:9/y", "--name", "=evil()")
     (first,) = line.json("audit", "list", "--action", "webhook.created", "--limit", "1")["audit"]
     assert (first["actor"], first["name"]) == ("ann", "=evil()")
-    assert "webhook.created" in line.call("audit", "list").stdout
-    rows = list(csv.reader(io.StringIO(line.call("audit", "list", "--csv", "--action", "webhook.").stdout)))
+    assert "webhook.created" in line.ends("audit", "list").stdout
+    rows = list(csv.reader(io.StringIO(line.ends("audit", "list", "--csv", "--action", "webhook.").stdout)))
     assert rows[0] == ["time", "actor", "action", "object", "name", "changes"]
     assert rows[1][4] == "'=evil()"
-    assert line.call("audit", "verify").stdout == "the record is whole\n"
-    line.call("audit", "list", "--csv", "--json", code=2)
-    line.call("audit", "list", "--since", "soon", code=2)
+    assert line.ends("audit", "verify").stdout == "the record is whole\n"
+    line.ends("audit", "list", "--csv", "--json", code=2)
+    line.ends("audit", "list", "--since", "soon", code=2)
 
 
 def test_who_may_not_is_told_to_sign_in(line: Line, served: Served) -> None:
     narrow = create_token(served.database, "ann", "read")
-    line.call("audit", "list", code=4, TALLYPORT_TOKEN=narrow)
-    line.call("webhooks", "list", code=4, TALLYPORT_TOKEN=narrow)
+    line.ends("audit", "list", code=4, TALLYPORT_TOKEN=narrow)
+    line.ends("webhooks", "list", code=4, TALLYPORT_TOKEN=narrow)
     with Client(served.url, narrow) as client, pytest.raises(NotAllowed):
         list(client.webhooks.list())
 

@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from tallyport.cli.main import tallyport
 from tallyport.store import jobs, security_map
-from tests.client.server import Served, finish, serving
+from tests.cli.line import Line
+from tests.client.server import Served, finish
 
 PAIRS = '"source_name","destination_name"\n"ann","ann.new"\n"joe","joe.new"\n'
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("server")) as found:
-        yield found
-
-
-class Line:
-    """A command line that speaks to the server."""
-
-    def __init__(self, served: Served) -> None:
-        self.environment = {"TALLYPORT_URL": served.url, "TALLYPORT_TOKEN": served.token}
-
-    def call(self, *words: str, input: str | None = None) -> Result:
-        return CliRunner().invoke(tallyport, ["maps", *words], input=input, env=self.environment)
-
-    def good(self, *words: str, input: str | None = None) -> str:
-        result = self.call(*words, input=input)
-        assert result.exit_code == 0, result.output
-        return result.stdout.strip()
 
 
 @pytest.fixture
 def line(served: Served) -> Line:
     served.play = finish
-    return Line(served)
+    return Line(served, "maps")
 
 
 @pytest.mark.parametrize("groups", [(), ("--groups",)])

@@ -3,42 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from tallyport.cli.main import tallyport
-from tests.client.server import Served, finish, serving
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("server")) as found:
-        yield found
-
-
-class Line:
-    """A command line that speaks to the server."""
-
-    def __init__(self, served: Served) -> None:
-        self.environment = {"TALLYPORT_URL": served.url, "TALLYPORT_TOKEN": served.token}
-
-    def call(self, *words: str, input: str | None = None, **environment: str) -> Result:
-        found = {**self.environment, **environment}
-        return CliRunner().invoke(tallyport, [*words], input=input, env=found)
-
-    def good(self, *words: str, input: str | None = None) -> str:
-        result = self.call(*words, input=input)
-        assert result.exit_code == 0, result.output
-        return result.stdout.strip()
-
-
-@pytest.fixture
-def line(served: Served) -> Line:
-    served.play = finish
-    return Line(served)
+from tests.cli.line import Line
+from tests.client.server import Served
 
 
 @pytest.fixture

@@ -12,13 +12,7 @@ from tallyport.domain.paths import to_bytes
 from tallyport.store import executions, failures, items, jobs
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
-from tests.client.server import Served, finish, serving
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("server")) as found:
-        yield found
+from tests.client.server import Served, finish
 
 
 @pytest.fixture
