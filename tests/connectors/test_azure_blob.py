@@ -16,7 +16,7 @@ from tallyport.connectors.azure_http import way_of
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.protocol import Connector, Facts, Precondition
 from tallyport.connectors.registry import platform
-from tallyport.domain.entries import Entry, Kind
+from tallyport.domain.entries import Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.locks import Lock
 from tallyport.domain.paths import join
@@ -26,7 +26,7 @@ from tallyport.testing.connector_contract import ConnectorContract
 from tallyport.testing.contract_words import refused
 from tallyport.testing.proxy import Trouble, proxied
 from tallyport.testing.servers import free_port
-from tallyport.testing.worlds import content, read_all
+from tallyport.testing.worlds import content, made_place, put, read_all
 
 
 def digest_of(connector: Connector, path: str) -> bytes:
@@ -68,20 +68,6 @@ class TestVersionsOnAzurite(AbilityContract):
         with closing(opened(azurite, f"run-{uuid.uuid4().hex[:8]}", versions="snapshots")) as connector:
             connector.page_size = 100
             yield connector
-
-    @pytest.fixture
-    def place(self, connector: Connector) -> str:
-        return made_place(connector)
-
-
-def made_place(connector: Connector) -> str:
-    path = f"contract-{uuid.uuid4().hex[:12]}"
-    connector.make_container(path, Facts())
-    return path
-
-
-def put(connector: Connector, path: str, data: bytes = b"content") -> Entry:
-    return connector.write(path, [data], Facts(size=len(data)))
 
 
 def test_a_write_that_fails_again_and_again_takes_one_snapshot(azurite: AzureServer) -> None:

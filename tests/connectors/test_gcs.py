@@ -18,7 +18,6 @@ from tallyport.connectors.object_http import Refused
 from tallyport.connectors.protocol import Connector, Facts, Precondition, Properties, Uploads, Versions
 from tallyport.connectors.registry import platform
 from tallyport.connectors.temporaries import Temporaries
-from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import join
 from tallyport.testing import gcs_server
@@ -28,7 +27,7 @@ from tallyport.testing.contract_words import able, refused
 from tallyport.testing.gcs_server import GcsServer
 from tallyport.testing.proxy import Trouble, proxied
 from tallyport.testing.servers import free_port
-from tallyport.testing.worlds import content, read_all
+from tallyport.testing.worlds import content, put, read_all
 
 
 def opened(server: GcsServer, path: str = "", **more: object) -> Gcs:
@@ -134,20 +133,6 @@ class TestVersionsOnFake(AbilityContract):
         with closing(opened(kept, f"run-{uuid.uuid4().hex[:8]}")) as connector:
             connector.page_size = 100
             yield connector
-
-    @pytest.fixture
-    def place(self, connector: Connector) -> str:
-        return made_place(connector)
-
-
-def made_place(connector: Connector) -> str:
-    path = f"contract-{uuid.uuid4().hex[:12]}"
-    connector.make_container(path, Facts())
-    return path
-
-
-def put(connector: Connector, path: str, data: bytes = b"content") -> Entry:
-    return connector.write(path, [data], Facts(size=len(data)))
 
 
 def test_a_bucket_without_versions_has_not_the_ability(on_fake: Gcs, kept: GcsServer) -> None:

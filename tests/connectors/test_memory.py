@@ -25,17 +25,13 @@ from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import refused
 from tallyport.testing.strategies import entries, is_taken, names, paths, trees
-from tallyport.testing.worlds import content, differences, lines, picture, read_all, tree
+from tallyport.testing.worlds import content, differences, lines, picture, put, read_all, tree
 
 ABILITIES = (Stamps, Moves, Hashes, Links, Sweeps, Syncs)
 
 
 def abilities(connector: Connector) -> set[str]:
     return {ability.__name__ for ability in ABILITIES if isinstance(connector, ability)}
-
-
-def put(connector: Memory, path: str, data: bytes = b"content") -> Entry:
-    return connector.write(path, [data], Facts(size=len(data)))
 
 
 # -- abilities

@@ -31,7 +31,7 @@ from tallyport.testing.contract_words import able, refused
 from tallyport.testing.object_servers import ACCESS_KEY, BUCKET, SECRET_KEY, SOMEONE, S3Server, program
 from tallyport.testing.proxy import Trouble, proxied
 from tallyport.testing.servers import free_port
-from tallyport.testing.worlds import read_all
+from tallyport.testing.worlds import made_place, read_all
 
 
 def opened(server: S3Server, path: str = "", **more: object) -> S3:
@@ -137,10 +137,6 @@ class TestVersionsOnSeaweed(AbilityContract):
     def connector(self, versioned: Other) -> Connector:
         return versioned.connector
 
-    @pytest.fixture
-    def place(self, connector: Connector) -> str:
-        return made_place(connector)
-
 
 class TestGrantsOnSeaweed(AbilityContract):
     someone = Principal(PrincipalKind.ACCOUNT, id=SOMEONE)
@@ -149,16 +145,6 @@ class TestGrantsOnSeaweed(AbilityContract):
     @pytest.fixture
     def connector(self, listed: Other) -> Connector:
         return listed.connector
-
-    @pytest.fixture
-    def place(self, connector: Connector) -> str:
-        return made_place(connector)
-
-
-def made_place(connector: Connector) -> str:
-    path = f"contract-{uuid.uuid4().hex[:12]}"
-    connector.make_container(path, Facts())
-    return path
 
 
 def test_a_bucket_without_access_lists_or_versions_has_neither_ability(on_seaweed: S3) -> None:

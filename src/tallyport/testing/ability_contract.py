@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
+import pytest
+
 from tallyport.connectors import hashing
 from tallyport.connectors.bunches import read_many
 from tallyport.connectors.protocol import (
@@ -39,7 +41,7 @@ from tallyport.testing.contract_words import (
     stat,
     together,
 )
-from tallyport.testing.worlds import content, read_all
+from tallyport.testing.worlds import content, made_place, read_all
 
 TAIL = 12_345  # bytes of the last part of an upload
 
@@ -52,6 +54,11 @@ class AbilityContract:
     keeps_times: ClassVar[bool] = True
     changed_properties: ClassVar[frozenset[str]] = frozenset()  # names of values that this server alone spoils
     someone: ClassVar[Principal | None] = None  # whom access can be given to, besides everyone
+
+    @pytest.fixture
+    def place(self, connector: Connector) -> str:
+        """Make a container for one test."""
+        return made_place(connector)
 
     # -- pages
 

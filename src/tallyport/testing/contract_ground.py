@@ -1,6 +1,5 @@
 """What the tests of the contract stand on: the connector under test, a place of its own, and a few words."""
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
@@ -8,11 +7,11 @@ import pytest
 
 from tallyport.connectors.protocol import (
     Connector,
-    Facts,
     Precondition,
 )
 from tallyport.domain.entries import Entry
 from tallyport.testing.ability_contract import AbilityContract
+from tallyport.testing.worlds import put
 
 
 class ContractGround(AbilityContract):
@@ -34,13 +33,6 @@ class ContractGround(AbilityContract):
     def connector(self) -> Iterator[Connector]:
         raise NotImplementedError("give the connector under test in a fixture of this name")
 
-    @pytest.fixture
-    def place(self, connector: Connector) -> str:
-        """Make a container for one test."""
-        path = f"contract-{uuid.uuid4().hex[:12]}"
-        connector.make_container(path, Facts())
-        return path
-
     def abandon(self, connector: Connector, path: str, token: str) -> None:
         """Leave a temporary marked with ``token`` in a container, as a crash in mid-write would."""
         pytest.skip("the test class does not say how a crash leaves a temporary")
@@ -51,7 +43,7 @@ class ContractGround(AbilityContract):
     # -- words of the tests
 
     def put(self, connector: Connector, path: str, data: bytes = b"content", when: Precondition | None = None) -> Entry:
-        return connector.write(path, [data], Facts(size=len(data)), when=when or Precondition())
+        return put(connector, path, data, when)
 
     def listed(self, connector: Connector, path: str, until: Callable[[dict[str, Entry]], bool]) -> dict[str, Entry]:
         """List by name, again while the listing may lag behind."""

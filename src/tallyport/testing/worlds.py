@@ -15,11 +15,12 @@ quotes, with the escapes of JSON.
 import hashlib
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar, cast, overload
 
 from tallyport.connectors.memory import Memory
-from tallyport.connectors.protocol import Connector, Facts, Links, Stamps
+from tallyport.connectors.protocol import Connector, Facts, Links, Precondition, Stamps
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.paths import ROOT, join, segments
 
@@ -119,6 +120,18 @@ def differences(one: Connector, other: Connector, *, times: bool = False) -> lis
     return [f"only in the first: {line}" for line in left if line and line not in set(right)] + [
         f"only in the second: {line}" for line in right if line and line not in set(left)
     ]
+
+
+def made_place(connector: Connector) -> str:
+    """Make a container for one test, and give its path."""
+    path = f"contract-{uuid.uuid4().hex[:12]}"
+    connector.make_container(path, Facts())
+    return path
+
+
+def put(connector: Connector, path: str, data: bytes = b"content", when: Precondition | None = None) -> Entry:
+    """Write content in one piece."""
+    return connector.write(path, [data], Facts(size=len(data)), when=when or Precondition())
 
 
 def read_all(connector: Connector, path: str, *, offset: int = 0, length: int | None = None) -> bytes:
