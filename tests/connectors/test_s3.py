@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from tallyport.connectors import object_keys, s3_bucket
-from tallyport.connectors.object_keys import Twins
+from tallyport.connectors.object_listing import Found, Line
 from tallyport.connectors.protocol import Connector, Facts, Grants, Uploads, Versions
 from tallyport.connectors.registry import platform
 from tallyport.connectors.s3 import S3, Settings, open_s3
 from tallyport.connectors.s3_sdk import client_of
 from tallyport.domain.access import Principal, PrincipalKind
-from tallyport.domain.entries import Kind
+from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import check_segment, join
 from tallyport.testing.ability_contract import AbilityContract
@@ -214,10 +214,10 @@ def test_the_name_of_a_segment_is_a_name_and_is_read_back(segment: str) -> None:
 
 
 def test_objects_held_for_twins_stay_few() -> None:
-    twins = Twins()
+    line = Line("")
     for number in range(10_000):
-        assert not twins.is_twin(f"n{number:05}")
-        assert len(twins.held) <= 2
+        assert len(line.entries([Found(f"n{number:05}", Entry("", Kind.FILE))])) == 1
+        assert sum(map(len, line.held)) <= 2
 
 
 # -- metadata

@@ -53,22 +53,3 @@ def is_twin(name: str) -> bool:
 def key_of(path: str) -> str:
     """Give the key of a path, both below the same root."""
     return "/".join(segment_of(name) for name in segments(path)) if ESCAPE in path else path
-
-
-class Twins:
-    """Finds prefixes that have the name of an object, while keys are gone through in order.
-
-    Between ``a`` and ``a/`` a listing may have any number of keys, but all of them begin with ``a``: only
-    objects whose key begins the present one are held.
-    """
-
-    def __init__(self, held: list[str] | None = None) -> None:
-        self.held = held or []
-
-    def is_twin(self, key: str) -> bool:
-        """Take the next key, a prefix with its slash; tell whether an object has that name."""
-        self.held = [one for one in self.held if key.startswith(one)]
-        if key.endswith("/"):
-            return key[:-1] in self.held
-        self.held.append(key)
-        return False

@@ -7,7 +7,7 @@ it says of an object is of its own kind (``F``); ``_entry`` and ``_metadata`` re
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -24,8 +24,9 @@ from tallyport.domain.errors import ErrorKind
 from tallyport.domain.paths import ROOT, split
 
 F = TypeVar("F")
+Listed = Callable[[str, str, str], tuple[Sequence[Found], str]]
+"""Lists some lines below a prefix of a path, from a token on; gives the next one."""
 
-METADATA_MAX = 8_000  # bytes of names and values that are kept with an object
 CHANGED = {ErrorKind.ALREADY_EXISTS: ErrorKind.CHANGED_DURING_COPY}
 
 
@@ -52,6 +53,7 @@ class ObjectStore(ABC, Generic[F]):
     page_size: int  # what the platform gives at most
     noun = "object"  # what the platform calls one
     properties_name: str  # of the metadata that holds named values which are no metadata of the platform
+    metadata_max = 8_000  # bytes of names and values that are kept with an object
     our_names: frozenset[str]  # of metadata that is ours, and no named value of somebody's
     fact_names: frozenset[str]  # of those, what says a fact of the content
     _base: str
@@ -104,6 +106,9 @@ class ObjectStore(ABC, Generic[F]):
         """Tell whether the name itself is marked as an empty container, which no listing below it shows."""
         return False
 
+    def _found_gone(self, key: str) -> None:
+        """Hear that nothing stands where something was to be deleted."""
+
     def _markers(self, key: str, path: str) -> Mapping[str, bytes]:
         """Name what stands for an empty container, each with the tag that it must still have."""
         return {f"{key}/": b""}
@@ -122,15 +127,21 @@ class ObjectStore(ABC, Generic[F]):
         return folder(name) if self._holds(f"{key}/", path) else None
 
     def children(self, path: str) -> Iterator[Entry]:
+        return self._children(path, self._listed)
+
+    def page(self, path: str, cursor: str | None = None) -> Page:
+        return self._page(path, cursor, self._listed)
+
+    def _children(self, path: str, listed: Listed) -> Iterator[Entry]:
         cursor: str | None = None
         while True:
-            page = self.page(path, cursor)
+            page = self._page(path, cursor, listed)
             yield from page.entries
             cursor = page.cursor
             if cursor is None:
                 return
 
-    def page(self, path: str, cursor: str | None = None) -> Page:
+    def _page(self, path: str, cursor: str | None, listed: Listed) -> Page:
         key = self._key(path, "list")
         prefix = f"{key}/" if path else self._base
         token, held = json.loads(cursor) if cursor else ("", None)
@@ -140,7 +151,7 @@ class ObjectStore(ABC, Generic[F]):
         while True:
             instead = {ErrorKind.UNEXPECTED: ErrorKind.CHANGED_DURING_COPY} if token else None
             with self._translated("list", path, instead):
-                lines, token = self._listed(prefix, path, token)
+                lines, token = listed(prefix, path, token)
             is_there = is_there or bool(lines)
             entries += line.entries(lines)
             if entries or not token:  # the platform may give empty pages before the last
@@ -202,6 +213,7 @@ class ObjectStore(ABC, Generic[F]):
             raise refusal(ErrorKind.UNSUPPORTED, "delete", path, "it is the root of the connection")
         entry = self.stat(path)
         if entry is None:
+            self._found_gone(key)
             return
         if expect is not None and (entry.kind is not expect.kind or fingerprint(entry) != fingerprint(expect)):
             raise refusal(ErrorKind.CHANGED_DURING_COPY, "delete", path, "it changed since it was seen")
@@ -233,7 +245,7 @@ class ObjectStore(ABC, Generic[F]):
         metadata = self._metadata(found)
         wanted = {**object_metadata.properties_in(metadata, self.our_names, self.properties_name), **values}
         given = {name: value for name, value in wanted.items() if value is not None}
-        told = object_metadata.properties_out(given, path, self.properties_name, self._is_plain, METADATA_MAX)
+        told = object_metadata.properties_out(given, path, self.properties_name, self._is_plain, self.metadata_max)
         gone = {name: None for name in metadata if name not in told and name not in self.fact_names}
         self._describe(key, path, found, {**gone, **told})
         return self.properties(path)

@@ -15,28 +15,23 @@ and where it is not kept the name is looked at again before each write. Parts ar
 https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from functools import partial
 from typing import Any, cast
 
 from tallyport.connectors import s3_access
 from tallyport.connectors.bunches import read_each, with_entries, write_each
 from tallyport.connectors.hashing import digest
-from tallyport.connectors.object_keys import Twins, is_twin
-from tallyport.connectors.object_metadata import MTIME, type_of
+from tallyport.connectors.object_keys import is_twin
+from tallyport.connectors.object_metadata import type_of
 from tallyport.connectors.object_store import folder, without
 from tallyport.connectors.pausing import Pause
-from tallyport.connectors.protocol import ANYTHING, Facts, Page, Precondition, Read, SmallRead, SmallWrite, Written
+from tallyport.connectors.protocol import ANYTHING, Facts, Precondition, Read, SmallRead, SmallWrite, Written
 from tallyport.connectors.remote_content import chained
 from tallyport.connectors.s3_bucket import (
-    HASH,
     Bucket,
     etag_of,
-    lowered,
-    properties_in,
-    properties_out,
-    time_out,
 )
 from tallyport.connectors.s3_errors import Refused, refusal, translate
 from tallyport.connectors.s3_flights import Journey, alone, together
@@ -54,7 +49,7 @@ from tallyport.connectors.s3_reading import Reading
 from tallyport.connectors.s3_settings import LIMITS, PART, PARTS_MAX, UPLOAD_PART, Settings
 from tallyport.connectors.s3_writing import Writing
 from tallyport.domain.access import Access
-from tallyport.domain.entries import Entry, Kind, fingerprint
+from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind
 from tallyport.domain.paths import ROOT, split
 from tallyport.domain.versions import Version
@@ -95,23 +90,6 @@ class S3(Reading, Writing):
 
     # -- what every platform can do
 
-    def children(self, path: str) -> Iterator[Entry]:
-        prefix = self._prefix(path)
-        return self._listing(path, prefix)
-
-    def page(self, path: str, cursor: str | None = None) -> Page:
-        prefix = self._prefix(path)
-        token, held = json.loads(cursor) if cursor else (None, [])
-        twins = Twins(held)
-        instead = {"UNEXPECTED": ErrorKind.CHANGED_DURING_COPY} if cursor else {}
-        with translate("list", path, **instead):
-            answer = self._bucket.page(prefix, path, token=token, most=self.page_size)
-        entries, is_there = self._children_of(answer, prefix, twins)
-        if cursor is None and not is_there and path != ROOT:
-            raise refusal(ErrorKind.NOT_FOUND, "list", path, "there is no such container")
-        following = answer.get("NextContinuationToken") if answer.get("IsTruncated") else None
-        return Page(tuple(entries), json.dumps([following, twins.held]) if following else None)
-
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         return self._reading(path, offset, length, {})
 
@@ -144,30 +122,6 @@ class S3(Reading, Writing):
                 self._bucket.making("put_object", Key=f"{key}/", Body=b"")
         return folder(name)
 
-    def delete(self, path: str, *, expect: Entry | None = None) -> None:
-        key = self._key(path, "delete")
-        if path == ROOT:
-            raise refusal(ErrorKind.UNSUPPORTED, "delete", path, "it is the root of the connection")
-        entry = self.stat(path)
-        if entry is None:
-            # Some servers show a prefix for a while after the last object below it is gone; this ends that.
-            with suppress(Refused):
-                self._bucket.call("delete_object", Key=f"{key}/")
-            return
-        if expect is not None and (entry.kind is not expect.kind or fingerprint(entry) != fingerprint(expect)):
-            raise refusal(ErrorKind.CHANGED_DURING_COPY, "delete", path, "it changed since it was seen")
-        if entry.kind is Kind.CONTAINER:
-            key = f"{key}/"
-            if self._bucket.holds(key, path, beside=key):
-                raise refusal(ErrorKind.ALREADY_EXISTS, "delete", path, "the container is not empty")
-        condition = etag_of(entry) if expect is not None and entry.tag and self.limits.replaces_checked else None
-        with translate("delete", path, ALREADY_EXISTS=ErrorKind.CHANGED_DURING_COPY):
-            try:
-                self._bucket.call("delete_object", Key=key, IfMatch=condition)
-            except Refused as error:
-                if error.status != 404:
-                    raise
-
     def pause_with(self, pause: Pause) -> None:
         self._bucket.pause = pause
 
@@ -181,12 +135,12 @@ class S3(Reading, Writing):
     # -- abilities
 
     def glimpses(self, path: str) -> Iterator[Entry]:
-        return self._listing(path, self._prefix(path), glimpsed=True)
+        return self._children(path, partial(self._listed, glimpsed=True))
 
     def look_many(self, paths: Sequence[str]) -> Sequence[Entry | None]:
         looks = self._looks([self._key(path, "look at") for path in paths])
         return [
-            None if found is None else self._entry(split(path)[1], found, found["ContentLength"])
+            None if found is None else self._entry(split(path)[1], found)
             for path, found in zip(paths, looks, strict=True)
         ]
 
@@ -214,19 +168,15 @@ class S3(Reading, Writing):
         return (yield from self._put(key, one.path, one.content, one.facts, one.when))
 
     def stamp(self, path: str, facts: Facts) -> Entry:
-        key = self._key(path, "stamp")
-        found = self._existing(key, path, "stamp")
-        if facts.modified is None or self._serves_times:
-            return self._entry(split(path)[1], found, found["ContentLength"])
-        return self._rewrite(key, path, found, {**lowered(found), MTIME: time_out(facts.modified)})
+        return super().stamp(path, Facts() if self._serves_times else facts)
 
     def copy(self, path: str, to: str, facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
         key, new_key = self._key(path, "copy"), self._new_key(to, "copy")
         found = self._existing(key, path, "copy")
-        self._check(new_key, to, when, is_copy=True)  # few servers keep the condition of a copy
-        metadata = lowered(found)
+        self._check_copy(new_key, to, when)
+        metadata = dict(self._metadata(found))
         if facts.modified is not None and not self._serves_times:
-            metadata[MTIME] = time_out(facts.modified)
+            metadata |= self._times(facts.modified)
         return self._copy(key, new_key, to, found, metadata, when)
 
     def begin_upload(self, path: str, facts: Facts, *, token: str) -> str:
@@ -238,7 +188,7 @@ class S3(Reading, Writing):
             answer = self._bucket.making(
                 "create_multipart_upload",
                 Key=key,
-                Metadata=self._metadata(facts),
+                Metadata=self._kept(facts),
                 ContentType=type_of(key),
             )
         return f"{pieces}:{answer['UploadId']}"
@@ -323,19 +273,6 @@ class S3(Reading, Writing):
         key = self._key(path, "say who may use")
         self._existing(key, path, "say who may use")
         return s3_access.change(self._bucket, key, path, access, remove_others=remove_others)
-
-    def properties(self, path: str) -> Mapping[str, bytes]:
-        return properties_in(lowered(self._existing(self._key(path, "look at"), path, "look at")))
-
-    def set_properties(self, path: str, values: Mapping[str, bytes | None]) -> Mapping[str, bytes]:
-        key = self._key(path, "set the properties of")
-        found = self._existing(key, path, "set the properties of")
-        metadata = lowered(found)
-        wanted = {**properties_in(metadata), **values}
-        kept = {name: value for name, value in metadata.items() if name in (MTIME, HASH)}
-        told = properties_out({name: value for name, value in wanted.items() if value is not None}, path)
-        self._rewrite(key, path, found, kept | told)
-        return self.properties(path)
 
 
 def _keeps_versions(bucket: Bucket) -> bool | None:

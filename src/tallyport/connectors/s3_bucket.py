@@ -22,7 +22,6 @@ from tallyport.domain.errors import ErrorKind
 HASH = "tallyport-xxh3"
 PROPERTIES = "tallyport-properties"
 OURS = frozenset({MTIME, HASH, PROPERTIES})
-METADATA_MAX = 2_000  # bytes of names and values that S3 keeps with an object, about
 FRESH = 2.0  # seconds in which an object may be written again and show the same time
 CONFLICTS = 8  # times that a write is made again while others write the same object
 
@@ -172,8 +171,9 @@ def _lean_of(settings: Any, door: Door | None) -> Lean | None:
 # -- entries and metadata
 
 
-def entry_of(name: str, answer: Mapping[str, Any], size: int, *, serves_times: bool) -> Entry:
-    """Give the entry of an object from a look at it."""
+def entry_of(name: str, answer: Mapping[str, Any], *, serves_times: bool) -> Entry:
+    """Give the entry of an object from a look at it, or from a listing."""
+    size = answer["ContentLength"] if "ContentLength" in answer else answer["Size"]
     metadata = lowered(answer)
     told = None if serves_times else time_in(metadata.get(MTIME))
     modified = told if told is not None else round(answer["LastModified"].timestamp()) * 1_000_000_000
@@ -189,7 +189,7 @@ def asked_at(answer: Mapping[str, Any]) -> float | None:
         return None
 
 
-def glimpse_of(name: str, found: Mapping[str, Any], asked: float | None) -> Entry:
+def glimpse_of(found: Mapping[str, Any], asked: float | None) -> Entry:
     """Give what a listing shows of an object. Its time is that of the last write, of metadata too, in whole seconds.
 
     One that was written just before it was listed may be written again within that second: it gets a fraction of its
@@ -199,7 +199,7 @@ def glimpse_of(name: str, found: Mapping[str, Any], asked: float | None) -> Entr
     modified = round(written * 1000) * 1_000_000
     if asked is None or asked - written < FRESH:
         modified += 1 + perf_counter_ns() % 1_000_000
-    return Entry(name, Kind.FILE, found["Size"], modified, tag_of(found), glimpsed=True)
+    return Entry("", Kind.FILE, found["Size"], modified, tag_of(found), glimpsed=True)
 
 
 def tag_of(answer: Mapping[str, Any]) -> bytes:
@@ -230,16 +230,7 @@ def checked(chunks: Iterable[bytes], path: str, answer: Mapping[str, Any]) -> It
     return object_metadata.checked(chunks, path, hash_in(lowered(answer).get(HASH)), md5)
 
 
-def properties_in(metadata: Mapping[str, str]) -> dict[str, bytes]:
-    """Give the named values of an object: those of its own metadata, and those that it cannot hold as they are."""
-    return object_metadata.properties_in(metadata, OURS, PROPERTIES)
-
-
-def properties_out(values: Mapping[str, bytes], path: str) -> dict[str, str]:
-    """Write named values as metadata."""
-    return object_metadata.properties_out(values, path, PROPERTIES, _is_plain, METADATA_MAX)
-
-
-def _is_plain(name: str, value: bytes) -> bool:
+def is_plain(name: str, value: bytes) -> bool:
+    """Tell whether a named value can be metadata of an object as it is."""
     is_token = name.isascii() and name.replace("-", "a").isalnum() and name == name.lower() and name not in OURS
     return is_token and value.isascii() and value.decode("ascii").isprintable() and value.strip() == value != b""

@@ -99,8 +99,8 @@ class Refused(Exception):
 
 
 @contextmanager
-def translate(operation: str, path: str, **instead: ErrorKind) -> Iterator[None]:
-    """Raise the platform's errors as ours; ``instead`` gives another kind for a kind, by its name."""
+def translate(operation: str, path: str, instead: Mapping[ErrorKind, ErrorKind] | None = None) -> Iterator[None]:
+    """Raise the platform's errors as ours; ``instead`` gives another kind for a kind."""
     try:
         yield
     except TallyportError:
@@ -139,9 +139,11 @@ def refusal(
     return TallyportError(kind, message, path=path, operation=operation, retry_after=retry_after)
 
 
-def _from_answer(error: Refused, operation: str, path: str, instead: Mapping[str, ErrorKind]) -> TallyportError:
+def _from_answer(
+    error: Refused, operation: str, path: str, instead: Mapping[ErrorKind, ErrorKind] | None
+) -> TallyportError:
     kind, why = _CODES.get(error.code) or _STATUS.get(error.status) or _by_class(error.code, error.status)
-    kind = instead.get(kind.name, kind)
+    kind = (instead or {}).get(kind, kind)
     return refusal(kind, operation, path, why, retry_after=seconds(error.headers.get("retry-after")))
 
 

@@ -1,35 +1,47 @@
 """One prefix of a bucket: keys, and looking at what stands below it."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import replace
 from typing import Any
 
-from tallyport.connectors.object_keys import Twins, is_twin, key_of, name_of, twin_of
-from tallyport.connectors.object_store import base_of, folder
+from tallyport.connectors.object_listing import Found
+from tallyport.connectors.object_metadata import MTIME
+from tallyport.connectors.object_store import ObjectStore, base_of
 from tallyport.connectors.s3_bucket import (
+    HASH,
+    OURS,
+    PROPERTIES,
     Bucket,
     asked_at,
     entry_of,
     glimpse_of,
+    is_plain,
+    lowered,
+    time_out,
 )
-from tallyport.connectors.s3_errors import refusal
+from tallyport.connectors.s3_errors import Refused, refusal, translate
 from tallyport.connectors.s3_flights import together
 from tallyport.connectors.s3_settings import LIMITS
-from tallyport.domain.entries import Entry
+from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.domain.paths import ROOT, check_segment, display, segments, split, to_bytes
+from tallyport.domain.paths import ROOT, display
 from tallyport.domain.versions import Version
 
+MARKER = Entry("", Kind.FILE)  # of this very container
 LOOKS = 16  # objects looked at at once while a listing is made
 
 
-class Prefix:
+class Prefix(ObjectStore[Mapping[str, Any]]):
     """A prefix, seen as a tree."""
 
     page_size = 1_000  # what the platform gives at most
+    properties_name = PROPERTIES
+    metadata_max = 2_000  # about
+    our_names = OURS
+    fact_names = frozenset({MTIME, HASH})
 
     def __init__(self, bucket: Bucket, path: str = ROOT, *, make: bool = False, has_versions: bool = False) -> None:
         settings = bucket.settings
@@ -43,98 +55,71 @@ class Prefix:
         if path and not make and not bucket.holds(self._base, ROOT):
             raise refusal(ErrorKind.NOT_FOUND, "open", self.location, "nothing lies below that prefix")
 
-    def stat(self, path: str) -> Entry | None:
-        key = self._key(path, "look at")
-        if path == ROOT:
-            return folder("")
-        name = split(path)[1]
-        if not is_twin(name):
-            found = self._bucket.head(key, path)
-            if found is not None:
-                return self._entry(name, found, found["ContentLength"])
-        return folder(name) if self._bucket.holds(f"{key}/", path) else None
-
-    # -- keys
-
-    def _key(self, path: str, operation: str) -> str:
-        for name in segments(path):
-            why = check_segment(name)
-            if why is not None:
-                raise refusal(ErrorKind.INVALID_NAME, operation, path, why)
-        try:
-            path.encode()
-        except UnicodeEncodeError as error:
-            raise refusal(ErrorKind.INVALID_NAME, operation, path, "a key is text in UTF-8") from error
-        return self._base + key_of(path)
+    # -- names
 
     def _new_key(self, path: str, operation: str) -> str:
-        key = self._key(path, operation)
-        if path == ROOT:
-            raise refusal(ErrorKind.ALREADY_EXISTS, operation, path, "it is the root of the connection")
-        if (length := len(to_bytes(key))) > 1024:
+        key = super()._new_key(path, operation)
+        if (length := len(key.encode())) > 1024:
             why = f"its key would have {length} bytes, and the platform takes 1024"
             raise refusal(ErrorKind.INVALID_NAME, operation, path, why)
         return key
 
-    def _prefix(self, path: str) -> str:
-        key = self._key(path, "list")
-        return f"{key}/" if path else self._base
-
     # -- looking
 
-    def _entry(self, name: str, answer: Mapping[str, Any], size: int) -> Entry:
-        return entry_of(name, answer, size, serves_times=self._serves_times)
+    def _translated(
+        self, operation: str, path: str, instead: Mapping[ErrorKind, ErrorKind] | None = None
+    ) -> AbstractContextManager[None]:
+        return translate(operation, path, instead)
 
-    def _existing(self, key: str, path: str, operation: str) -> dict[str, Any]:
-        found = None if path == ROOT else self._bucket.head(key, path)
-        if found is None:
-            if path == ROOT or self._bucket.holds(f"{key}/", path):
-                raise refusal(ErrorKind.UNSUPPORTED, operation, path, "a container is no object of the platform")
-            raise refusal(ErrorKind.NOT_FOUND, operation, path, "there is no such object")
-        return found
+    def _look(self, key: str, path: str) -> dict[str, Any] | None:
+        return self._bucket.head(key, path)
 
-    def _listing(self, path: str, prefix: str, *, glimpsed: bool = False) -> Iterator[Entry]:
-        token: str | None = None
-        twins = Twins()
-        while True:
-            answer = self._bucket.page(prefix, path, token=token, most=self.page_size)
-            entries, is_there = self._children_of(answer, prefix, twins, glimpsed=glimpsed)
-            if token is None and not is_there and path != ROOT:
-                raise refusal(ErrorKind.NOT_FOUND, "list", path, "there is no such container")
-            yield from entries
-            token = answer.get("NextContinuationToken") if answer.get("IsTruncated") else None
-            if token is None:
-                return
+    def _entry(self, name: str, found: Mapping[str, Any]) -> Entry:
+        return entry_of(name, found, serves_times=self._serves_times)
 
-    def _children_of(
-        self, answer: Mapping[str, Any], prefix: str, twins: Twins, *, glimpsed: bool = False
-    ) -> tuple[list[Entry], bool]:
-        """Give the entries of one page, and whether there was anything at all."""
-        is_exact = self._serves_times
-        asked = asked_at(answer)
-        objects = {found["Key"]: found for found in answer.get("Contents", ())}
-        keys = [*objects, *(found["Prefix"] for found in answer.get("CommonPrefixes", ()))]
-        entries: list[Entry] = []
-        files: list[tuple[int, str]] = []
-        for key in sorted(keys, key=str.encode):
-            segment = key[len(prefix) :]
-            if key not in objects:
-                is_second = twins.is_twin(key)
-                entries.append(folder(twin_of(segment[:-1]) if is_second else name_of(segment[:-1])))
-            elif segment or objects[key]["Size"]:  # without either it is the marker of this very container
-                twins.is_twin(key)
-                found = objects[key]
-                if glimpsed and not is_exact:
-                    entries.append(glimpse_of(name_of(segment), found, asked))
-                    continue
-                files.append((len(entries), key))
-                entries.append(self._entry(name_of(segment), found, found["Size"]))
-        if not is_exact and files:
-            for (position, _), seen in zip(files, self._looks([key for _, key in files]), strict=True):
-                name = entries[position].name
-                gone = entries[position]._replace(name="")
-                entries[position] = gone if seen is None else self._entry(name, seen, seen["ContentLength"])
-        return [entry for entry in entries if entry.name], bool(keys)
+    def _metadata(self, found: Mapping[str, Any]) -> Mapping[str, str]:
+        return lowered(found)
+
+    def _times(self, modified: int) -> Mapping[str, str]:
+        return {MTIME: time_out(modified)}
+
+    def _is_plain(self, name: str, value: bytes) -> bool:
+        return is_plain(name, value)
+
+    def _holds(self, prefix: str, path: str, *, beside: str | None = None) -> bool:
+        return self._bucket.holds(prefix, path, beside=beside)
+
+    def _listed(self, prefix: str, path: str, token: str, *, glimpsed: bool = False) -> tuple[Sequence[Found], str]:
+        answer = self._bucket.page(prefix, path, token=token, most=self.page_size)
+        objects = answer.get("Contents", ())
+        lines = [Found(found["Prefix"]) for found in answer.get("CommonPrefixes", ())]
+        if glimpsed and not self._serves_times:
+            asked = asked_at(answer)
+            lines += [Found(found["Key"], glimpse_of(found, asked)) for found in objects]
+        elif self._serves_times:
+            lines += [Found(found["Key"], self._entry("", found)) for found in objects]
+        else:
+            keys = [found["Key"] for found in objects if found["Key"] != prefix or found["Size"]]
+            looks = zip(keys, self._looks(keys), strict=True)
+            lines += [Found(key, self._entry("", seen)) for key, seen in looks if seen is not None]
+            lines += [Found(prefix, MARKER) for found in objects if found["Key"] == prefix and not found["Size"]]
+        lines.sort(key=lambda one: one.key.encode())
+        return lines, answer.get("NextContinuationToken", "") if answer.get("IsTruncated") else ""
+
+    # -- changing
+
+    def _remove(self, key: str, path: str, tag: bytes) -> None:
+        condition = f'"{tag.decode()}"' if tag and self.limits.replaces_checked else None
+        try:
+            self._bucket.call("delete_object", Key=key, IfMatch=condition)
+        except Refused as error:
+            if error.status != 404:
+                raise
+
+    def _found_gone(self, key: str) -> None:
+        """Some servers show a prefix for a while after the last object below it is gone; this ends that."""
+        with suppress(Refused):
+            self._bucket.call("delete_object", Key=f"{key}/")
 
     def _looks(self, keys: Sequence[str]) -> list[dict[str, Any] | None]:
         """Look at objects, many at once."""
@@ -162,5 +147,5 @@ class Prefix:
         modified = round(found["LastModified"].timestamp()) * 1_000_000_000
         if not self._serves_times:
             seen = self._bucket.head(key, path, version=found["VersionId"])
-            modified = modified if seen is None else self._entry("", seen, 0).modified
+            modified = modified if seen is None else self._entry("", seen).modified
         return Version(found["VersionId"], found["Size"], modified, bool(found.get("IsLatest")))

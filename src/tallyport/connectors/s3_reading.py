@@ -6,6 +6,7 @@ from typing import Any
 
 from tallyport.connectors.bunches import Seen
 from tallyport.connectors.object_keys import is_twin
+from tallyport.connectors.object_store import CHANGED
 from tallyport.connectors.protocol import SmallRead
 from tallyport.connectors.s3_bucket import checked, etag_of
 from tallyport.connectors.s3_errors import Refused, refusal, translate
@@ -55,7 +56,7 @@ class Reading(Prefix):
             answer = yield "get_object", {"Key": key, **what}
         size, entry = answer["ContentLength"], one.entry
         if entry.glimpsed:
-            entry = self._entry(entry.name, answer, size)
+            entry = self._entry(entry.name, answer)
         with closing(answer["Body"]) as body:
             return entry, b"".join(checked(self._chunks(body, path, size), path, answer))
 
@@ -66,7 +67,7 @@ class Reading(Prefix):
 
     @contextmanager
     def _opening(self, path: str, what: Mapping[str, Any]) -> Iterator[None]:
-        with translate("read", path, ALREADY_EXISTS=ErrorKind.CHANGED_DURING_COPY):
+        with translate("read", path, CHANGED):
             try:
                 yield
             except Refused as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tallyport.connectors.hashing import ContentHash, digest
 from tallyport.connectors.object_metadata import MTIME, type_of
-from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
+from tallyport.connectors.protocol import Facts, Precondition
 from tallyport.connectors.s3_bucket import (
     HASH,
     etag_of,
@@ -33,23 +33,17 @@ class Writing(Prefix):
 
     # -- writing
 
-    def _check(self, key: str, path: str, when: Precondition, *, is_copy: bool = False) -> None:
-        """Look at the name once more where the platform does not keep the condition itself."""
-        keeps = not is_copy and (self.limits.creates_only if when.absent else self.limits.replaces_checked)
-        if keeps or when is ANYTHING or (not when.absent and when.entry is None):
-            return
-        found = self._bucket.head(key, path)
-        if when.absent and found is not None:
-            raise refusal(ErrorKind.ALREADY_EXISTS, "write", path, "the name is taken")
-        if when.entry is not None and (found is None or tag_of(found) != when.entry.tag):
-            raise refusal(ErrorKind.ALREADY_EXISTS, "write", path, "it changed since it was looked at")
+    def _check_copy(self, key: str, path: str, when: Precondition) -> None:
+        """Look at the name once more: few servers keep the condition of a copy."""
+        if when.absent or when.entry is not None:
+            self._compare(self._look(key, path), path, when)
 
     def _condition(self, when: Precondition) -> dict[str, str]:
         if when.absent:
             return {"IfNoneMatch": "*"}
         return {"IfMatch": etag_of(when.entry)} if when.entry is not None else {}
 
-    def _metadata(self, facts: Facts, content: bytes | None = None) -> dict[str, str]:
+    def _kept(self, facts: Facts, content: bytes | None = None) -> dict[str, str]:
         metadata = {}
         if facts.modified is not None and not self._serves_times:
             metadata[MTIME] = time_out(facts.modified)
@@ -65,17 +59,17 @@ class Writing(Prefix):
                 "put_object",
                 Key=key,
                 Body=data,
-                Metadata=self._metadata(facts, content),
+                Metadata=self._kept(facts, content),
                 ContentType=type_of(key),
                 ChecksumSHA256=b64encode(checksum).decode(),
                 **self._condition(when),
             )
-        self._compare(answer, path, data, checksum)
+        self._prove(answer, path, data, checksum)
         if facts.modified is None or self._serves_times:
             return (yield from self._seeing(key, path))
         return Entry(split(path)[1], Kind.FILE, len(data), facts.modified, tag_of(answer), hash=content)
 
-    def _compare(self, answer: Mapping[str, Any], path: str, data: bytes, checksum: bytes) -> None:
+    def _prove(self, answer: Mapping[str, Any], path: str, data: bytes, checksum: bytes) -> None:
         """Compare what the platform says of content with what was sent."""
         told = answer.get("ChecksumSHA256")
         tag = tag_of(answer).decode()
@@ -91,7 +85,7 @@ class Writing(Prefix):
         found = yield from self._bucket.looking(key, path)
         if found is None:
             raise refusal(ErrorKind.NOT_FOUND, "write", path, "it vanished at once")
-        return self._entry(split(path)[1], found, found["ContentLength"])
+        return self._entry(split(path)[1], found)
 
     def _put_parts(self, key: str, path: str, pieces: Iterator[bytes], facts: Facts, when: Precondition) -> Entry:
         """Store content of more than one part, one after the other; nothing is left of it when that fails."""
@@ -99,7 +93,7 @@ class Writing(Prefix):
             answer = self._bucket.making(
                 "create_multipart_upload",
                 Key=key,
-                Metadata=self._metadata(facts),
+                Metadata=self._kept(facts),
                 ContentType=type_of(key),
             )
         upload = answer["UploadId"]
@@ -173,9 +167,14 @@ class Writing(Prefix):
 
     # -- copying inside the platform
 
+    def _describe(self, key: str, path: str, found: Mapping[str, Any], values: Mapping[str, str | None]) -> Entry:
+        metadata = {**self._metadata(found), **values}
+        kept = {name: value for name, value in metadata.items() if value is not None}
+        return self._rewrite(key, path, found, kept)
+
     def _rewrite(self, key: str, path: str, found: Mapping[str, Any], metadata: Mapping[str, str]) -> Entry:
         """Give an object other metadata: it is copied onto itself, if it still is what was looked at."""
-        when = Precondition(entry=self._entry("", found, found["ContentLength"]))
+        when = Precondition(entry=self._entry("", found))
         return self._copy(key, key, path, found, metadata, when, instead=ErrorKind.CHANGED_DURING_COPY)
 
     def _copy(
@@ -193,7 +192,7 @@ class Writing(Prefix):
         size = found["ContentLength"]
         kept = {name: found[name] for name in _KEPT if found.get(name)}
         is_itself = key == new_key
-        with translate("copy", path, ALREADY_EXISTS=instead):
+        with translate("copy", path, {ErrorKind.ALREADY_EXISTS: instead}):
             if size <= COPY_MAX:
                 self._bucket.making(
                     "copy_object",
