@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tallyport.connectors.width import places_of
 from tests.api.world import World
 
 
@@ -49,6 +50,21 @@ def test_metrics_count_by_route_and_never_by_path(world: World) -> None:
     assert 'tallyport_deliveries{state="dead"} 0.0' in text
     assert job_id not in text
     assert "no-such-job" not in text
+
+
+def test_metrics_say_how_each_connection_is_worked(world: World) -> None:
+    watched = world.connection("watched")
+    assert "tallyport_connection_places{" not in world.get("/metrics").text
+    shown = world.get(f"/v1/connections/{watched}").json()["connection"]
+    places = places_of("fs", {"path": shown["auth"]["path"]})
+    places.hold(60.0)
+    assert places.enter(bool, most=8)
+    text = world.get("/metrics").text
+    label = f'{{id="{watched}",name="watched"}}'
+    assert f"tallyport_connection_places{label} {float(places.count)}" in text
+    assert f"tallyport_connection_busy{label} 1.0" in text
+    (waits,) = (line for line in text.splitlines() if line.startswith(f"tallyport_connection_wait_seconds{label} "))
+    assert 0.0 < float(waits.rpartition(" ")[2]) <= 60.0
 
 
 def test_readiness_says_what_is_missing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from tallyport.connectors.layers.faulty import Fault, Faulty
 from tallyport.connectors.layers.retrying import Retrying
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.protocol import Facts
-from tallyport.connectors.width import Holding, Places, places_of
+from tallyport.connectors.width import Holding, Places, Traffic, places_of, traffic_of
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tests.clock import Clock
 
@@ -87,5 +87,20 @@ def test_whoever_waits_is_let_in_when_another_leaves() -> None:
 
 
 def test_all_who_open_one_connection_share_its_places() -> None:
-    assert places_of("s3", '{"bucket": "a"}') is places_of("s3", '{"bucket": "a"}')
-    assert places_of("s3", '{"bucket": "a"}') is not places_of("s3", '{"bucket": "b"}')
+    assert places_of("s3", {"bucket": "a", "region": "r"}) is places_of("s3", {"region": "r", "bucket": "a"})
+    assert places_of("s3", {"bucket": "a"}) is not places_of("s3", {"bucket": "b"})
+
+
+def test_what_is_worked_says_how_many_places_are_taken_and_how_long_the_platform_asks_to_wait() -> None:
+    settings = {"bucket": "watched"}
+    assert traffic_of("s3", settings) is None
+    places = places_of("s3", settings)
+    before = places.traffic
+    assert places.enter(bool, most=8)
+    assert places.traffic == Traffic(before.places, 1, 0.0)
+    places.hold(60.0)
+    places.leave(0, TallyportError(ErrorKind.RATE_LIMITED, "slower"))
+    after = traffic_of("s3", settings)
+    assert after is not None
+    assert after.places < before.places
+    assert 0.0 < after.waits <= 60.0

@@ -11,6 +11,7 @@ from collections import deque
 
 import pytest
 
+from tallyport.connectors.width import places_of
 from tallyport.control import dashboard
 from tallyport.control.desk import ROLES, Right
 from tallyport.control.reasons import Reasons
@@ -216,6 +217,20 @@ def test_a_job_that_never_ran_can_be_simulated_from_its_page(console: Console) -
     console.sign_in()
     assert f"/console/jobs/new?from={job}&amp;simulate=1" in console.page(f"/jobs/{job}/overview")
     assert "not yet (copy)" not in console.page(f"/jobs/new?from={job}&simulate=1")
+
+
+def test_a_connection_says_how_many_places_are_taken_and_how_long_its_platform_asks_to_wait(console: Console) -> None:
+    connection = console.world.connection("busy")
+    console.sign_in("viewer")
+    assert "places taken" not in console.page(f"/connections/{connection}")
+    shown = console.world.get(f"/v1/connections/{connection}").json()["connection"]
+    places = places_of("fs", {"path": shown["auth"]["path"]})
+    assert places.enter(bool, most=8)
+    assert f"1 of {places.count} places taken<" in console.page(f"/connections/{connection}")
+    places.hold(60.0)
+    assert re.search(
+        r"places taken; the platform asks to wait for \d+ s more<", console.page(f"/connections/{connection}")
+    )
 
 
 def test_who_may_use_a_connection_is_said_to_everybody_and_changed_by_administrators(console: Console) -> None:

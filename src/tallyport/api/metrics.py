@@ -1,6 +1,6 @@
 """What Prometheus reads: how the API is used, and how jobs, streams and webhooks stand.
 
-Labels are bounded: a route's template and never a path, a state and never a job.
+Labels are bounded: a route's template and never a path, a state and never a job, a connection that is worked here.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +13,11 @@ from tallyport.control.counts import Standing
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_TRAFFIC = {
+    "places": ("Calls that may be under way at a connection, as many as suit its platform.", "places"),
+    "busy": ("Calls under way at a connection.", "busy"),
+    "wait_seconds": ("Seconds that a connection's platform asks to wait.", "waits"),
+}
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -67,5 +72,10 @@ class _Standing(Collector):
         for what, number in now.under_way.items():
             totals.add_metric([what], number)
         yield totals
+        for name, (words, field) in _TRAFFIC.items():
+            told = GaugeMetricFamily(f"tallyport_connection_{name}", words, labels=["id", "name"])
+            for one in now.connections:
+                told.add_metric([one.id, one.name], getattr(one.traffic, field))
+            yield told
         yield GaugeMetricFamily("tallyport_watchers", "Open streams of events.", value=self._watchers())
         yield GaugeMetricFamily("tallyport_disk_free_bytes", "Room left where the ledger is.", value=now.disk_free)

@@ -1,6 +1,5 @@
 """Opening a connection: the connector inside its layers, in one visible order."""
 
-import json
 from collections.abc import Mapping
 
 from tallyport.connectors import probing, registry
@@ -64,7 +63,7 @@ def open_connection(
         connector.token = token
     if durability is Durability.NONE and isinstance(connector, Syncing):
         connector.durability = durability
-    places = places_of(platform.id, json.dumps(document, sort_keys=True)) if platform.is_remote else None
+    places = places_of(platform.id, document) if platform.is_remote else None
     if places is not None and isinstance(connector, Pausing):
         connector.pause_with(places.pause)
     if identity is not None:

@@ -62,6 +62,11 @@ class Pause:
             with self._lock:
                 self._until = max(self._until, self._clock() + seconds)
 
+    @property
+    def left(self) -> float:
+        """Seconds until the platform may be asked."""
+        return max(0.0, self._until - self._clock())
+
     def wait(self, operation: str, path: str = "") -> None:
         """Wait until the platform may be asked; raise how long that is when it is too long to wait here.
 

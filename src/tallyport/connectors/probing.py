@@ -83,7 +83,7 @@ def _opened(platform_id: str, settings_document: Mapping[str, object], path: str
     _believe(connector)
     mark(connector)
     # What the platform asks to wait is waited for here too, and told to all who use the connection.
-    held = Holding(connector, places_of(platform.id, json.dumps(document, sort_keys=True)))
+    held = Holding(connector, places_of(platform.id, document))
     try:
         yield Retrying(held)
     finally:

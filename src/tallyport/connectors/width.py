@@ -6,11 +6,12 @@ asked to wait. :class:`Holding` is the layer that hears what the platform asks a
 
 import dataclasses
 import hashlib
+import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from tallyport.connectors.layers.layer import Layer, P, T, innermost
 from tallyport.connectors.pausing import LOOK, Pause, Pausing
@@ -25,6 +26,14 @@ BUNCHES = 2  # bunches of small files at work at once: one thread keeps all plac
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+
+class Traffic(NamedTuple):
+    """How a connection is worked at this moment, by all jobs of this process."""
+
+    places: int  # calls that may be under way; found by trying, fewer after the platform asked for a slower pace
+    busy: int  # of these, taken
+    waits: float  # seconds that the platform asks to wait
 
 
 class Places:
@@ -48,6 +57,11 @@ class Places:
     def count(self) -> int:
         """How many there are now."""
         return self._width.places
+
+    @property
+    def traffic(self) -> Traffic:
+        """Say how it goes."""
+        return Traffic(self._width.places, self._taken, self.pause.left)
 
     def enter(self, stopped: Callable[[], bool], *, most: int) -> bool:
         """Take a place, waiting for one; ``most`` is what this caller may use at all. False when it is to stop."""
@@ -106,11 +120,27 @@ _all: dict[bytes, Places] = {}
 _lock = threading.Lock()
 
 
-def places_of(platform_id: str, settings: str) -> Places:
+def places_of(platform_id: str, settings: Mapping[str, object]) -> Places:
     """Give the places of a connection, the same for everybody in this process who opens it."""
-    key = hashlib.sha256(f"{platform_id}\0{settings}".encode("utf-8", "surrogatepass")).digest()
     with _lock:
-        return _all.setdefault(key, Places())
+        return _all.setdefault(_key(platform_id, settings), Places())
+
+
+def traffic_of(platform_id: str, settings: Mapping[str, object]) -> Traffic | None:
+    """Say how a connection is worked; None where nobody in this process opened it."""
+    with _lock:
+        places = _all.get(_key(platform_id, settings))
+    return None if places is None else places.traffic
+
+
+def is_worked() -> bool:
+    """Tell whether this process opened any connection that is waited for."""
+    return bool(_all)
+
+
+def _key(platform_id: str, settings: Mapping[str, object]) -> bytes:
+    text = f"{platform_id}\0{json.dumps(dict(settings), sort_keys=True)}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 class Holding(Layer):

@@ -1,12 +1,13 @@
 """What is counted for those who watch the server."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from tallyport.control.desk import Desk
+from tallyport.control.traffic import Worked, worked
 from tallyport.domain.states import State
 from tallyport.store import executions, jobs, webhooks
 
@@ -22,6 +23,7 @@ class Standing(NamedTuple):
     deliveries: Mapping[str, int]  # by state
     under_way: Mapping[str, int]  # totals of open runs
     disk_free: int
+    connections: Sequence[Worked] = ()
 
 
 def ready(desk: Desk) -> dict[str, bool]:
@@ -46,6 +48,7 @@ def standing(desk: Desk) -> Standing:
         deliveries={state: letters.get(state, 0) for state in ("pending", "delivered", "dead")},
         under_way={name: sum(getattr(run, name) for run in opened) for name in UNDER_WAY} | {"runs": len(opened)},
         disk_free=_free(desk),
+        connections=worked(desk),
     )
 
 
