@@ -15,6 +15,7 @@ import pytest
 from tallyport.connectors import reach
 from tallyport.connectors.ftp import Settings as FtpSettings
 from tallyport.connectors.ftp import open_ftp
+from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.registry import platform
 from tallyport.connectors.s3 import Settings as S3Settings
@@ -25,6 +26,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import refused
 from tallyport.testing.ftp_servers import pyftpdlib
 from tallyport.testing.object_servers import S3Server
+from tallyport.testing.proxy import Trouble, proxied
 from tests.connectors.tls_server import tls_server
 
 PUBLIC = "93.184.216.34"
@@ -299,3 +301,14 @@ def test_a_redirect_elsewhere_or_out_of_tls_gets_no_credentials(tmp_path: Path, 
         with pytest.raises(TallyportError, match="would get the credentials"):
             open_webdav(settings)
     assert set(asked) == {"inner.example"}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_of_a_server_like_s3_is_refused_and_nobody_is_asked_there(status: int) -> None:
+    with proxied(9) as other:
+        away = Trouble(times=None, status=status, headers=(("Location", f"{other.endpoint}/b/k"),))
+        with proxied(other.port, away) as proxy, pytest.raises(TallyportError, match="would get the credentials") as caught:
+            open_connection("s3", {"bucket": "b", "endpoint": proxy.endpoint, "access_key": "a", "secret_key": "s"})
+        assert caught.value.kind is ErrorKind.CONFIG
+        assert len(proxy.passed) == 1
+        assert other.passed == []

@@ -149,6 +149,8 @@ def _from_answer(
 
 def _by_class(code: str, status: int) -> tuple[ErrorKind, str]:
     said = f"the platform says {code or status}"
+    if 300 <= status < 400:
+        return _K.CONFIG, f"{said} and sends us elsewhere, which would get the credentials: give the address it names"
     return (_K.UNAVAILABLE, said) if status >= 500 else (_K.UNEXPECTED, said)
 
 

@@ -143,6 +143,7 @@ class Lean:
         self._host = address.netloc
         self._name = address.hostname or ""
         self._port = address.port or (443 if self._is_tls else 80)
+        self._is_amazon = self._name.endswith((".amazonaws.com", ".amazonaws.com.cn"))
         self._base = door.base
         self.region = door.region
         self._keys = door.keys
@@ -375,7 +376,10 @@ class Lean:
         self.give_back(line, answer)
         code = _CODE.search(said)
         word = code.group(1).decode("utf-8", "replace") if code else str(status)
-        if status in (301, 307, 308) or word in _ELSEWHERE:
+        is_redirect = 300 <= status < 400
+        if word in _ELSEWHERE or is_redirect:
+            if is_redirect and not self._is_amazon:  # only Amazon's regions are the SDK's to find
+                return Refused(word, status, answer)
             self._is_off = True  # the bucket is somewhere else: the SDK finds it
             return NotLean()
         return Refused(word, status, answer)
