@@ -21,6 +21,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.locks import Lock
 from tallyport.testing.connector_contract import ConnectorContract, refused
 from tallyport.testing.nextcloud_server import nextcloud
+from tallyport.testing.proxy import Trouble, proxied
 from tallyport.testing.share_servers import DavServer, apache, wsgidav
 from tallyport.testing.worlds import read_all
 
@@ -363,6 +364,18 @@ def test_a_lock_with_a_mark_is_known_again_by_another_connection_and_lets_its_ch
         stranger.write("marked", [b"new"], Facts())
         stranger.unlock("marked", held)
         assert entry.size == 1
+
+
+def test_content_that_is_damaged_on_its_way_is_told_so_and_not_as_a_wrong_name(on_nextcloud: DavServer) -> None:
+    port = int(on_nextcloud.url.split("/")[2].rpartition(":")[2])
+    with proxied(port, Trouble(method="PUT", flip_up=0.5)) as proxy:
+        settings = {**on_nextcloud.settings, "url": on_nextcloud.url.replace(f":{port}/", f":{proxy.port}/")}
+        with closing(open_webdav(Settings(**settings))) as connector:  # type: ignore[arg-type]
+            with refused(ErrorKind.CORRUPT):
+                connector.write("flipped", [b"content"], Facts(size=7))
+            assert connector.stat("flipped") is None
+            connector.write("flipped", [b"content"], Facts(size=7))
+            assert read_all(connector, "flipped") == b"content"
 
 
 def test_an_account_of_nextcloud_has_more_abilities(on_nextcloud: DavServer) -> None:

@@ -37,6 +37,7 @@ class Nextcloud(Webdav):
     """One folder of one account."""
 
     asked = (*Webdav.asked, FILE_ID)
+    sends_hashes = True
 
     # -- uploads
 

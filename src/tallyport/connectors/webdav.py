@@ -44,6 +44,8 @@ def open_webdav(settings: Settings, path: str = ROOT, *, make: bool = False) -> 
 class Webdav(Content, Values):
     """One folder of one server. ``token`` marks what is unfinished, so that :meth:`sweep` finds it."""
 
+    sends_hashes = False  # along with content, for the server to check
+
     # -- what every platform can do
 
     def children(self, path: str) -> Iterator[Entry]:
@@ -65,9 +67,14 @@ class Webdav(Content, Values):
             try:
                 size = self._put(path, temporary, content, facts)
             except TallyportError as error:
-                holder = self._stat(split(path)[0]) if error.kind is ErrorKind.INVALID_NAME else None
-                if error.kind is ErrorKind.INVALID_NAME and (holder is None or holder.kind is not Kind.CONTAINER):
+                if error.kind is not ErrorKind.INVALID_NAME:
+                    raise
+                holder = self._stat(split(path)[0])
+                if holder is None or holder.kind is not Kind.CONTAINER:
                     raise refusal(ErrorKind.NOT_FOUND, "write", path, "its folder is not there") from error
+                if self.sends_hashes:  # the name is one of ours, and right: the content is not
+                    why = "what came there is not what was sent: damaged on its way"
+                    raise refusal(ErrorKind.CORRUPT, "write", path, why) from error
                 raise
             self._settle(temporary, path, facts)
             return self._publish(temporary, path, when, size)
