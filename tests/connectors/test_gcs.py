@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -213,6 +215,38 @@ def test_the_key_of_a_service_account_is_exchanged_for_a_token(fake_gcs: GcsServ
     credentials = service_account(f"{fake_gcs.endpoint}/token")
     with closing(opened(fake_gcs, f"run-{uuid.uuid4().hex[:8]}", token="", credentials=credentials)) as connector:
         assert put(connector, "a") == connector.stat("a")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>sign in here</html>", b"[]", b"{}", b'{"access_token": 7}'])
+def test_a_sign_in_that_answers_with_no_token_is_said(fake_gcs: GcsServer, body: bytes) -> None:
+    with answering(body) as port:
+        credentials = service_account(f"http://127.0.0.1:{port}/token")
+        with refused(ErrorKind.UNAUTHENTICATED, ErrorKind.UNAVAILABLE):
+            opened(fake_gcs, token="", credentials=credentials)
+
+
+@contextmanager
+def answering(body: bytes) -> Iterator[int]:
+    """Serve one answer to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_wrong_token_is_said(fake_gcs: GcsServer) -> None:

@@ -213,6 +213,9 @@ class _Tokens:
                 except exceptions.GoogleAuthError as error:
                     message = f"the credentials are refused, no token was given: {error}"
                     raise TallyportError(ErrorKind.UNAUTHENTICATED, message, operation="open") from error
+                except (LookupError, TypeError, ValueError, AttributeError) as error:  # the library believes any answer
+                    message = "no token was given: what the token_uri of the credentials answered holds none"
+                    raise TallyportError(ErrorKind.UNAUTHENTICATED, message, operation="open") from error
             return str(self._credentials.token)
 
 
