@@ -26,6 +26,7 @@ def test_connections_are_added_listed_shown_and_removed(line: Line, tmp_path: Pa
     made = line.good("connections", "add", "fs", "--path", str(tmp_path), "--name", "mine")
     assert f"{made}  fs        mine" in line.good("connections", "list")
     assert "mine" in line.good("connections", "show", made)
+    assert line.good("connections", "show", "mine") == line.good("connections", "show", made)
     assert json.loads(line.good("connections", "show", made, "--json"))
     assert line.good("connections", "rm", made) == f"removed {made}"
     assert line.call("connections", "show", made).exit_code == 3

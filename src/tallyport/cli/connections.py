@@ -82,9 +82,9 @@ def add(
 @json_option
 @server_options
 def show(connection: str, as_json: bool, url: str, token_file: str | None) -> None:
-    """Show one connection by its id."""
+    """Show one connection, by its id or name."""
     with server(url, token_file) as client:
-        found = client.connections.get(connection)
+        found = client.connections.get(_named(client, connection))
     if as_json:
         click.echo(json.dumps(found.raw))
         return
