@@ -1,13 +1,16 @@
 """The SDK's client: one for everybody who opens a bucket as the same user."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from botocore.stub import Stubber
 
 from tallyport.connectors.s3_bucket import Bucket
 from tallyport.connectors.s3_lean import Lean
-from tallyport.connectors.s3_sdk import shared_client
+from tallyport.connectors.s3_sdk import client_of, shared_client
 from tallyport.connectors.s3_settings import Settings
+from tallyport.testing.proxy import Trouble, proxied
 
 SETTINGS = Settings(
     bucket="one", endpoint="http://127.0.0.1:9", region="us-east-1", access_key="key", secret_key="secret"
@@ -49,3 +52,14 @@ def test_a_bucket_in_another_region_is_left_to_the_sdk_from_the_start(
     assert bucket.lean is not None
     bucket.find("s3://one")
     assert (bucket.lean is not None) is is_lean
+
+
+def test_a_look_that_is_refused_without_a_word_is_the_sdk_s_to_find_the_reason_of() -> None:
+    with proxied(9) as nobody, proxied(nobody.port, Trouble(times=None, status=400)) as proxy:
+        settings = replace(SETTINGS, endpoint=proxy.endpoint)
+        client = client_of(settings)
+        with Stubber(client) as answers, closing(Bucket(settings, client=client)) as bucket:
+            answers.add_response("head_bucket", {"BucketRegion": "eu-west-1"}, {"Bucket": "one"})
+            bucket.find("s3://one")
+            answers.assert_no_pending_responses()
+        assert [one.method for one in proxy.passed] == ["HEAD"]

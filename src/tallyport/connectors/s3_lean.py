@@ -1,14 +1,11 @@
 """The calls that a migration makes a million times, without the weight of the SDK around them.
 
 A put, a get, a look, a part, a page of a listing and what opens a bucket are one signed HTTP/1.1 request each over a
-kept connection. Signing is Signature Version 4 with every header that is sent:
-https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
+kept connection.
 Answers and errors have the SDK's shape, so that nobody above knows which of the two made the call. What this cannot
 do (another argument, a proxy, a bucket in another region) is left to the SDK.
 """
 
-import hashlib
-import hmac
 import io
 import os
 import re
@@ -17,22 +14,19 @@ import socket
 import ssl
 import threading
 import urllib.request
-from base64 import b64decode
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from time import gmtime, strftime
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, urlsplit
 
 from tallyport.connectors import hosts, s3_listing, s3_xml
 from tallyport.connectors.s3_door import Door
 from tallyport.connectors.s3_errors import Refused
+from tallyport.connectors.s3_signing import Signer
 
-_EMPTY = hashlib.sha256(b"").hexdigest()
-_UNSIGNED = "UNSIGNED-PAYLOAD"
 _KEPT = 64  # idle connections
 _HEADERS = {
     "ContentType": "content-type",
@@ -146,12 +140,11 @@ class Lean:
         self._is_amazon = self._name.endswith((".amazonaws.com", ".amazonaws.com.cn"))
         self._base = door.base
         self.region = door.region
-        self._keys = door.keys
         self._timeout = timeout
         self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE")) if self._is_tls else None
         self._idle: deque[_Line] = deque()
         self._lock = threading.Lock()
-        self._signing: tuple[str, str, bytes] = ("", "", b"")  # day, secret, key
+        self._signer = Signer(self._host, door.region, door.keys, is_tls=self._is_tls)
         self._is_off = False
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,7 +213,7 @@ class Lean:
         query |= way.fixed
         path = self._base if way.is_of_bucket else self._base + quote(arguments["Key"], safe="-_.~/")
         asked = "&".join(f"{name}={quote(str(value), safe='-_.~')}" for name, value in sorted(query.items()))
-        return way.method, self._signed(way.method, path, asked, headers, body), body
+        return way.method, self._signer.signed(way.method, path, asked, headers, body), body
 
     def _request(self, arguments: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any], bytes | memoryview]:
         headers: dict[str, Any] = {}
@@ -244,47 +237,6 @@ class Lean:
         if not all(isinstance(value, str) and value.isascii() and value.isprintable() for value in headers.values()):
             raise NotLean
         return headers, query, body
-
-    def _signed(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes | memoryview) -> bytes:
-        credentials = self._keys()
-        now = strftime("%Y%m%dT%H%M%SZ", gmtime())
-        day = now[:8]
-        if "x-amz-checksum-sha256" in headers:
-            payload = b64decode(headers["x-amz-checksum-sha256"]).hex()
-        elif not body:
-            payload = _EMPTY
-        elif self._is_tls or "content-md5" in headers:  # which is signed as every header is: one hash is enough
-            payload = _UNSIGNED
-        else:
-            payload = hashlib.sha256(body).hexdigest()
-        headers |= {"host": self._host, "x-amz-date": now, "x-amz-content-sha256": payload}
-        if credentials.token:
-            headers["x-amz-security-token"] = credentials.token
-        names = sorted(headers)
-        listed = ";".join(names)
-        lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
-        canonical = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload}"
-        scope = f"{day}/{self.region}/s3/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.digest(self._key(day, credentials.secret_key), text.encode(), "sha256").hex()
-        who = f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}"
-        sent = "".join(f"{name}: {headers[name]}\r\n" for name in names)
-        place = f"{path}?{query}" if query else path
-        return (
-            f"{method} {place} HTTP/1.1\r\n{sent}"
-            f"authorization: {who}, SignedHeaders={listed}, Signature={signature}\r\n"
-            f"content-length: {len(body)}\r\nuser-agent: tallyport\r\n\r\n"
-        ).encode("latin-1")
-
-    def _key(self, day: str, secret: str) -> bytes:
-        held = self._signing
-        if held[0] == day and held[1] == secret:
-            return held[2]
-        key = f"AWS4{secret}".encode()
-        for part in (day, self.region, "s3", "aws4_request"):
-            key = hmac.digest(key, part.encode(), "sha256")
-        self._signing = (day, secret, key)
-        return key
 
     # -- the way there and back
 
@@ -376,6 +328,8 @@ class Lean:
         self.give_back(line, answer)
         code = _CODE.search(said)
         word = code.group(1).decode("utf-8", "replace") if code else str(status)
+        if status == 400 and method == "HEAD":
+            return NotLean()  # the answer has no words: a wrong region, for one, which the SDK finds out
         is_redirect = 300 <= status < 400
         if word in _ELSEWHERE or is_redirect:
             if is_redirect and not self._is_amazon:  # only Amazon's regions are the SDK's to find
