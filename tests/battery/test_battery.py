@@ -1,7 +1,11 @@
 """The battery attacks, tells what came of it, and bites when a promise is broken."""
 
 import json
+import os
+import pty
 import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -133,3 +137,46 @@ def test_without_saying_what_to_test_nothing_is_attacked() -> None:
     done = CliRunner().invoke(tallyport, ["selftest"])
     assert done.exit_code == 2
     assert "--battery --quick" in done.output
+
+
+def stopped(here: Ground) -> None:
+    """Be stopped: in the third round."""
+    DRAWN.append(0.0)
+    if len(DRAWN) == 3:
+        raise KeyboardInterrupt
+
+
+def test_a_battery_that_is_stopped_prints_the_card_so_far(monkeypatch, capsys) -> None:
+    DRAWN.clear()
+    attacks = (
+        Attack("X1", seeds, "none", 1, 1),
+        Attack("X2", stopped, "none", 5, 5),
+        Attack("X3", seeds, "none", 1, 1),
+    )
+    monkeypatch.setattr(battery, "ATTACKS", attacks)
+    assert battery.main(["--quick", "--format=json"]) == 130
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert [(score["id"], score["outcome"], score["rounds"]) for score in scores] == [
+        ("X1", "held", 1),
+        ("X2", "interrupted", 1),
+    ]
+    assert "round 2 of 5" in scores[1]["detail"]
+
+
+def test_ctrl_c_ends_the_command_with_the_card_so_far() -> None:
+    """On a terminal, where the rounds are shown; all its processes are sent the signal, as a terminal does."""
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "tallyport", "selftest", "--battery", "--quick", "--only", "C1"]
+    program = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    shown = b""
+    try:
+        while b"round 1 of 2" not in shown:
+            shown += os.read(ours, 4096)
+        os.killpg(program.pid, signal.SIGINT)
+        out, _ = program.communicate(timeout=60)
+    finally:
+        program.kill()
+        os.close(ours)
+    assert program.returncode == 130
+    assert b"stopped in round 1 of 2" in out

@@ -13,7 +13,9 @@ from typing import NamedTuple
 from tallyport.battery import card, changes, crashes, obstacles
 from tallyport.battery.card import Score
 from tallyport.battery.ground import Broken, Ground, NotHere, ground
+from tallyport.battery.progress import Progress
 
+INTERRUPTED = 130  # how it ends when a person stopped it, as the command does
 LEAST_FREE = 512 << 20  # bytes of scratch
 
 
@@ -64,10 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"the battery needs {LEAST_FREE >> 20} MiB of scratch: name a folder by --scratch", file=sys.stderr)
             return 1
         print(f"seed {seed}, scratch in {scratch}", file=sys.stderr, flush=True)
-        scores = [_score(attack, scratch, seed, quick=options.quick) for attack in chosen]
+        scores: list[Score] = []
+        for attack in chosen:
+            scores.append(_score(attack, scratch, seed, quick=options.quick))
+            if scores[-1].outcome == "interrupted":
+                break
     write = {"text": card.text, "json": card.document, "markdown": card.markdown}[options.format]
     print(write(scores))
-    return 1 if any(score.outcome == "broken" for score in scores) else 0
+    outcomes = {score.outcome for score in scores}
+    return 1 if "broken" in outcomes else INTERRUPTED if "interrupted" in outcomes else 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -83,14 +90,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _score(attack: Attack, scratch: str, seed: int, *, quick: bool) -> Score:
     """Make one attack as often as it is to be made, until it breaks something."""
     wanted = attack.quick if quick else attack.full
-    begun = time.monotonic()
     outcome, detail, rounds = "held", "", 0
     chance = random.Random(f"{seed} {attack.id}")
     last = seed
     words = (attack.act.__doc__ or "").split(":")[0].strip().rstrip(".")
-    for _ in range(wanted):
+    progress = Progress(sys.stderr, attack.id, words, wanted)
+    for number in range(1, wanted + 1):
         last = chance.randrange(1 << 31)
         try:
+            progress.begin(number)
             with ground(scratch, last) as here:
                 attack.act(here)
             rounds += 1
@@ -98,16 +106,18 @@ def _score(attack: Attack, scratch: str, seed: int, *, quick: bool) -> Score:
             outcome, detail = "skipped", str(lack)
             break
         except Broken as broken:
-            outcome, detail = "broken", f"{broken} (seed {seed}, round {rounds + 1})"
+            outcome, detail = "broken", f"{broken} (seed {seed}, round {number})"
+            break
+        except KeyboardInterrupt:
+            outcome, detail = "interrupted", f"stopped in round {number} of {wanted}; those before held"
             break
         except Exception as error:  # an attack that falls over proves nothing, and must not look as if it did
-            outcome, detail = "broken", f"{type(error).__name__}: {error} (seed {seed}, round {rounds + 1})"
+            outcome, detail = "broken", f"{type(error).__name__}: {error} (seed {seed}, round {number})"
             break
         finally:
             os.chdir("/")
-    seconds = time.monotonic() - begun
-    print(f"{attack.id:<4} {outcome:<8} {seconds:6.1f} s  {words}", file=sys.stderr, flush=True)
-    return Score(attack.id, words, attack.invariant, outcome, rounds, round(seconds, 1), seed, detail)
+    progress.end(outcome)
+    return Score(attack.id, words, attack.invariant, outcome, rounds, round(progress.seconds, 1), seed, detail)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ class Score:
     id: str  # as in docs/reference/battery.md
     attack: str
     invariant: str  # the promise that it attacks
-    outcome: str  # held, broken, skipped
+    outcome: str  # held, broken, skipped, interrupted
     rounds: int
     seconds: float
     seed: int
@@ -21,9 +21,9 @@ class Score:
 
 def text(scores: Iterable[Score]) -> str:
     """Write a card for people."""
-    lines = [f"{'id':<5} {'outcome':<8} {'rounds':>6} {'s':>6}  attack"]
+    lines = [f"{'id':<5} {'outcome':<11} {'rounds':>6} {'s':>6}  attack"]
     for score in scores:
-        lines.append(f"{score.id:<5} {score.outcome:<8} {score.rounds:>6} {score.seconds:>6.1f}  {score.attack}")
+        lines.append(f"{score.id:<5} {score.outcome:<11} {score.rounds:>6} {score.seconds:>6.1f}  {score.attack}")
         if score.detail:
             lines.append(f"      {score.detail}")
     return "\n".join(lines)

@@ -25,7 +25,8 @@ def selftest(
     Runs are killed, disks filled, ledgers damaged, files rewritten under the reader; each attack says which promise
     it attacks and whether it held. Touches nothing but its scratch folder and what it mounts there.
 
-    Ends with 0 when every attack that this machine can make was held, with 1 when something broke.
+    Ends with 0 when every attack that this machine can make was held, with 1 when something broke. Ctrl-C ends it with
+    the card so far, and 130.
     """
     if not battery:
         raise Stop(Exit.USAGE, "say what to test: `tallyport selftest --battery --quick` takes a few minutes")
@@ -33,5 +34,18 @@ def selftest(
     words += [f"--seed={seed}"] if seed is not None else []
     words += [f"--scratch={scratch}"] if scratch else []
     # A program of its own: it drives the product from outside, and the product does not import its tests.
-    done = subprocess.run([sys.executable, "-m", "tallyport.battery", *words], check=False)
-    finish(Exit(done.returncode) if done.returncode in (0, 1, 2) else Exit.ERROR)
+    with subprocess.Popen([sys.executable, "-m", "tallyport.battery", *words]) as program:
+        finish(_ended(program))
+
+
+def _ended(program: "subprocess.Popen[bytes]") -> Exit:
+    """Wait for it, over a first Ctrl-C too: it hears that itself, clears away and prints its card. A second ends it."""
+    was_asked = False
+    while True:
+        try:
+            status = program.wait()
+            return Exit(status) if status in {int(code) for code in Exit} else Exit.ERROR
+        except KeyboardInterrupt:
+            if was_asked:
+                program.kill()
+            was_asked = True
