@@ -10,8 +10,9 @@ def driven(width: Width, seconds: int, capacity: float, at: float = 0.0, cost: f
     for _ in range(seconds * 10):
         at += 0.1
         calls = min(width.places * 10, capacity - cost * max(0, width.places * 10 - capacity)) / 10
+        each = 0.1 * width.places / calls
         for _ in range(max(1, round(calls))):
-            width = done(width, 0, at, was_full=True)
+            width = done(width, 0, at, seconds=each, was_full=True)
     return width, at
 
 
@@ -48,5 +49,15 @@ def test_flow_says_nothing_while_places_are_free() -> None:
     width, at = Width(most=64), 0.0
     for _ in range(1000):
         at += 0.1
-        width = done(width, 0, at, was_full=False)
+        width = done(width, 0, at, seconds=0.1, was_full=False)
     assert width.places == 4
+
+
+def test_calls_that_end_together_and_pauses_between_them_are_no_loss() -> None:
+    """As small files of one folder do: sixteen begin at once, each takes 0.6 s, and then a while nothing is asked."""
+    width, at = Width(most=16), 0.0
+    for wave in range(200):
+        at += 0.6 + (3.0 if wave % 4 == 3 else 0.0)
+        for left in range(width.places):
+            width = done(width, 0, at, seconds=0.6, was_full=left == 0 or wave % 4 != 3)
+        assert wave < 20 or width.places == 16

@@ -126,7 +126,7 @@ class Ground:
 
         again = self.bunch.carry(stopped, pace, seats=seats)
         assert self.pool.flying == 0, "places were not given back"
-        assert [one._taken for one in self.places] == [0, 0]
+        assert [len(one._since) for one in self.places] == [0, 0]
         names = [small.ticket for small, _ in again]
         assert not set(names) & set(self.way.outcomes)
         assert sorted([*names, *self.way.outcomes]) == NAMES, "each file once"

@@ -9,6 +9,7 @@ import hashlib
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple, TypeVar, cast
@@ -49,7 +50,7 @@ class Places:
         self._clock = clock
         self._free = threading.Condition()
         self._width = Width(most=most, began=clock())
-        self._taken = 0
+        self._since: deque[float] = deque()  # when each place that is taken was, about: whoever leaves came first
         self.pause = Pause(clock=clock, sleep=sleep)
         self.turns = threading.Semaphore(BUNCHES)
 
@@ -61,34 +62,34 @@ class Places:
     @property
     def traffic(self) -> Traffic:
         """Say how it goes."""
-        return Traffic(self._width.places, self._taken, self.pause.left)
+        return Traffic(self._width.places, len(self._since), self.pause.left)
 
     def enter(self, stopped: Callable[[], bool], *, most: int) -> bool:
         """Take a place, waiting for one; ``most`` is what this caller may use at all. False when it is to stop."""
         with self._free:
-            while self._taken >= min(most, self._width.places):
+            while len(self._since) >= min(most, self._width.places):
                 if stopped():
                     return False
                 self._free.wait(LOOK)
-            self._taken += 1
+            self._since.append(self._clock())
             return True
 
     def enter_now(self, *, most: int) -> bool:
         """Take a place if one is free."""
         with self._free:
-            if self._taken >= min(most, self._width.places):
+            if len(self._since) >= min(most, self._width.places):
                 return False
-            self._taken += 1
+            self._since.append(self._clock())
             return True
 
     def leave(self, moved: int, error: TallyportError | None) -> None:
         """Give the place back, and say how it went."""
         now = self._clock()
         with self._free:
-            was_full = self._taken >= self._width.places
-            self._taken -= 1
+            was_full = len(self._since) >= self._width.places
+            seconds = now - self._since.popleft()
             if error is None:
-                self._width = width.done(self._width, moved, now, was_full=was_full)
+                self._width = width.done(self._width, moved, now, seconds=seconds, was_full=was_full)
             elif error.kind is ErrorKind.RATE_LIMITED:
                 self._width = width.throttled(self._width, now)
             self._free.notify()

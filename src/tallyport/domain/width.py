@@ -2,7 +2,8 @@
 
 More are tried while that brings more content; fewer when it brings less, and half when the platform asks for a
 slower pace. What counts is bytes a second plus a weight for each call, so that many small files and few large ones
-are both flow.
+are both flow. It is reckoned from how long calls took, as if all places were busy: neither a pause between two folders
+nor calls that happen to end together is a platform that gives less.
 
 https://doi.org/10.1016/0169-7552(89)90019-6 (additive increase, multiplicative decrease)
 """
@@ -10,7 +11,7 @@ https://doi.org/10.1016/0169-7552(89)90019-6 (additive increase, multiplicative 
 from dataclasses import dataclass, replace
 
 CALL_WEIGHT = 64 * 1024  # bytes that one call counts besides its content
-WINDOW = 1.0  # seconds of flow that are compared with the seconds before
+WINDOW = 1.0  # seconds, at least, of flow that is compared with the flow before
 GAIN = 1.03  # more flow than that: wider
 LOSS = 0.85  # less flow than that: narrower
 BACK = 0.75  # of the width, when the flow fell
@@ -28,6 +29,7 @@ class Width:
     is_starting: bool = True  # doubles with every window until the flow stops growing
     began: float = 0.0  # the window
     weight: float = 0.0
+    spent: float = 0.0  # seconds that the calls took, all together
     busy: int = 0  # calls that ended while all places were taken
     calls: int = 0
     flow: float = 0.0  # of the window before
@@ -39,11 +41,12 @@ class Width:
         return max(1, min(self.most, int(self.now)))
 
 
-def done(width: Width, moved: int, at: float, *, was_full: bool) -> Width:
-    """A call ended well."""
+def done(width: Width, moved: int, at: float, *, seconds: float, was_full: bool) -> Width:
+    """A call ended well that took so long."""
     width = replace(
         width,
         weight=width.weight + CALL_WEIGHT + moved,
+        spent=width.spent + seconds,
         calls=width.calls + 1,
         busy=width.busy + was_full,
     )
@@ -62,7 +65,7 @@ def throttled(width: Width, at: float) -> Width:
 
 def _judged(width: Width, at: float) -> Width:
     """Compare the window that ends with the one before it."""
-    flow = width.weight / max(at - width.began, 1e-9)
+    flow = width.places * width.weight / max(width.spent, 1e-9)
     before, was_used = width.flow, width.busy * 2 >= width.calls
     width = _begin(replace(width, flow=flow), at)
     if not was_used:
@@ -80,4 +83,4 @@ def _judged(width: Width, at: float) -> Width:
 
 
 def _begin(width: Width, at: float) -> Width:
-    return replace(width, began=at, weight=0.0, calls=0, busy=0)
+    return replace(width, began=at, weight=0.0, spent=0.0, calls=0, busy=0)
