@@ -19,7 +19,7 @@ from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector, Facts, Precondition, Sweeps, Uploads
-from tallyport.domain.capabilities import Limits
+from tallyport.domain.capabilities import UNMEASURED_SKEW, Limits
 from tallyport.domain.connections import Canaries
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -258,7 +258,7 @@ def test_how_far_a_clock_is_off_is_measured(off: int) -> None:
 
 
 def test_a_server_that_nobody_measured_has_a_clock_of_its_own(moto: S3Server, tmp_path: Path) -> None:
-    for measured, expected in (({}, probing.UNMEASURED_SKEW), ({"clock_skew": 5}, 5)):
+    for measured, expected in (({}, UNMEASURED_SKEW), ({"clock_skew": 5}, 5)):
         with closing(open_connection("s3", {**moto.settings(), probing.MEASURED: measured}, "/")) as connector:
             assert connector.limits.clock_skew == expected
     with closing(open_connection("fs", {"path": os.fspath(tmp_path)}, "/")) as connector:

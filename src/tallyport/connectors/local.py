@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 
-from tallyport.connectors import local_calls, local_identity
+from tallyport.connectors import local_calls, local_identity, mounts
 from tallyport.connectors.bunches import one_by_one
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.local_access import LocalAccess, properties, set_properties
@@ -47,7 +47,7 @@ from tallyport.connectors.local_folders import (
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition, Read, SmallRead, SmallWrite, Written
 from tallyport.connectors.temporaries import TEMPORARY
 from tallyport.domain.access import Access, Principal
-from tallyport.domain.capabilities import Durability, Limits
+from tallyport.domain.capabilities import UNMEASURED_SKEW, Durability, Limits
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import ROOT, display, segments, split
@@ -119,6 +119,7 @@ class Local:
             hard_links=True,
             permissions=True,
             owners=os.geteuid() == 0 and not local_identity.is_acting(),
+            clock_skew=UNMEASURED_SKEW if mounts.is_over_network(self.root_fd) else 0,
         )
 
     def open_container(self, path: str) -> int:

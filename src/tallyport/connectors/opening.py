@@ -13,7 +13,7 @@ from tallyport.connectors.pausing import Pausing
 from tallyport.connectors.protocol import Connector
 from tallyport.connectors.temporaries import Syncing, Tokened
 from tallyport.connectors.width import Holding, places_of
-from tallyport.domain.capabilities import Durability
+from tallyport.domain.capabilities import UNMEASURED_SKEW, Durability
 
 
 def open_connection(
@@ -56,7 +56,7 @@ def open_connection(
         if following is not None:
             connector = following() or connector
     if platform.is_remote:  # what nobody measured has another clock all the same
-        found = {"clock_skew": probing.UNMEASURED_SKEW, **(found if isinstance(found, Mapping) else {})}
+        found = {"clock_skew": UNMEASURED_SKEW, **(found if isinstance(found, Mapping) else {})}
     if isinstance(found, Mapping):
         connector.limits = probing.apply(connector.limits, found)
     if token is not None and isinstance(connector, Tokened):

@@ -36,7 +36,6 @@ FACTS = (
 _UNLESS_SEEN = ("creates_only", "replaces_checked")
 _ABSENT = Precondition(absent=True)
 _MOMENT = 1_234_567_891_123_456_789  # an odd second, and a fraction
-UNMEASURED_SKEW = 2_000_000_000  # nanoseconds; clocks that are set over the network agree better than this
 _STEPS = (1, 100, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000)
 
 

@@ -24,6 +24,10 @@ from tallyport.domain.predecessors import OnFailure
 from tallyport.domain.states import FINAL, Call, State, Verdict, Wait, allowed
 from tallyport.store import beginnings, connections, endings, executions, jobs, plans, predecessors, rows, splitting
 
+_ELSEWHERE = (
+    "have the job planned, which such a worker does, and split it then; let it split itself at its first run "
+    "(performance.split: auto); or name the parts"
+)
 LOOK_SECONDS = 5.0  # for weighing what stands below the source, when no plan has
 
 
@@ -134,7 +138,10 @@ def _children(desk: Desk, job: Job, *, whole: bool) -> list[Child]:
         source = connections.find(tx, job.source_connection or "")
     if source is None:
         raise Conflict("a connection of this job was deleted")
-    desk.require_reach(source)
+    try:
+        desk.require_reach(source)
+    except Conflict as error:
+        raise Conflict(f"{error}, so it cannot weigh the source: {_ELSEWHERE}") from error
     policies = transfer_block.read_transfer_block(dict(job.transfer)).policies
     settings, act_as = desk.vault.settings(source), policies.source_account
     connector = open_connection(source.platform, settings, job.source_path, read_only=True, act_as=act_as)

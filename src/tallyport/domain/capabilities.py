@@ -35,6 +35,9 @@ class LengthUnit(StrEnum):
     CHARACTERS = "characters"  # code points
 
 
+UNMEASURED_SKEW = 2_000_000_000  # nanoseconds; clocks that are set over the network agree better than this
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Numbers and truths of one platform, corrected per connection by a probe."""
