@@ -53,6 +53,26 @@ def test_flow_says_nothing_while_places_are_free() -> None:
     assert width.places == 4
 
 
+def test_a_window_in_which_places_were_free_is_no_measure_for_the_next_one() -> None:
+    width, at = Width(most=16), 0.0
+    for wave in range(200):
+        at += 1.2
+        for _ in range(2 * width.places):
+            width = done(width, 0, at, seconds=0.6, was_full=wave % 3 != 1)
+    assert width.places == 16
+
+
+def test_fewer_places_are_not_made_fewer_still_because_less_flows_through_them() -> None:
+    """A platform that was slow for a while."""
+    width, at = Width(most=16), 0.0
+    for wave in range(300):
+        at += 1.2
+        for _ in range(2 * width.places):
+            width = done(width, 0, at, seconds=1.2 if 50 <= wave < 53 else 0.6, was_full=True)
+        assert wave < 20 or width.places >= 11
+    assert width.places == 16
+
+
 def test_calls_that_end_together_and_pauses_between_them_are_no_loss() -> None:
     """As small files of one folder do: sixteen begin at once, each takes 0.6 s, and then a while nothing is asked."""
     width, at = Width(most=16), 0.0

@@ -65,17 +65,19 @@ def throttled(width: Width, at: float) -> Width:
 
 def _judged(width: Width, at: float) -> Width:
     """Compare the window that ends with the one before it."""
+    if width.busy * 2 < width.calls:
+        return _begin(width, at)  # places were free most of the time: the flow says nothing about their number
     flow = width.places * width.weight / max(width.spent, 1e-9)
-    before, was_used = width.flow, width.busy * 2 >= width.calls
+    before, was_widened = width.flow, width.now > width.last
     width = _begin(replace(width, flow=flow), at)
-    if not was_used:
-        return width  # places were free most of the time: the flow says nothing about their number
+    if not before and not width.is_starting:
+        return width  # it was made narrower: what flowed before is no measure for fewer places
     if flow > before * GAIN:
         wider = width.now * 2 if width.is_starting else width.now + 1
         return replace(width, now=min(float(width.most), wider), last=width.now, grew=at)
     if flow < before * LOSS:
-        narrower = max(1.0, width.now * BACK)
-        return replace(width, now=narrower, last=narrower, is_starting=False)
+        narrower = width.last if was_widened else max(1.0, width.now * BACK)
+        return replace(width, now=narrower, last=narrower, is_starting=False, flow=0.0)
     width = replace(width, now=width.last, is_starting=False)  # wider brought nothing
     if at - width.grew > CALM and at - width.throttled > CALM:
         return replace(width, now=min(float(width.most), width.now + 1), last=width.now, grew=at)
