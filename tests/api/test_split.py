@@ -145,22 +145,23 @@ def test_a_source_that_cannot_be_weighed_in_time_is_not_split_by_weight(
     assert world.post(f"/v1/jobs/{job}/split", json={"parts": 2}).status_code == 200
 
 
-def test_a_server_without_the_labels_of_the_source_names_them_and_what_else_can_be_done(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_without_the_labels_of_the_source_names_them_and_what_else_can_be_done(world: World) -> None:
     job = filled(world)
-    state = world.client.app.state
-    monkeypatch.setattr(state, "desk", replace(state.desk, labels=frozenset({"here"})))
     with world.database.begin() as tx:
-        source = world.stored(job).source_connection
-        connections.change(tx, source, labels=("berlin",))
-    answer = world.post(f"/v1/jobs/{job}/split", json={"parts": "auto"})
-    assert answer.status_code == 409
-    for words in ("berlin", "planned", "performance.split: auto", "name the parts"):
-        assert words in answer.text
-    assert parts(world, job) == []
-    named = [{"path": "/one"}, {"path": "/two"}]
-    assert world.post(f"/v1/jobs/{job}/split", json={"parts": named}).status_code == 200
+        connections.change(tx, world.stored(job).source_connection or "", labels=("berlin",))
+    state = world.client.app.state  # type: ignore[attr-defined]  # the application that we made
+    everywhere = state.desk
+    state.desk = replace(everywhere, labels=frozenset({"here"}))
+    try:
+        answer = world.post(f"/v1/jobs/{job}/split", json={"parts": "auto"})
+        assert answer.status_code == 409
+        for words in ("berlin", "planned", "performance.split: auto", "name the parts"):
+            assert words in answer.text
+        assert parts(world, job) == []
+        named = [{"path": "/one"}, {"path": "/two"}]
+        assert world.post(f"/v1/jobs/{job}/split", json={"parts": named}).status_code == 200
+    finally:
+        state.desk = everywhere
 
 
 def test_a_part_cannot_be_split_and_an_empty_source_neither(world: World) -> None:
