@@ -139,6 +139,7 @@ class World:
         attempts: int = 1,
         modified: int = 5_000_000_000,
         processing: str | None = None,
+        lost: int = 0,
     ) -> int:
         """Store an item, its containers as needed, and its failure in the job's newest execution."""
         job = self.stored(job_id)
@@ -162,7 +163,7 @@ class World:
                 modified,
                 b"",
             )
-            row += (None, None, None, None, 0, None, processing, message, job.execution_id, at)
+            row += (None, None, None, None, 0, None, processing, message, job.execution_id, at, lost)
             items.upsert(tx, self.database, [row])
             if status in (Status.RETRY, Status.FLAGGED):
                 gone = (job.execution_id, new, raw, kind, int(status), reason, message or reason, size)
@@ -179,7 +180,7 @@ class World:
             parent = self._container(tx, job, folder)
         new = self.ids.take()
         row = (new, job.number, parent, name, 2, 1, "new_at_source", 0, 0, 0, b"", 0, 0, b"", None, 0, None, None)
-        items.upsert(tx, self.database, [(*row, None, job.execution_id, rows.now())])
+        items.upsert(tx, self.database, [(*row, None, job.execution_id, rows.now(), 0)])
         items.add_containers(tx, self.database, [(new, job.number, parent, path, path, job.execution_id)])
         return new
 

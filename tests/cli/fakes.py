@@ -126,14 +126,14 @@ class World:
             items.upsert(
                 tx,
                 database,
-                [(root, job.number, 0, b"", 2, 1, "unchanged", 0, *nothing, 0, None, None, None, run.id, at)],
+                [(root, job.number, 0, b"", 2, 1, "unchanged", 0, *nothing, 0, None, None, None, run.id, at, 0)],
             )
             items.add_containers(tx, database, [(root, job.number, 0, b"", b"", run.id)])
             for path in paths:
                 raw = path.encode("utf-8", "surrogateescape")
                 item = self.ids.take()
                 row: tuple[Any, ...] = (item, job.number, root, raw, 1, 4, "permission_denied", 1, 5, 6, *nothing[:5])
-                items.upsert(tx, database, [(*row, 0, None, None, "cannot read: Permission denied", run.id, at)])
+                items.upsert(tx, database, [(*row, 0, None, None, "cannot read: Permission denied", run.id, at, 0)])
                 failure = (
                     run.id,
                     item,

@@ -51,12 +51,12 @@ def failing(database: Database, run: int) -> None:
         items.upsert(
             tx,
             database,
-            [(root, job.number, 0, b"", 2, 1, "unchanged", 0, *nothing, 0, None, None, None, run, 1)],
+            [(root, job.number, 0, b"", 2, 1, "unchanged", 0, *nothing, 0, None, None, None, run, 1, 0)],
         )
         items.add_containers(tx, database, [(root, job.number, 0, b"", b"", run)])
         name = to_bytes("secret")
         row = (item, job.number, root, name, 1, 4, "permission_denied", 1, 5, 6, *nothing[:5])
-        items.upsert(tx, database, [(*row, 0, None, None, "cannot read secret: Permission denied", run, 1)])
+        items.upsert(tx, database, [(*row, 0, None, None, "cannot read secret: Permission denied", run, 1, 0)])
         failures.write(
             tx, database, [(run, item, name, 1, 4, "permission_denied", "cannot read secret: denied", 5, 6, 1, 7)]
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any, NamedTuple
 from tallyport.domain.connections import Connection
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
+from tallyport.domain.losses import facts_of
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.policies_json import policies_to_json
 from tallyport.domain.transfer_block import defaults_for
 from tallyport.engine.dispatch import InlineDispatcher
 from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.thread_crew import ThreadCrew
-from tallyport.store import connections, executions, jobs
+from tallyport.store import connections, executions, items, jobs
 from tallyport.store.database import Database, open_database
 
 
@@ -131,3 +133,13 @@ def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     while not holds():
         assert time.monotonic() < end, f"it did not come within {seconds:g} s"
         time.sleep(0.02)
+
+
+def lost(way: Way) -> dict[str, int]:
+    """Give how many items of a job lack something at the destination, by what it is."""
+    with way.database.read() as tx:
+        found = items.lost(tx, way.job.number)
+    sums: Counter[str] = Counter()
+    for bits, count in found.items():
+        sums.update({str(fact): count for fact in facts_of(bits)})
+    return dict(sums)

@@ -13,7 +13,15 @@ from tallyport.store.database import Database
 
 
 def row(item_id: int, job: int, parent: int, name: str, **given: Any) -> tuple[Any, ...]:
-    values = {"kind": 1, "status": 1, "reason": "new_at_source", "size": 3, "message": None, "execution": 1} | given
+    values = {
+        "kind": 1,
+        "status": 1,
+        "reason": "new_at_source",
+        "size": 3,
+        "message": None,
+        "execution": 1,
+        "lost": 0,
+    } | given
     return (
         item_id,
         job,
@@ -31,6 +39,7 @@ def row(item_id: int, job: int, parent: int, name: str, **given: Any) -> tuple[A
         values["message"],
         values["execution"],
         1,
+        values["lost"],
     )
 
 
@@ -151,7 +160,7 @@ def test_an_item_row_costs_less_than_700_bytes(database: Database, job: Job, exe
                 (
                     *(1 << 60 | n, job.number, 1, f"document-{n:08}.txt".encode(), 1, 1, "new_at_source", 0),
                     *(4096, 1_700_000_000_000_000_000 + n, tag, 4096, 1_700_000_000_000_000_000 + n, tag, tag, 3),
-                    *(None, None, None, execution.id, 1_700_000_000_000_000),
+                    *(None, None, None, execution.id, 1_700_000_000_000_000, 0),
                 )
                 for n in range(20_000)
             ],

@@ -25,7 +25,7 @@ def test_what_holds_a_folder_at_the_source_holds_those_above_it(
 
     def row(item: int, parent: int, name: bytes, kind: int, status: int, reason: str) -> tuple[object, ...]:
         facts = (*NOTHING, 0)
-        return (item, number, parent, name, kind, status, reason, 0, *facts, None, None, None, execution.id, 1)
+        return (item, number, parent, name, kind, status, reason, 0, *facts, None, None, None, execution.id, 1, 0)
 
     with database.begin() as tx:
         folders = [(root, 0, b"", 1, "unchanged")]

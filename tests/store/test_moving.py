@@ -41,7 +41,7 @@ def source(tmp_path: Path) -> Iterator[Database]:
         rows = [
             (
                 *(n, job.number, 1, b"\xff\\" + str(n).encode(), 1, 1 if n % 7 else 3, "new_at_source", 0),
-                *(n, -n, bytes(range(256)), None, None, None, None, 3, None, "", "tab\tand\\N", execution.id, 7),
+                *(n, -n, bytes(range(256)), None, None, None, None, 3, None, "", "tab\tand\\N", execution.id, 7, 5),
             )
             for n in range(5_000)
         ]

@@ -134,6 +134,7 @@ def create_api(
         error_categories.router,  # before {job}
         error_categories.filters_router,
         items.router,
+        items.jobs_router,
         flatfile_auth.router,
         flatfile_environments.router,
         cv_session.router,

@@ -248,6 +248,30 @@ def plan(job: str, anew: bool, as_json: bool, url: str, token_file: str | None) 
 
 @jobs.command()
 @click.argument("job")
+@click.option("--what", metavar="WHAT", help="Only items that lost this: modes, hard_links and so on.")
+@json_option
+@server_options
+def losses(job: str, what: str | None, as_json: bool, url: str, token_file: str | None) -> None:
+    """Show what the items of a job lost, and which items did."""
+    with server(url, token_file) as client:
+        totals = client.jobs.loss_totals(job)
+        found = client.jobs.losses(job, what=what)
+        if as_json:
+            click.echo(f'{json.dumps({"losses": totals})[:-1]}, "items": [')
+            for number, one in enumerate(found):  # item by item: there may be millions
+                click.echo(("," if number else "") + json.dumps(one))
+            click.echo("]}")
+            return
+        for one in totals:
+            click.echo(f"lost      {one['what']} of {one['count']:,}: {line(str(one['why']))}")
+        for one in found:
+            click.echo(line(str(one["path"])))
+            for lack in one["lost"]:
+                click.echo(f"    {lack['what']}: {line(str(lack['detail']))}")
+
+
+@jobs.command()
+@click.argument("job")
 @json_option
 @server_options
 def history(job: str, as_json: bool, url: str, token_file: str | None) -> None:

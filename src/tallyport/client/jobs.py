@@ -170,6 +170,21 @@ class Jobs:
         """Delete a job; a run under way is canceled first."""
         self._transport.delete(_at(job))
 
+    def losses(self, job: Job | str, *, what: str | None = None) -> Iterator[Mapping[str, Any]]:
+        """Give each item that lacks something at the destination, with what it is; ``what`` names one thing alone."""
+        asked: dict[str, Any] = {"limit": 1_000} | ({} if what is None else {"what": what})
+        while True:
+            document = self._transport.get(f"{_at(job)}/losses", asked)
+            yield from document["item"]
+            if not document["meta"]["has_more"]:
+                return
+            asked["cursor"] = document["meta"]["next_cursor"]
+
+    def loss_totals(self, job: Job | str) -> Sequence[Mapping[str, Any]]:
+        """Give how many items of a job lack what at the destination."""
+        found: Sequence[Mapping[str, Any]] = self._transport.get(f"{_at(job)}/losses", {"limit": 1})["losses"]
+        return found
+
     def failed(self, job: Job | str) -> Sequence[Group]:
         """Give what is failed in a job now, grouped by cause, the largest group first."""
         document = self._transport.get(f"{_at(job)}/failed-items", {"group_by": "reason"})

@@ -50,6 +50,11 @@ def survey(
     """
     manifest = Manifest(policies, destination, sides=None if there is None else (side_of(source), there))
     judge = judge_for(policies.filter_source, started=now)
+    root = source.stat(paths.ROOT)
+    if root is not None and root.kind is Kind.CONTAINER:
+        manifest.add_root(root)
+        if there is not None:
+            ask(source, paths.ROOT, root, manifest.tree)
     for number, (path, entry) in enumerate(walk(source, judge, manifest.deny)):
         manifest.add(path, entry)
         if there is not None and manifest.tree.asked < SAMPLE and entry.kind in (Kind.FILE, Kind.CONTAINER):
@@ -68,11 +73,14 @@ def ask(source: Connector, path: str, entry: Entry, tree: Tree) -> None:
             access = source.access(path)
             if has_rules(access):
                 tree.access[access.native_kind or "grants"] += 1
+                tree.access_of_folders += entry.kind is Kind.CONTAINER
                 kinds = denied(access)
                 tree.denied += bool(kinds)
                 tree.denied_to_many += bool(kinds - {PrincipalKind.ACCOUNT})
         if isinstance(source, Properties):
-            tree.named += bool(source.properties(path))
+            is_named = bool(source.properties(path))
+            tree.named += is_named
+            tree.named_folders += is_named and entry.kind is Kind.CONTAINER
         if isinstance(source, Versions) and entry.kind is Kind.FILE:
             tree.versioned += len(source.versions(path)) > 1
     except TallyportError as error:

@@ -2,8 +2,9 @@
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from tallyport.control.refusals import NotFound, invalid
 from tallyport.domain.actions import Reason
 from tallyport.domain.items import FAILED, Status
 from tallyport.domain.jobs import Job
+from tallyport.domain.losses import BITS, WORDS, Fact, fact_of, facts_of
 from tallyport.store import audit, executions, failures, items, jobs, losses
 from tallyport.store.audit import AuditRow
 from tallyport.store.failures import FailedItem
@@ -24,6 +26,7 @@ from tallyport.store.losses import LossRow
 COUNTABLE = 50_000  # items: a job up to this size is counted for a page
 LOOKED_AT = 20_000  # items of each status that one page of a search looks at
 MOST_SKIPPED = 100_000  # rows an offset may skip
+ANY = sum(BITS.values())  # an item that lost anything
 OPEN = FAILED  # what a person may ask to try again or to ignore
 
 
@@ -39,6 +42,7 @@ class Wanted:
     text: str | None = None
     execution: int | None = None
     processing: Sequence[str] = ()  # changed on the way in one of these manners
+    lost: int | None = None  # lacks one of these: bits of domain.losses.Fact
     after: int = 0
     offset: int = 0
     limit: int = field(default=100)
@@ -46,7 +50,7 @@ class Wanted:
     @property
     def is_narrow(self) -> bool:
         """Tell whether anything but the status narrows the choice."""
-        named = self.kinds or self.reasons or self.text or self.processing
+        named = self.kinds or self.reasons or self.text or self.processing or self.lost
         return bool(named) or self.parent is not None or self.execution is not None
 
 
@@ -66,6 +70,22 @@ class Window(NamedTuple):
     rows: list[ItemRow]
     cursor: int | None  # go on after this id; absent at the end
     is_partial: bool  # the part that was looked at is exhausted, the job is not
+
+
+class Lacking(NamedTuple):
+    """One thing that an item lacks at the destination, and how that came."""
+
+    fact: Fact
+    detail: str
+
+
+class LossPage(NamedTuple):
+    """What the items of a job lack, by what it is, and a page of the items."""
+
+    totals: Mapping[Fact, int]
+    rows: list[tuple[ItemRow, list[Lacking]]]
+    has_more: bool
+    cursor: int | None
 
 
 class Explanation(NamedTuple):
@@ -130,6 +150,7 @@ def _read(
         text=wanted.text,
         execution_id=wanted.execution,
         processing=wanted.processing,
+        lost=wanted.lost,
         after=wanted.after if after is None else after,
         until=until,
         offset=offset,
@@ -163,6 +184,41 @@ def every_with_losses(desk: Desk, wanted: Wanted) -> Iterator[tuple[Job, ItemRow
             lost = losses.of_items(tx, [row.id for _, row in chunk])
             for job, row in chunk:
                 yield job, row, [one for one in lost.get(row.id, ()) if one.execution_id == row.execution_id]
+
+
+def lost(desk: Desk, wanted: Wanted) -> LossPage:
+    """Give what was lost of one job: how many items lack what, and a page of those items."""
+    found = page(desk, replace(wanted, lost=wanted.lost or ANY))
+    with desk.database.read() as tx:
+        totals = _lost(tx, _jobs(tx, wanted.jobs))
+        told = losses.of_items(tx, [row.id for _, row in found.rows])
+    rows = [(row, lacking(row, told.get(row.id, ()))) for _, row in found.rows]
+    return LossPage(totals, rows, found.has_more, found.cursor)
+
+
+def lost_totals(desk: Desk, job_id: str) -> dict[Fact, int]:
+    """Give how many items of a job lack what at the destination."""
+    with desk.database.read() as tx:
+        return _lost(tx, _jobs(tx, (job_id,)))
+
+
+def _lost(tx: sa.Connection, chosen: Sequence[Job]) -> dict[Fact, int]:
+    sums: Counter[Fact] = Counter()
+    for job in chosen:
+        for bits, number in items.lost(tx, job.number).items():
+            sums.update(dict.fromkeys(facts_of(bits), number))
+    return {fact: sums[fact] for fact in Fact if fact in sums}
+
+
+def lacking(row: ItemRow, told: Sequence[LossRow]) -> list[Lacking]:
+    """Say of each thing that an item lacks how that came, as exactly as is written down."""
+    found: dict[Fact, list[str]] = {fact: [] for fact in facts_of(row.lost)}
+    latest = max((one.execution_id for one in told), default=0)
+    for one in told:
+        fact = fact_of(one.what, one.detail)
+        if one.execution_id == latest and fact in found:
+            found[fact].append(one.detail)
+    return [Lacking(fact, "; ".join(details) or WORDS[fact]) for fact, details in found.items()]
 
 
 def explain(desk: Desk, item_id: int) -> Explanation:

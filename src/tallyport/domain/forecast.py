@@ -7,34 +7,18 @@ named values, earlier versions) is counted over the first items, and said to be 
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.carrying import carriage_of
 from tallyport.domain.entries import Entry, Kind
-from tallyport.domain.policies import PermissionsPolicy, Policies, VersioningPreserve, VersioningSelect
+from tallyport.domain.losses import BITS, Fact
+from tallyport.domain.policies import PermissionsPolicy, Policies
+from tallyport.domain.shortfall import Shortfall
+from tallyport.domain.versions import carries_versions
 
 SAMPLE = 200  # items that are asked about
 DENIALS = "denials"  # beside the names of abilities: grants may deny
-
-
-class Fact(StrEnum):
-    """What may be lost. Shown and documented; never renamed."""
-
-    SYMLINKS = "symlinks"
-    HARD_LINKS = "hard_links"
-    SPECIAL = "special_files"
-    SIZE = "size"
-    TIMES = "times"
-    PRECISION = "time_precision"
-    FOLDER_TIMES = "folder_times"
-    MODES = "modes"
-    OWNERS = "owners"
-    ACCESS = "access_lists"
-    DENIALS = "denials"
-    PROPERTIES = "properties"
-    VERSIONS = "versions"
 
 
 class Side(NamedTuple):
@@ -55,24 +39,22 @@ class Loss(NamedTuple):
 
 @dataclass(slots=True)
 class Tree:
-    """Counts of what a tree has. ``precision`` is the destination's, in nanoseconds."""
+    """Counts of what a tree has, and of what each item of it will lack by ``shortfall``."""
 
-    precision: int = 1
-    max_size: int | None = None
+    shortfall: Shortfall | None = None
     files: int = 0
     folders: int = 0
     symlinks: int = 0
-    hard_links: int = 0  # names of files that have others
     special: int = 0
-    too_large: int = 0
-    finer: int = 0  # files whose time has more than the precision
-    modes: int = 0
-    owned: int = 0
+    lacking: Counter[int] = field(default_factory=Counter)  # bits → items that lack just these
+    renamed: int = 0
     asked: int = 0  # items of the sample
     access: Counter[str] = field(default_factory=Counter)  # kind of list → items of the sample that have one
     denied: int = 0  # items of the sample whose list denies somebody something
     denied_to_many: int = 0  # of those, to a group or everybody
     named: int = 0  # items of the sample with named values
+    access_of_folders: int = 0  # of those that have a list
+    named_folders: int = 0
     versioned: int = 0  # files of the sample with earlier versions
 
     def add(self, entry: Entry) -> None:
@@ -86,52 +68,51 @@ class Tree:
             self.special += 1
         else:
             self.files += 1
-            self.hard_links += entry.links > 1
-            self.finer += bool(entry.modified % self.precision)
-            self.too_large += self.max_size is not None and entry.size > self.max_size
-        if kind is not Kind.SPECIAL and kind is not Kind.SYMLINK:
-            self.modes += entry.mode is not None
-        self.owned += entry.owner is not None
+        if self.shortfall is not None:
+            self.lacking[self.shortfall.of(entry)] += 1
+
+    def rename(self, entry: Entry) -> None:
+        """Count an item that will have another name, if it will stand there."""
+        self.renamed += self.shortfall is None or not self.shortfall.whole(entry)
+
+    def number(self, fact: Fact) -> int:
+        """Give how many items will lack something that a listing tells."""
+        return sum(count for bits, count in self.lacking.items() if bits & BITS[fact])
 
 
-def forecast(source: Side, destination: Side, tree: Tree, policies: Policies) -> tuple[Loss, ...]:
+def shortfall_of(source: Side, destination: Side, policies: Policies) -> Shortfall:
+    """Give what the destination lacks of what comes from the source."""
+    keeps_versions = carries_versions(policies) and all("Versions" in side.abilities for side in (source, destination))
+    return Shortfall(source.limits, destination.limits, policies, has_versions=keeps_versions)
+
+
+def forecast(destination: Side, tree: Tree, policies: Policies) -> tuple[Loss, ...]:
     """Give all that will be lost; nothing that the tree does not have, and nothing that nobody asked for."""
     to, items = destination.limits, tree.files + tree.folders
     every = items + tree.symlinks + tree.special
     access_is_asked = policies.permissions_policy is not PermissionsPolicy.NONE
     lists = sum(tree.access.values())
     kept_kinds = "Grants" in destination.abilities
+    listed: tuple[tuple[Fact, int, str], ...] = (
+        (Fact.SYMLINKS, every, "the destination has no symlinks"),
+        (Fact.HARD_LINKS, tree.files, "each name becomes a file of its own"),
+        (Fact.SPECIAL, every, "devices, sockets and pipes are never carried"),
+        (Fact.SIZE, tree.files, f"the destination takes at most {to.max_size} bytes"),
+        (Fact.TIMES, tree.files, "the destination sets the time of last change itself"),
+        (Fact.PRECISION, items, f"times are kept to {_steps(to.time_precision)}"),
+        (Fact.FOLDER_TIMES, tree.folders, "folders get the time of their making"),
+        (Fact.MODES, items, "the destination has no permission bits"),
+        (Fact.OWNERS, every, "owner and group cannot be set there"),
+    )
     rows: tuple[tuple[bool, Loss], ...] = (
-        (not to.symlinks, Loss(Fact.SYMLINKS, tree.symlinks, every, "the destination has no symlinks")),
-        (
-            not to.hard_links,
-            Loss(Fact.HARD_LINKS, tree.hard_links, tree.files, "each name becomes a file of its own"),
-        ),
-        (True, Loss(Fact.SPECIAL, tree.special, every, "devices, sockets and pipes are never carried")),
-        (True, Loss(Fact.SIZE, tree.too_large, tree.files, f"the destination takes at most {to.max_size} bytes")),
-        (
-            policies.timestamps and not to.sets_times,
-            Loss(Fact.TIMES, tree.files, tree.files, "the destination sets the time of last change itself"),
-        ),
-        (
-            policies.timestamps and to.sets_times and to.time_precision > source.limits.time_precision,
-            Loss(Fact.PRECISION, tree.finer, tree.files, f"times are kept to {_steps(to.time_precision)}"),
-        ),
-        (
-            policies.timestamps and not to.dates_containers,
-            Loss(Fact.FOLDER_TIMES, tree.folders, tree.folders, "folders get the time of their making"),
-        ),
-        (
-            source.limits.permissions and not to.permissions,
-            Loss(Fact.MODES, tree.modes, items, "the destination has no permission bits"),
-        ),
-        (
-            policies.preserve_owners and not to.owners,
-            Loss(Fact.OWNERS, tree.owned, every, "owner and group cannot be set there"),
-        ),
+        *((True, Loss(fact, tree.number(fact), of, words)) for fact, of, words in listed),
         (
             access_is_asked and not kept_kinds,
             Loss(Fact.ACCESS, lists, tree.asked, f"the destination has no access lists ({_kinds(tree.access)})"),
+        ),
+        (
+            access_is_asked and kept_kinds and to.containers_implied,
+            Loss(Fact.ACCESS, tree.access_of_folders, tree.asked, "folders of the destination have no access lists"),
         ),
         (
             access_is_asked and kept_kinds and DENIALS not in destination.abilities,
@@ -142,11 +123,14 @@ def forecast(source: Side, destination: Side, tree: Tree, policies: Policies) ->
             Loss(Fact.PROPERTIES, tree.named, tree.asked, "the destination keeps no named values"),
         ),
         (
-            policies.versioning_preserve is VersioningPreserve.NATIVE
-            and policies.versioning_select is VersioningSelect.ALL
-            and not to.versions,
+            carriage_of(policies).has_properties and "Properties" in destination.abilities and to.containers_implied,
+            Loss(Fact.PROPERTIES, tree.named_folders, tree.asked, "folders of the destination keep no named values"),
+        ),
+        (
+            carries_versions(policies) and not to.versions,
             Loss(Fact.VERSIONS, tree.versioned, tree.asked, "the destination keeps the newest content alone"),
         ),
+        (True, Loss(Fact.NAMES, tree.renamed, every, "the destination takes other names")),
     )
     return tuple(loss for is_lost, loss in rows if is_lost and loss.number)
 

@@ -4,7 +4,7 @@ An item that lost something was still carried; an item that could not do without
 those that the public interface gives its audit types.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -38,6 +38,72 @@ AUDIT_TYPES: Mapping[Lost, int] = {
 }
 """4009 and 4010 are ours, the others are those of the public interface."""
 
+
+class Fact(StrEnum):
+    """What a destination may have less of than the source: told before a run, and of each item after it.
+
+    Stored by its bit, shown and documented; never renamed.
+    """
+
+    SYMLINKS = "symlinks"
+    HARD_LINKS = "hard_links"
+    SPECIAL = "special_files"
+    SIZE = "size"
+    TIMES = "times"
+    PRECISION = "time_precision"
+    FOLDER_TIMES = "folder_times"
+    MODES = "modes"
+    OWNERS = "owners"
+    ACCESS = "access_lists"
+    DENIALS = "denials"
+    PROPERTIES = "properties"
+    VERSIONS = "versions"
+    NAMES = "names"
+    # Nobody can foretell these: they are found while items are carried.
+    ACCOUNTS = "accounts"
+    LOCKS = "locks"
+    IMPORTS = "imports"
+    IMPERSONATION = "impersonation"
+
+
+BITS: Mapping[Fact, int] = {fact: 1 << place for place, fact in enumerate(Fact)}
+"""As they stand in an item's row: the order of facts is never changed, new ones come last."""
+
+WORDS: Mapping[Fact, str] = {
+    Fact.SYMLINKS: "the destination has no symlinks",
+    Fact.HARD_LINKS: "it became a file of its own, beside its other names",
+    Fact.SPECIAL: "devices, sockets and pipes are never carried",
+    Fact.SIZE: "it is larger than the destination takes",
+    Fact.TIMES: "the destination set the time of last change itself",
+    Fact.PRECISION: "its time was cut to the step that the destination keeps",
+    Fact.FOLDER_TIMES: "the folder has the time of its making",
+    Fact.MODES: "the destination has no permission bits",
+    Fact.OWNERS: "owner and group were not set",
+    Fact.ACCESS: "grants were not kept as they were",
+    Fact.DENIALS: "a denial was not kept",
+    Fact.PROPERTIES: "named values were not kept as they were",
+    Fact.VERSIONS: "earlier contents were not carried",
+    Fact.NAMES: "it has another name at the destination",
+    Fact.ACCOUNTS: "somebody of its owners or grants is unknown at the destination",
+    Fact.LOCKS: "its lock was not made again",
+    Fact.IMPORTS: "something imported for it could not be used",
+    Fact.IMPERSONATION: "a connection acted as its own account",
+}
+"""What happened to one item, for people, where nothing more exact is written down."""
+
+_FACT_OF: Mapping[str, Fact] = {
+    Lost.PRINCIPAL: Fact.ACCOUNTS,
+    Lost.ACCESS_RULE: Fact.ACCESS,
+    Lost.ACCESS_TARGET: Fact.ACCESS,
+    Lost.IGNORED_RULE: Fact.ACCESS,
+    Lost.PROPERTY: Fact.PROPERTIES,
+    Lost.LOCK: Fact.LOCKS,
+    Lost.PROPERTY_IMPORT: Fact.IMPORTS,
+    Lost.ACCESS_IMPORT: Fact.IMPORTS,
+    Lost.OWNER: Fact.OWNERS,
+    Lost.IMPERSONATION: Fact.IMPERSONATION,
+}
+
 MOST = 100  # losses of one item that are written down
 LONGEST = 500  # characters of a detail
 
@@ -60,3 +126,21 @@ def told(losses: Sequence[Loss]) -> str:
         return ""
     more = len(losses) - 1
     return f"carried, but {losses[0].detail}" + (f" (and {more} more)" if more else "")
+
+
+def fact_of(what: str, detail: str) -> Fact:
+    """Say which fact a loss is of."""
+    return Fact.DENIALS if what == Lost.ACCESS_RULE and "denial" in detail else _FACT_OF[what]
+
+
+def bits_of(losses: Iterable[Loss]) -> int:
+    """Give the facts that losses are of, as an item's row has them."""
+    bits = 0
+    for one in losses:
+        bits |= BITS[fact_of(one.what, one.detail)]
+    return bits
+
+
+def facts_of(bits: int | None) -> tuple[Fact, ...]:
+    """Read the facts of an item's row."""
+    return tuple(fact for fact, bit in BITS.items() if bit & (bits or 0))

@@ -8,7 +8,7 @@ from typing import Any
 from tallyport.domain import naming, paths
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind
-from tallyport.domain.forecast import Side, Tree, document, forecast
+from tallyport.domain.forecast import Side, Tree, document, forecast, shortfall_of
 from tallyport.domain.name_proof import NameProof
 from tallyport.domain.parts import MOST_CHILDREN, Child
 from tallyport.domain.policies import Policies
@@ -41,7 +41,7 @@ class Manifest:
     """
 
     def __init__(self, policies: Policies, destination: Limits, *, sides: tuple[Side, Side] | None = None) -> None:
-        self.tree = Tree(destination.time_precision, destination.max_size)
+        self.tree = Tree(None if sides is None else shortfall_of(*sides, policies))
         self._sides = sides
         self._proof = NameProof(policies, destination)
         self.items = 0
@@ -80,7 +80,12 @@ class Manifest:
         if fitting.name is None:
             self.blocked.add(path, reason=fitting.problem)
         elif fitting.name != name:
+            self.tree.rename(entry)
             self.renamed.add(path, name=paths.display(fitting.name), how=list(fitting.processing))
+
+    def add_root(self, entry: Entry) -> None:
+        """Count the root of the source, which is no item that stands below it: it too has a time and an owner."""
+        self.tree.add(entry)
 
     def deny(self, path: str, reason: str) -> None:
         """Note a container that could not be looked into."""
@@ -104,7 +109,7 @@ class Manifest:
         }
 
     def _losses(self) -> list[dict[str, Any]] | None:
-        return None if self._sides is None else document(forecast(*self._sides, self.tree, self._policies))
+        return None if self._sides is None else document(forecast(self._sides[1], self.tree, self._policies))
 
     def _count_child(self, path: str, size: int) -> None:
         if self._children is None:

@@ -186,6 +186,21 @@ class Carrier:
             losses += self._carry_lock(giving, taking, to, path, receiving)
         return tuple(losses[:MOST])
 
+    def miss(self, to: Side, path: str, entry: Entry) -> tuple[Loss, ...]:
+        """Say what a container has besides content that one cannot have which is there by what it holds alone."""
+        giving = self._sides[to.other]
+        losses: list[Loss] = []
+        if self.carriage.has_access:
+            access = _access_told(giving, path, entry)
+            planned = self.planned(access, to)
+            wanted = planned.access
+            losses += [*planned.losses, *compare(Access(wanted.owner, wanted.group), Access())]
+            if self.carriage.grants is not PermissionsPolicy.NONE and has_rules(access):
+                losses.append(_without_grants_said(access))
+        if self.carriage.has_properties and (values := _properties_told(giving, path)):
+            losses.append(_without_properties_said(values))
+        return tuple(losses[:MOST])
+
     def check_lock(self, to: Side, path: str) -> None:
         """Refuse a locked file whose lock cannot be made again: it is carried once it is released."""
         giving, taking = self._sides[to.other], self._sides[to]
@@ -358,7 +373,7 @@ class Carrier:
         if not values:
             return []
         if not isinstance(taking, Properties):
-            return [loss(Lost.PROPERTY, f"the destination keeps no properties: {', '.join(sorted(values))} are lost")]
+            return [_without_properties_said(values)]
         try:
             return list(kept_properties(values, taking.set_properties(receiving, dict(values))))
         except TallyportError as error:
@@ -469,9 +484,17 @@ def _without_grants(
             stored = access_of(taking.stamp(receiving, facts))
         losses += compare(wanted._replace(grants=(), links=(), native=b""), stored or Access())
     if carriage.grants is not PermissionsPolicy.NONE and has_rules(access):
-        who = ", ".join(sorted({shown(grant.principal) for grant in access.grants}))
-        losses.append(loss(Lost.IGNORED_RULE, f"the destination keeps no grants: those for {who or 'nobody'} are lost"))
+        losses.append(_without_grants_said(access))
     return losses
+
+
+def _without_grants_said(access: Access) -> Loss:
+    who = ", ".join(sorted({shown(grant.principal) for grant in access.grants}))
+    return loss(Lost.IGNORED_RULE, f"the destination keeps no grants: those for {who or 'nobody'} are lost")
+
+
+def _without_properties_said(values: Mapping[str, bytes]) -> Loss:
+    return loss(Lost.PROPERTY, f"the destination keeps no properties: {', '.join(sorted(values))} are lost")
 
 
 def _fact(principal: Principal | None) -> str | int | None:

@@ -23,6 +23,7 @@ from tallyport.engine.tally import (
     KIND,
     LEVEL,
     LEVELS,
+    LOST,
     MESSAGE,
     MOVED,
     NAME,
@@ -241,6 +242,7 @@ class Commit:
                     r[MESSAGE] or None,
                     scene.execution_id,
                     now,
+                    r[LOST] if status else None,  # of what is planned nothing is lost yet
                 )
             )
             if status in FAILED:
@@ -583,5 +585,5 @@ class Commit:
         failed = item._replace(status=Status.RETRY, reason=error[0], message=error[1], attempts=item.attempts + 1)
         if not task.task.startswith("delete"):
             # It holds the source as it was to be carried. That is no baseline: it would say that it was.
-            failed = failed._replace(s_modified=None, s_tag=None, hash=None)
+            failed = failed._replace(s_modified=None, s_tag=None, hash=None, lost=None)
         self._settle(task, tuple(failed))

@@ -189,12 +189,16 @@ class StreamCrossing:
         passage, path = self._passage, self._work.d_path
         if self._source is None or self._work.s_only:
             return (passage.destination.stat(path) if self._stands else None), False
-        there = passage.destination.stat(path)
-        if there is not None or self._has_children:
-            return there or Entry(split(path)[1], Kind.CONTAINER), False
-        if passage.skips_empty:
-            return None, False
-        return passage.destination.make_container(path, Facts()), True
+        there, has_made = passage.destination.stat(path), False
+        if there is None and self._has_children:
+            there = Entry(split(path)[1], Kind.CONTAINER)
+        if there is None:
+            if passage.skips_empty:
+                return None, False
+            there, has_made = passage.destination.make_container(path, Facts()), True
+        if passage.carrier is not None and not self._work.carried:
+            passage.carrier.note(passage.carrier.miss(_DESTINATION, self._work.path, self._source))
+        return there, has_made
 
     def seal(self) -> tuple[Entry | None, bool]:
         if self._is_implied:

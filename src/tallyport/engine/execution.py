@@ -351,7 +351,7 @@ def _halted(tx: sa.Connection, database: Database, ids: Ids, execution: Executio
 def _root_row(root: int, job: int, execution_id: int) -> tuple[object, ...]:
     empty = (None,) * 7
     kind, status, reason = int(Kind.CONTAINER), int(Status.SUCCESS), Reason.UNCHANGED.value
-    return (root, job, 0, b"", kind, status, reason, 0, *empty, 0, None, None, None, execution_id, rows.now())
+    return (root, job, 0, b"", kind, status, reason, 0, *empty, 0, None, None, None, execution_id, rows.now(), 0)
 
 
 def _queue_retry(

@@ -134,7 +134,7 @@ class Hand:
         visit.wrote = visit.wrote or has_changed
         was_known = (row.d_size, row.d_modified, row.d_tag) == tuple(fingerprint(destination))
         if losses or (has_changed and was_known):
-            self._notes.regranted(visit, row, there if was_known else None, losses, has_changed=has_changed)
+            self._notes.regranted(visit, row, source, there if was_known else None, losses, has_changed=has_changed)
             visit.unchanged -= 1
             visit.unchanged_bytes -= source.size
 
@@ -210,7 +210,7 @@ class Hand:
                 self._notes.deletion(visit, side, reason, pair, name, d_name, row, content=content, level=level)
             case Forget(reason):
                 if row is not None:
-                    self._notes.left(visit, name, None, row, row.status, row.attempts, str(reason), "")
+                    self._notes.left(visit, name, None, row, row.status, row.attempts, str(reason), "", lost=0)
             case Flag(reason, message):
                 status, attempts = settle(_status(row), attempts_of(row), action)
                 entry = pair.source or pair.destination
@@ -328,6 +328,7 @@ class Hand:
             level=level,
             wrote=wrote,
             losses=() if self._passage.carrier is None else self._passage.carrier.take(),
+            to=to,
         )
 
     def _prove(self, visit: Opened, pair: Pair, level: int) -> tuple[bytes | None, int]:

@@ -1,6 +1,6 @@
 """What came of each item of a visit, written down as the row that the ledger will hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tallyport.domain import paths
@@ -9,11 +9,12 @@ from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.entries import Entry, Kind, Pair, Side
 from tallyport.domain.errors import TallyportError
 from tallyport.domain.items import DONE, Status
-from tallyport.domain.losses import Loss, told
+from tallyport.domain.losses import BITS, Fact, Loss, bits_of, told
 from tallyport.domain.naming import fit
 from tallyport.domain.policies import Policies
 from tallyport.domain.rules import Rules
 from tallyport.domain.settle import failed
+from tallyport.domain.shortfall import Shortfall
 from tallyport.engine.opened import Opened, Ticket
 from tallyport.engine.passage import Landed, kept_as
 from tallyport.engine.work import Known, Row
@@ -21,6 +22,7 @@ from tallyport.engine.work import Known, Row
 _FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
 _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
 _PENDING, _SUCCESS, _PROCESSED, _RETRY, _FLAGGED, _SKIPPED, _IGNORED = (int(status) for status in Status)
+_NAMES = BITS[Fact.NAMES]
 _DONE = frozenset(int(status) for status in DONE)
 _NONE = (None, None, None)  # facts of a side that has nothing
 _NOTHING_KNOWN = (None,) * 7
@@ -30,9 +32,11 @@ MADE_BACK = (Reason.NEW_AT_DESTINATION, Reason.DELETED_AT_SOURCE)  # why a conta
 class Notes:
     """Writes down what came of items, under the rules of one execution."""
 
-    def __init__(self, policies: Policies, rules: Rules) -> None:
+    def __init__(self, policies: Policies, rules: Rules, shortfalls: Mapping[Side, Shortfall]) -> None:
         self._policies = policies
         self._rules = rules
+        self._shortfalls = shortfalls
+        self._lacks = {side: shortfall.of for side, shortfall in shortfalls.items()}
         self.is_dry = policies.simulation
 
     def stays(self, visit: Opened) -> None:
@@ -50,8 +54,15 @@ class Notes:
         attempts: int,
         reason: str,
         message: str,
+        *,
+        lost: int | None = None,
     ) -> None:
-        """Write down an item that was not carried; its baseline stays as it was."""
+        """Write down an item that was not carried; its baseline stays as it was.
+
+        Where it cannot stand at all at the destination, that is what it lost.
+        """
+        if entry is not None and (status in (_RETRY, _FLAGGED) or reason == Reason.IGNORED_ITEM_TYPE):
+            lost = self._shortfalls[_DESTINATION].whole(entry) or None
         kind = int(entry.kind) if entry is not None else row.kind if row is not None else _FILE
         if kind == _CONTAINER or (status not in _DONE and status not in (_SKIPPED, _IGNORED)):
             visit.is_clean = False  # a signature stands for containers that are entered, all of them
@@ -63,7 +74,7 @@ class Notes:
             status, attempts = _RETRY, attempts_of(row)  # a person may put it right before the real run
         facts = row[5:12] if row is not None else _NOTHING_KNOWN
         item_id, d_name = (row.item_id, row.d_name) if row is not None else (0, None)
-        visit.items.append((name, kind, status, reason, item_id, attempts, *facts, 0, 0, d_name, "", message, 0))
+        visit.items.append((name, kind, status, reason, item_id, attempts, *facts, 0, 0, d_name, "", message, 0, lost))
 
     def failed(self, visit: Opened, name: str, entry: Entry | None, row: Known | None, error: TallyportError) -> None:
         """Write down an item that could not be carried."""
@@ -84,6 +95,7 @@ class Notes:
         level: int = 0,
         wrote: int = 0,
         losses: Sequence[Loss] = (),
+        to: Side = _DESTINATION,
     ) -> None:
         """Write down an item that both sides hold, equal now."""
         entry = source or destination
@@ -108,13 +120,25 @@ class Notes:
             "",
             told(losses),
             wrote,
+            self.lacks(to, (source if to is _DESTINATION else destination) or entry, name, d_name, losses),
         )
         if losses:
             lost(visit, name, losses)
         self.done(visit, item, source)
 
+    def lacks(self, to: Side, entry: Entry, name: str, d_name: str, losses: Sequence[Loss]) -> int:
+        """Give the bits of what an item lacks at the side it was carried to."""
+        return self._lacks[to](entry) | (_NAMES if name != d_name else 0) | (bits_of(losses) if losses else 0)
+
     def regranted(
-        self, visit: Opened, row: Known, there: Entry | None, losses: Sequence[Loss], *, has_changed: bool
+        self,
+        visit: Opened,
+        row: Known,
+        source: Entry,
+        there: Entry | None,
+        losses: Sequence[Loss],
+        *,
+        has_changed: bool,
     ) -> None:
         """Write down an item whose grants were applied again; what is known of its content stays as it was."""
         d_side = entry_facts(there) if there is not None else (row.d_size, row.d_modified, row.d_tag)
@@ -137,6 +161,7 @@ class Notes:
                 "",
                 told(losses),
                 1 if has_changed else 0,
+                self.lacks(_DESTINATION, source, row.name, row.d_name or row.name, losses),
             )
         )
 
@@ -172,6 +197,7 @@ class Notes:
             processing,
             "",
             wrote,
+            self.lacks(_DESTINATION, entry, name, d_name, ()),
         )
 
     def simulated(
@@ -202,6 +228,7 @@ class Notes:
                 self.processing(visit, name, d_name, int(entry.kind)),
                 "",
                 0,
+                None,
             )
         )
 
@@ -232,7 +259,7 @@ class Notes:
             visit.is_clean = False
             wanted, reached = self._policies.verify.name.lower(), VerifyLevel(item[13]).name.lower()
             why = f"it stays at the source: its copy is proved at level {reached}, and the job asks for {wanted}"
-            visit.items.append((*item[:6], *_NONE, *item[9:17], why, item[18]))
+            visit.items.append((*item[:6], *_NONE, *item[9:17], why, *item[18:]))
 
     def processing(self, visit: Opened, name: str, d_name: str, kind: int) -> str:
         """Say in what a name at the destination differs from the item's own."""
@@ -249,10 +276,12 @@ class Notes:
         visit, entry, row = ticket.visit, ticket.entry, ticket.row
         there, content, moved = landed[:3]
         name, processing, message = ticket.name, ticket.processing, ""
+        lacks = self._lacks[ticket.to](entry)
         if len(landed) > 3:  # a passage that says more than the lean one
             if landed.losses:
                 message = told(landed.losses)
                 lost(visit, name, landed.losses)
+                lacks |= bits_of(landed.losses)
             if landed.level is not None:
                 level = landed.level
             processing = ",".join(filter(None, (processing, landed.processing)))
@@ -278,6 +307,7 @@ class Notes:
             processing,
             "; ".join(filter(None, (message, kept_as(ticket.kept)))),
             wrote,
+            lacks if ticket.d_name == name else lacks | _NAMES,
         )
         self.done(visit, item, entry)
 
@@ -344,6 +374,7 @@ class Notes:
             "",
             "",
             0,
+            None,
         )
         if is_moved:
             if entry.kind == _FILE and level < self._policies.verify and not self.is_dry:
@@ -367,12 +398,15 @@ class Notes:
         d_name = work.d_path.rpartition("/")[2]
         status, reason, message = _SUCCESS, str(Reason.UNCHANGED), ""
         d_side: tuple[Any, ...] = _NONE
+        lacks: int | None = None
         if visit.too_many is not None:
             status, reason, message = _FLAGGED, str(Reason.TOO_MANY_ITEMS), visit.too_many
         elif container is not None:
             d_side = (container.size, container.modified, container.tag)
             message = told(losses)
             lost(visit, "", losses)
+            if not work.carried:  # else nothing was set anew, and it lacks what it lacked
+                lacks = self.lacks(_DESTINATION, source, name, d_name, losses)
         elif self.is_dry:
             return None
         elif self._rules.skips_empty_containers:
@@ -401,6 +435,7 @@ class Notes:
             processing,
             message,
             1 if visit.wrote else 0,
+            lacks,
         )
 
 

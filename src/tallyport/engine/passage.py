@@ -9,7 +9,7 @@ Errors are :class:`~tallyport.domain.errors.TallyportError`. A passage is used b
 
 import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -21,9 +21,10 @@ from tallyport.domain.carrying import carriage_of
 from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.items import Status
-from tallyport.domain.losses import Loss, told
+from tallyport.domain.losses import Loss, bits_of, told
 from tallyport.domain.paths import display
 from tallyport.domain.policies import Policies, Symlinks
+from tallyport.domain.shortfall import Shortfall
 from tallyport.engine.carrier import Carrier, Maps
 from tallyport.engine.lease import Guard
 from tallyport.engine.throttle import Meter
@@ -169,6 +170,7 @@ class Passage(Protocol):
     has_parts: bool  # big files can be carried in parts
     has_versions: bool  # both sides keep earlier contents, and the job carries them
     has_links: bool  # hard links can be made at the destination
+    shortfalls: Mapping[Side, Shortfall]  # by the side that something is carried to: what it lacks of it
     guard: Guard  # called before anything is made visible
     seats: int  # items carried at one time at most; 0 = as many as suit the connections
     carrier: Carrier | None  # gives items what they have besides content; None where the job asks for nothing
@@ -348,6 +350,7 @@ def item_done(
         processing,
         "; ".join(filter(None, (told(losses), kept_as(kept)))),
         1,
+        (item[19] or 0) | bits_of(losses),
     )
 
 
@@ -366,7 +369,7 @@ def item_kept(work: DeleteWork, error: TallyportError) -> tuple[Any, ...] | None
     """Give a container its end that was to go, and in which something stands by now; None for any other failure."""
     if work.kind != Kind.CONTAINER or error.kind is not ErrorKind.ALREADY_EXISTS:
         return None
-    return (*work.item[:2], int(Status.SKIPPED), str(Reason.NOT_EMPTY), work.item[4], 0, *work.item[6:])
+    return (*work.item[:2], int(Status.SKIPPED), str(Reason.NOT_EMPTY), work.item[4], 0, *work.item[6:19], None)
 
 
 def item_gone(item: tuple[Any, ...], side: str, *, kept: str = "") -> tuple[Any, ...]:
@@ -375,4 +378,4 @@ def item_gone(item: tuple[Any, ...], side: str, *, kept: str = "") -> tuple[Any,
     facts = item[6:13] if is_moved else (None,) * 7
     wrote = 2 if side == Side.SOURCE else 1
     ended = (*item[:2], int(Status.SUCCESS), *item[3:5], 0)
-    return (*ended, *facts, item[13], 0, *item[15:17], kept_as(kept), wrote)
+    return (*ended, *facts, item[13], 0, *item[15:17], kept_as(kept), wrote, None if is_moved else 0)

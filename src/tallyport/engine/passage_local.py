@@ -35,10 +35,11 @@ from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Durability, VerifyLevel
 from tallyport.domain.entries import Entry, Fingerprint, Kind, Side, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.domain.losses import Loss
+from tallyport.domain.losses import BITS, Fact, Loss
 from tallyport.domain.paths import split
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.rules import EMPTIES_SOURCE
+from tallyport.domain.shortfall import shortfalls
 from tallyport.engine import passage, staging
 from tallyport.engine.crossing_local import LocalCrossing, seen
 from tallyport.engine.dressing import Dresser
@@ -62,6 +63,7 @@ from tallyport.engine.work import (
     LinkWork,
     LockWork,
     PartWork,
+    Row,
     StampWork,
     TaskReport,
     VisitWork,
@@ -100,6 +102,7 @@ class LocalPassage:
         self._reads_back = policies.verify > VerifyLevel.HASH
         self.source_limits = source.limits
         self.destination_limits = destination.limits
+        self.shortfalls = shortfalls(source.limits, destination.limits, policies)
         self.token = token
         self.durability = policies.durability
         self.verify = policies.verify
@@ -337,9 +340,11 @@ class LocalPassage:
                     gone = refusal(ErrorKind.NOT_FOUND, "link", d_name, "it vanished at once")
                     reports[position] = task_error(work.task_ids[position], gone)
                     continue
-                item = work.items[position]
+                item: Row = work.items[position]
                 if not moved and position:
                     item = (*item[:3], str(Reason.LINKED), *item[4:])
+                elif position:  # the file system took no link
+                    item = (*item[:19], (item[19] or 0) | BITS[Fact.HARD_LINKS])
                 place = kept.get(position, "")
                 done = item_done(item, entry, content=content, level=self.level, moved=moved, losses=losses, kept=place)
                 reports[position] = TaskReport(work.task_ids[position], done, losses=plain(losses))

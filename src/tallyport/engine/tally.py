@@ -11,7 +11,7 @@ Result = tuple[Any, ...]  # an engine.work.ItemResult as it crosses the pipe
 
 # Positions in it, for the loop that runs once an item.
 NAME, KIND, STATUS, REASON, ID, ATTEMPTS = range(6)
-S_SIZE, D_SIZE, LEVEL, MOVED, D_NAME, PROCESSING, MESSAGE, WROTE = 6, 9, 13, 14, 15, 16, 17, 18
+S_SIZE, D_SIZE, LEVEL, MOVED, D_NAME, PROCESSING, MESSAGE, WROTE, LOST = 6, 9, 13, 14, 15, 16, 17, 18, 19
 
 LEVELS = {"skipped": 3, "transferred": 2, "deleted": 2, "unchanged": 1, "pending": 1}  # audit level of an outcome
 VISITED = 1  # audit level of a container that was gone through: a line for each, as unchanged items are too many

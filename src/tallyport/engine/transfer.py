@@ -35,6 +35,7 @@ from tallyport.domain.losses import Loss
 from tallyport.domain.naming import is_converted
 from tallyport.domain.paths import split
 from tallyport.domain.policies import EmptyContainers, Policies, TransferType
+from tallyport.domain.shortfall import shortfalls
 from tallyport.domain.versions import carries_versions
 from tallyport.engine import uploads
 from tallyport.engine.archive import zipped
@@ -110,6 +111,7 @@ class StreamPassage:
         self.has_versions = (
             isinstance(source, Versions) and isinstance(destination, Versions) and carries_versions(policies)
         )
+        self.shortfalls = shortfalls(source.limits, destination.limits, policies, has_versions=self.has_versions)
         self.has_parts = uploads.takes_parts(destination) and not self.has_versions
         self.is_dry = policies.simulation
         self.both_ways = policies.transfer_type is TransferType.SYNC

@@ -92,7 +92,7 @@ class Round:
         self._open: list[Opened] = []
         self._halted: str | None = None
         self._due = monotonic() + PATIENCE  # when what was carried is settled at the latest
-        self._notes = Notes(orders.policies, orders.rules)
+        self._notes = Notes(orders.policies, orders.rules, passage.shortfalls)
         self._hand = Hand(
             passage,
             orders.rules,

@@ -85,6 +85,7 @@ class ItemResult(NamedTuple):
     processing: str = ""  # comma-joined processing words
     message: str = ""  # for people, when it failed or was left out
     wrote: int = 0  # 1 when the destination was changed by this outcome, 2 when the source was
+    lost: int | None = None  # bits of domain.losses.Fact that it lacks where it was carried to; None = as they were
 
 
 class Deferred(NamedTuple):
@@ -163,7 +164,7 @@ class Filled(NamedTuple):
 def results_of(filled: Iterable[Row], level: int) -> tuple[Row, ...]:
     """Write files that came with a new container as whole item results."""
     return tuple(
-        (from_bytes(row[0]), 1, _SUCCESS, _NEW, 0, 0, *row[1:], level, row[1], None, "", "", 1) for row in filled
+        (from_bytes(row[0]), 1, _SUCCESS, _NEW, 0, 0, *row[1:], level, row[1], None, "", "", 1, 0) for row in filled
     )
 
 

@@ -34,6 +34,7 @@ class ItemRow(NamedTuple):
     message: str | None
     execution_id: int
     settled_at: int
+    lost: int | None = None  # bits of domain.losses.Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def page(
     text: str | None = None,
     execution_id: int | None = None,
     processing: Iterable[str] = (),
+    lost: int | None = None,
     after: int = 0,
     until: int | None = None,
     offset: int = 0,
@@ -88,14 +90,14 @@ def page(
 ) -> list[ItemRow]:
     """Give up to ``limit`` items of a job (by its number) with an id above ``after`` and up to ``until``, by id.
 
-    ``offset`` passes over so many of them, by their ids alone.
+    ``lost`` are bits, of which an item has one at least. ``offset`` passes over so many of them, by their ids alone.
     """
     chosen = tuple(statuses)
     if not chosen:
         return []
     wanted_reasons = tuple(reasons)
     values: dict[str, Any] = {"job": job, "after": after, "limit": limit, "offset": offset}
-    given = {"until": until, "parent": parent, "execution": execution_id, "text": text or None}
+    given = {"until": until, "parent": parent, "execution": execution_id, "text": text or None, "lost": lost}
     values |= {name: value for name, value in given.items() if value is not None}
     values |= {f"reason_{place}": reason for place, reason in enumerate(wanted_reasons)}
     on_postgresql = tx.dialect.name == "postgresql"
@@ -124,7 +126,7 @@ class _Shape(NamedTuple):
     kinds: tuple[int, ...]
     reasons: int
     processing: tuple[str, ...]
-    given: frozenset[str]  # of until, parent, execution, text
+    given: frozenset[str]  # of until, parent, execution, text, lost
     on_postgresql: bool
 
 
@@ -146,6 +148,10 @@ def _statement(shape: _Shape) -> sa.Select[Any]:
         ("until", items.c.id <= bound("until")),
         ("parent", items.c.parent_id == bound("parent")),
         ("execution", items.c.execution_id == bound("execution")),
+        (
+            "lost",
+            sa.and_(*(one > sa.literal_column("0") for one in (items.c.lost, items.c.lost.op("&")(bound("lost"))))),
+        ),
         ("text", _name(on_postgresql=shape.on_postgresql).like(sa.func.lower(bound("text")), escape="/")),
     ):
         if name in shape.given:
@@ -266,6 +272,16 @@ def totals(tx: sa.Connection, job: int) -> dict[int, Totals]:
     return {status: Totals(count, int(size)) for status, count, size in tx.execute(query)}
 
 
+def lost(tx: sa.Connection, job: int) -> dict[int, int]:
+    """Count a job's items by the bits of what they lost; read from an index of those that lost something."""
+    query = (
+        sa.select(items.c.lost, sa.func.count())
+        .where(items.c.job == job, items.c.lost > sa.literal_column("0"))
+        .group_by(items.c.lost)
+    )
+    return {row[0]: row[1] for row in tx.execute(query)}
+
+
 def set_status(
     tx: sa.Connection,
     job: int,
@@ -322,21 +338,22 @@ KNOWN = (
 
 _UPSERT = (
     "INSERT INTO items (id, job, parent_id, name, kind, status, reason, attempts, s_size, s_modified, s_tag, d_size,"
-    " d_modified, d_tag, hash, level, d_name, processing, message, execution_id, settled_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " d_modified, d_tag, hash, level, d_name, processing, message, execution_id, settled_at, lost)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (parent_id, name, job) DO UPDATE SET kind = excluded.kind, status = excluded.status,"
     " reason = excluded.reason, attempts = excluded.attempts, s_size = excluded.s_size,"
     " s_modified = excluded.s_modified, s_tag = excluded.s_tag, d_size = excluded.d_size,"
     " d_modified = excluded.d_modified, d_tag = excluded.d_tag, hash = excluded.hash, level = excluded.level,"
     " d_name = excluded.d_name, processing = excluded.processing, message = excluded.message,"
-    " execution_id = excluded.execution_id, settled_at = excluded.settled_at"
+    " execution_id = excluded.execution_id, settled_at = excluded.settled_at,"
+    " lost = COALESCE(excluded.lost, items.lost)"
 )
 
 _VALUES = _UPSERT[_UPSERT.index("(?") : _UPSERT.index(" ON CONFLICT")]
 _FILLED = (
     "INSERT INTO items (id, parent_id, name, s_size, s_modified, s_tag, d_size, d_modified, d_tag, hash,"
-    " kind, status, reason, attempts, job, level, execution_id, settled_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1, 'new_at_source', 0, {}, {}, {}, {})"
+    " kind, status, reason, attempts, lost, job, level, execution_id, settled_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1, 'new_at_source', 0, 0, {}, {}, {}, {})"
 ) + _UPSERT[_UPSERT.index(" ON CONFLICT") :]
 
 
@@ -413,9 +430,9 @@ def causes(tx: sa.Connection, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
 
 
 def upsert(tx: sa.Connection, database: Database, values: Sequence[tuple[Any, ...]]) -> None:
-    """Write item rows: (id, job, parent, name, kind, status, ... settled_at) in the order of the columns.
+    """Write item rows: (id, job, parent, name, kind, status, ... lost) in the order of the columns.
 
-    A row that is there keeps its id. Of two rows of one item the later counts.
+    A row that is there keeps its id, and what it lost where that is None. Of two rows of one item the later counts.
     """
     if not values:
         return
@@ -450,7 +467,7 @@ def add_filled(
     upsert(
         tx,
         database,
-        [(r[0], job, *r[1:3], 1, 1, "new_at_source", 0, *r[3:10], level, *none, execution_id, at) for r in values],
+        [(r[0], job, *r[1:3], 1, 1, "new_at_source", 0, *r[3:10], level, *none, execution_id, at, 0) for r in values],
     )
 
 

@@ -130,12 +130,14 @@ CREATE TABLE items (
 	message TEXT,
 	execution_id INTEGER NOT NULL,
 	settled_at INTEGER NOT NULL,
+	lost INTEGER,
 	PRIMARY KEY (id),
 	CONSTRAINT kind_known CHECK (kind BETWEEN 1 AND 4),
 	CONSTRAINT status_known CHECK (status BETWEEN 0 AND 6),
 	CONSTRAINT level_known CHECK (level BETWEEN 0 AND 5)
 );
 CREATE INDEX items_job ON items (job, status, id);
+CREATE INDEX items_lost ON items (job, id, lost) WHERE lost > 0;
 CREATE UNIQUE INDEX items_name ON items (parent_id, name, job);
 CREATE TABLE locks (
 	job INTEGER NOT NULL,

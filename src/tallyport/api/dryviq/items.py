@@ -32,12 +32,14 @@ from tallyport.domain.actions import Reason
 from tallyport.domain.entries import Kind
 from tallyport.domain.items import Status
 from tallyport.domain.jobs import Job
+from tallyport.domain.losses import BITS, WORDS, Fact
 from tallyport.store.audit import LEVELS, AuditRow
 from tallyport.store.breakdowns import AGES, SIZES, Breakdown, Counted
 from tallyport.store.items import ItemRow
 from tallyport.store.losses import LossRow
 
 router = APIRouter(prefix="/v1/transfers", tags=["items"])
+jobs_router = APIRouter(prefix="/v1/jobs", tags=["items"])
 
 FLAGGED = (Status.RETRY, Status.FLAGGED)
 CHANGES = ("converted", "renamed", "encoded", "truncated", "deduplicated")
@@ -54,7 +56,7 @@ COLUMNS: tuple[str, ...] = (
     "reason",
     "message",
 )
-COLUMNS += ("attempts", "execution_id", "settled_on", "losses")
+COLUMNS += ("attempts", "execution_id", "settled_on", "losses", "lost")
 
 
 @router.get("/items", summary="List items of one job or several")
@@ -169,6 +171,19 @@ def list_job_items(request: Request, desk: Desked, job: str) -> Response:
     return _page(request, desk, _wanted(request, job=job))
 
 
+@jobs_router.get("/{job}/losses", summary="Say what the items of a job lost: how many lack what, and which")
+def job_losses(request: Request, desk: Desked, job: str) -> Response:
+    part = paging.slice_of(request)
+    after = whole(request.query_params, "cursor", 0, most=1 << 62)
+    bits = _lost(listed(request.query_params, "what"))
+    found = items.lost(desk, Wanted(jobs=(job,), lost=bits, after=after, offset=part.offset, limit=part.limit))
+    meta = paging.meta(request, part, None, found.has_more, cursor=found.cursor)
+    sums = [{"what": fact.value, "count": count, "why": WORDS[fact]} for fact, count in found.totals.items()]
+    shown = [views.lacking(row, lacks) for row, lacks in found.rows]
+    document = {"status": 200, "type": "losses", "losses": sums, "item": shown, "meta": meta, "data": sums}
+    return json_response(document, headers=paging.link_header(meta))
+
+
 @router.get("/{job}/items.csv", summary="Items of a job as CSV")
 def job_items_csv(request: Request, desk: Desked, job: str) -> Response:
     return _csv(request, desk, _wanted(request, job=job), "items.csv")
@@ -204,6 +219,7 @@ def _wanted(
         text=text(query, "q"),
         execution=whole(query, "execution", 0, most=1 << 62) or None,
         processing=_processing(listed(query, "processing_status")),
+        lost=_lost(listed(query, "lost")),
         after=whole(query, "cursor", 0, most=1 << 62),
         offset=part.offset,
         limit=part.limit,
@@ -224,6 +240,14 @@ def _processing(given: list[str]) -> tuple[str, ...]:
         if word not in CHANGES:
             raise invalid("processing_status", f"{word[:40]!r} is not a change on the way", CHANGES)
     return tuple(given)
+
+
+def _lost(given: list[str]) -> int | None:
+    known = [fact.value for fact in Fact]
+    for word in given:
+        if word not in known:
+            raise invalid("lost", f"{word[:40]!r} is nothing that an item can lose", known)
+    return sum(BITS[Fact(word)] for word in dict.fromkeys(given)) or None
 
 
 def _kinds(given: list[str]) -> tuple[int, ...]:
@@ -269,6 +293,7 @@ def _cells(rows: Iterator[tuple[Job, ItemRow, Sequence[LossRow]]]) -> Iterator[t
             row.execution_id,
             iso(row.settled_at),
             "; ".join(f"{one.what}: {one.detail}" for one in lost),
+            "; ".join(shown["lost"]),
         )
 
 

@@ -3,11 +3,13 @@
 import base64
 import json
 import os.path
+from collections.abc import Sequence
 from typing import Any
 
 from tallyport.api.dryviq import words
 from tallyport.api.times import file_seconds, present, seconds
 from tallyport.control.documents import shown_transfer
+from tallyport.control.items import Lacking
 from tallyport.control.pictures import Picture
 from tallyport.control.progress import Gauge
 from tallyport.domain import folder_mapping, paths, transfer_block
@@ -16,7 +18,7 @@ from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import Status
 from tallyport.domain.jobs import Job
-from tallyport.domain.losses import AUDIT_TYPES, Lost
+from tallyport.domain.losses import AUDIT_TYPES, Lost, facts_of
 from tallyport.domain.secrets import secrets_set
 from tallyport.domain.states import State
 from tallyport.store.audit import AuditRow
@@ -198,6 +200,7 @@ def item(owner: Job, row: ItemRow) -> dict[str, Any]:
             else None,
             "status": words.ITEM[Status(row.status)],
             "processing": row.processing.split(",") if row.processing else [],
+            "lost": [fact.value for fact in facts_of(row.lost)],
             "audit_category": row.reason,
             "reason": row.reason,
             "message": row.message,
@@ -207,6 +210,18 @@ def item(owner: Job, row: ItemRow) -> dict[str, Any]:
             "transferred_on": seconds(row.settled_at) if done else None,
         }
     )
+
+
+def lacking(row: ItemRow, lacks: Sequence[Lacking]) -> dict[str, Any]:
+    """Show what one item lacks at the destination."""
+    return {
+        "id": str(row.id),
+        "kind": Kind(row.kind).name.lower(),
+        "path": shown_path(row.path),
+        "destination_path": shown_path(row.d_path),
+        "status": words.ITEM[Status(row.status)],
+        "lost": [{"what": one.fact.value, "detail": one.detail} for one in lacks],
+    }
 
 
 def loss(row: LossRow) -> dict[str, Any]:

@@ -30,12 +30,14 @@ items = Table(
     Column("message", Text),
     Column("execution_id", Integer, nullable=False),  # that settled it last
     Column("settled_at", Big, nullable=False),
+    Column("lost", Big),  # what it lacks where it was carried to: bits of domain.losses.Fact; absent or 0: nothing
     CheckConstraint("kind BETWEEN 1 AND 4", name="kind_known"),
     CheckConstraint("status BETWEEN 0 AND 6", name="status_known"),
     CheckConstraint("level BETWEEN 0 AND 5", name="level_known"),
 )
 Index("items_name", items.c.parent_id, items.c.name, items.c.job, unique=True)
 Index("items_job", items.c.job, items.c.status, items.c.id)
+Index("items_lost", items.c.job, items.c.id, items.c.lost, **where(items.c.lost > 0))
 
 # How many items of a job are failed now. Triggers on ``items`` keep it (``triggers.py``); nobody else writes it.
 unresolved = Table(

@@ -11,6 +11,7 @@ from tallyport.control.items import Wanted
 from tallyport.domain.actions import EQUAL, GONE, Reason
 from tallyport.domain.entries import Kind
 from tallyport.domain.items import Status
+from tallyport.domain.losses import BITS, Fact
 from tallyport.domain.words import ADVICE, REASONS, STATUSES
 from tallyport.web import shown
 from tallyport.web.doorway import PREFIX
@@ -50,6 +51,7 @@ class Chosen(NamedTuple):
     text: str
     execution: int
     outcome: str
+    lost: str
 
     @property
     def export(self) -> str:
@@ -59,7 +61,7 @@ class Chosen(NamedTuple):
         kinds = self.kinds or (tuple(word for word in _KINDS if word != "container") if asked else ())
         reasons = (self.reason,) if self.reason else (asked.reasons if asked else ())
         chosen = {"status": ",".join(statuses), "type": ",".join(kinds), "reason": ",".join(reasons)}
-        chosen |= {"q": self.text, "execution": str(self.execution or "")}
+        chosen |= {"q": self.text, "execution": str(self.execution or ""), "lost": self.lost}
         return urlencode({key: value for key, value in chosen.items() if value})
 
 
@@ -73,6 +75,8 @@ def item_filters(page: Page) -> tuple[Wanted, Chosen]:
     execution = page.whole("execution", 0)
     outcome = page.query.get("outcome", "")
     outcome = outcome if outcome in OUTCOMES else ""
+    lost = page.query.get("lost", "")
+    lost = lost if lost in set(Fact) else ""
     asked = OUTCOMES.get(outcome)
     wanted = Wanted(
         statuses=sorted({_BY_WORD[word] for word in statuses} or (asked.statuses if asked else ())) or tuple(Status),
@@ -80,10 +84,11 @@ def item_filters(page: Page) -> tuple[Wanted, Chosen]:
         reasons=(reason,) if reason else (asked.reasons if asked else ()),
         text=text or None,
         execution=execution or None,
+        lost=BITS[Fact(lost)] if lost else None,
         after=page.whole("cursor", 0),
         limit=_SIZE,
     )
-    return wanted, Chosen(statuses, kinds, reason, text, execution, outcome)
+    return wanted, Chosen(statuses, kinds, reason, text, execution, outcome, lost)
 
 
 def explain(page: Page) -> Response:
@@ -94,6 +99,7 @@ def explain(page: Page) -> Response:
     return page.render(
         "item.html",
         found=found,
+        lacks=items.lacking(found.item, found.losses),
         item=found.item,
         job=found.job,
         kind=Kind(found.item.kind).name.lower(),

@@ -14,6 +14,7 @@ from tallyport.domain.block_words import KEY_WORDS
 from tallyport.domain.events import Topic
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import FAILED
+from tallyport.domain.losses import WORDS, Fact
 from tallyport.domain.words import ADVICE, REASONS
 from tallyport.store import rows
 from tallyport.store.audit import LEVELS
@@ -71,7 +72,9 @@ def job_items(page: Page) -> Response:
     wanted, chosen = item_filters(page)
     found = items.window(page.desk, seen.picture.job.id, wanted)
     run = _run(page, seen, chosen.execution)
-    return _tab(page, "items", seen, window=found, chosen=chosen, run=run, REASONS=REASONS, OUTCOMES=OUTCOMES)
+    lost = {} if page.query.get("cursor") else items.lost_totals(page.desk, seen.picture.job.id)
+    words = {"REASONS": REASONS, "OUTCOMES": OUTCOMES, "FACTS": tuple(Fact), "WORDS": WORDS}
+    return _tab(page, "items", seen, window=found, chosen=chosen, run=run, lost=lost, **words)
 
 
 def _run(page: Page, seen: Look, execution_id: int) -> Execution | None:

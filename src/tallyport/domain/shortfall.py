@@ -1,0 +1,77 @@
+"""What of an item a platform cannot hold, told from the item as it is listed: the same before a run and while it runs.
+
+A forecast counts it over a tree, and the engine writes it down with each item it carries, so that both are equal.
+"""
+
+from collections.abc import Mapping
+
+from tallyport.domain.capabilities import Limits
+from tallyport.domain.entries import Entry, Kind, Side
+from tallyport.domain.losses import BITS, Fact
+from tallyport.domain.policies import Policies, Symlinks
+
+_FILE, _CONTAINER = Kind.FILE, Kind.CONTAINER
+_SYMLINKS, _SPECIAL, _SIZE = BITS[Fact.SYMLINKS], BITS[Fact.SPECIAL], BITS[Fact.SIZE]
+
+
+class Shortfall:
+    """What one side lacks of what comes from the other, under the policies of a job."""
+
+    __slots__ = ("_files", "_folders", "_links", "_max_size", "_modes", "_owners", "_step", "_symlinks")
+
+    def __init__(self, giving: Limits, taking: Limits, policies: Policies, *, has_versions: bool = False) -> None:
+        """``has_versions``: each file comes as a series of contents, which its names cannot share."""
+
+        def bit(fact: Fact, *, is_lost: bool) -> int:
+            return BITS[fact] if is_lost else 0
+
+        dates_both = giving.dates_containers and taking.dates_containers
+        is_coarser = policies.timestamps and taking.sets_times and taking.time_precision > giving.time_precision
+        step = bit(Fact.PRECISION, is_lost=is_coarser)
+        self._files = bit(Fact.TIMES, is_lost=policies.timestamps and not taking.sets_times)
+        self._folders = bit(
+            Fact.FOLDER_TIMES, is_lost=policies.timestamps and giving.dates_containers and not taking.dates_containers
+        )
+        self._links = bit(Fact.HARD_LINKS, is_lost=not taking.hard_links or has_versions)
+        self._modes = bit(Fact.MODES, is_lost=giving.permissions and not taking.permissions)
+        self._owners = bit(Fact.OWNERS, is_lost=policies.preserve_owners and not taking.owners)
+        self._step = {_FILE: (step, taking.time_precision), _CONTAINER: (step * dates_both, taking.time_precision)}
+        self._symlinks = bit(Fact.SYMLINKS, is_lost=policies.symlinks is Symlinks.COPY and not taking.symlinks)
+        self._max_size = taking.max_size
+
+    def whole(self, entry: Entry) -> int:
+        """Say why an item cannot stand there at all; 0 where it can."""
+        kind = entry.kind
+        if kind is _FILE:
+            return _SIZE if self._max_size is not None and entry.size > self._max_size else 0
+        if kind is _CONTAINER:
+            return 0
+        return self._symlinks if kind is Kind.SYMLINK else _SPECIAL
+
+    def of(self, entry: Entry) -> int:
+        """Give the bits of all that an item will lack; of one that cannot stand there at all, why, and no more."""
+        kind = entry.kind
+        bits = self.whole(entry)
+        if bits or kind is Kind.SPECIAL:
+            return bits
+        if entry.owner is not None:
+            bits = self._owners
+        if kind is Kind.SYMLINK:
+            return bits
+        bits |= self._folders if kind is _CONTAINER else self._files
+        if kind is _FILE and entry.links > 1:
+            bits |= self._links
+        if entry.mode is not None:
+            bits |= self._modes
+        step, precision = self._step[kind]
+        return bits | step if step and entry.modified % precision else bits
+
+
+def shortfalls(
+    source: Limits, destination: Limits, policies: Policies, *, has_versions: bool = False
+) -> Mapping[Side, Shortfall]:
+    """Give what each side lacks of what is carried to it."""
+    return {
+        Side.DESTINATION: Shortfall(source, destination, policies, has_versions=has_versions),
+        Side.SOURCE: Shortfall(destination, source, policies, has_versions=has_versions),
+    }
