@@ -18,7 +18,7 @@ SECONDS = replace(FULL, time_precision=1_000_000_000)
 ASKING = Policies(preserve_owners=True)
 FILE = Entry("f", Kind.FILE, 5, 1_500_000_001, mode=0o644, owner=7, links=2)
 FOLDER = Entry("d", Kind.CONTAINER, modified=1_500_000_001, mode=0o755, owner=7)
-LINK = Entry("l", Kind.SYMLINK, owner=7)
+LINK = Entry("l", Kind.SYMLINK, modified=1_500_000_001, owner=7)
 
 
 def of(entry: Entry, giving: Limits, taking: Limits, policies: Policies = ASKING) -> set[Fact]:
@@ -39,11 +39,13 @@ def test_what_cannot_stand_there_lacks_itself_and_nothing_else() -> None:
     assert of(replace_(FILE, size=11), FULL, BARE) == {Fact.SIZE}
     assert of(LINK, FULL, BARE) == {Fact.SYMLINKS}
     assert of(Entry("p", Kind.SPECIAL, owner=7), FULL, FULL) == {Fact.SPECIAL}
-    assert of(LINK, FULL, BARE, replace(ASKING, symlinks=Symlinks.SKIP)) == {Fact.OWNERS}, "nobody asked for it"
+    assert of(LINK, FULL, BARE, replace(ASKING, symlinks=Symlinks.SKIP)) == {Fact.OWNERS, Fact.TIMES}, (
+        "nobody asked for it"
+    )
 
 
 def test_only_a_time_that_is_finer_than_the_step_is_cut() -> None:
-    assert of(FILE, FULL, SECONDS) == of(FOLDER, FULL, SECONDS) == {Fact.PRECISION}
+    assert of(FILE, FULL, SECONDS) == of(FOLDER, FULL, SECONDS) == of(LINK, FULL, SECONDS) == {Fact.PRECISION}
     assert of(replace_(FILE, modified=2_000_000_000), FULL, SECONDS) == set()
     assert of(FILE, SECONDS, SECONDS) == set()
     assert of(FILE, FULL, SECONDS, replace(ASKING, timestamps=False)) == set()

@@ -151,6 +151,7 @@ RULES: dict[tuple[str, str], Right] = {
     ("GET", "/v1/jobs/{job}/events"): R,
     ("POST", "/v1/jobs/{job}/execute"): U,
     ("GET", "/v1/jobs/{job}/deletes"): R,
+    ("GET", "/v1/jobs/{job}/losses"): R,
     ("GET", "/v1/jobs/{job}/plan"): R,
     ("PUT", "/v1/jobs/{job}/plan"): M,
     ("PATCH", "/v1/jobs/{job}/plan"): M,

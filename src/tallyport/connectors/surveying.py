@@ -56,8 +56,9 @@ def survey(
         if there is not None:
             ask(source, paths.ROOT, root, manifest.tree)
     for number, (path, entry) in enumerate(walk(source, judge, manifest.deny)):
-        manifest.add(path, entry)
-        if there is not None and manifest.tree.asked < SAMPLE and entry.kind in (Kind.FILE, Kind.CONTAINER):
+        will_stand = manifest.add(path, entry)
+        is_plain = entry.kind in (Kind.FILE, Kind.CONTAINER)
+        if there is not None and will_stand and is_plain and manifest.tree.asked < SAMPLE:
             ask(source, path, entry, manifest.tree)
         if number % LOOK_EVERY == 0 and not goes_on():
             manifest.is_complete = False

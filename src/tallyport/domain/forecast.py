@@ -71,9 +71,9 @@ class Tree:
         if self.shortfall is not None:
             self.lacking[self.shortfall.of(entry)] += 1
 
-    def rename(self, entry: Entry) -> None:
-        """Count an item that will have another name, if it will stand there."""
-        self.renamed += self.shortfall is None or not self.shortfall.whole(entry)
+    def refuses(self, entry: Entry) -> bool:
+        """Tell whether the destination cannot take an item at all."""
+        return self.shortfall is not None and self.shortfall.whole(entry) > 0
 
     def number(self, fact: Fact) -> int:
         """Give how many items will lack something that a listing tells."""
@@ -98,8 +98,8 @@ def forecast(destination: Side, tree: Tree, policies: Policies) -> tuple[Loss, .
         (Fact.HARD_LINKS, tree.files, "each name becomes a file of its own"),
         (Fact.SPECIAL, every, "devices, sockets and pipes are never carried"),
         (Fact.SIZE, tree.files, f"the destination takes at most {to.max_size} bytes"),
-        (Fact.TIMES, tree.files, "the destination sets the time of last change itself"),
-        (Fact.PRECISION, items, f"times are kept to {_steps(to.time_precision)}"),
+        (Fact.TIMES, every, "the destination sets the time of last change itself"),
+        (Fact.PRECISION, every, f"times are kept to {_steps(to.time_precision)}"),
         (Fact.FOLDER_TIMES, tree.folders, "folders get the time of their making"),
         (Fact.MODES, items, "the destination has no permission bits"),
         (Fact.OWNERS, every, "owner and group cannot be set there"),

@@ -35,7 +35,7 @@ class Finding:
 
 
 class Manifest:
-    """Gathers what is seen of a source. Memory grows with what stands at the top and in one container alone.
+    """Gathers what is seen of a source. Memory grows with what stands at the top, in one container, and in folders that do not go.
 
     With both ``sides`` it also tells what the pair will lose of ``tree``.
     """
@@ -53,11 +53,11 @@ class Manifest:
         self._limits = destination
         self._largest: list[tuple[int, str]] = []
         self._children: dict[str, list[int]] | None = {}
+        self._closed: set[str] = set()  # folders that do not go, and those below them
 
-    def add(self, path: str, entry: Entry) -> None:
-        """Count an item that takes part."""
+    def add(self, path: str, entry: Entry) -> bool:
+        """Count an item that takes part; tells whether it will stand at the destination."""
         is_container = entry.kind is Kind.CONTAINER
-        self.tree.add(entry)
         size = entry.size if entry.kind is Kind.FILE else 0
         self.items += not is_container
         self.folders += is_container
@@ -71,17 +71,29 @@ class Manifest:
                 heapq.heapreplace(self._largest, ranked)
             if self._limits.max_size is not None and size > self._limits.max_size:
                 self.too_large.add(path, bytes=size)
+        is_refused = self.tree.refuses(entry)
+        is_named = entry.kind is Kind.SPECIAL or self._name(path, is_container=is_container, is_refused=is_refused)
         if entry.kind is Kind.SPECIAL:
             self.blocked.add(path, reason="neither a file nor a folder")
-            return
+        if paths.split(path)[0] in self._closed:  # nothing below a folder that does not go is looked at
+            is_named = is_refused = False
+        if is_named or is_refused:
+            self.tree.add(entry)
+        elif is_container:
+            self._closed.add(path)
+        return is_named and not is_refused
+
+    def _name(self, path: str, *, is_container: bool, is_refused: bool) -> bool:
+        """Look at what the item's name becomes; tells whether it finds a place."""
         container, name = paths.split(path)
         fitting = naming.fit(name, self._policies, self._limits, container=container)
         fitting = self._proof.add(path, is_container=is_container, fitting=fitting)
         if fitting.name is None:
             self.blocked.add(path, reason=fitting.problem)
         elif fitting.name != name:
-            self.tree.rename(entry)
+            self.tree.renamed += not is_refused and container not in self._closed
             self.renamed.add(path, name=paths.display(fitting.name), how=list(fitting.processing))
+        return fitting.name is not None
 
     def add_root(self, entry: Entry) -> None:
         """Count the root of the source, which is no item that stands below it: it too has a time and an owner."""

@@ -17,7 +17,18 @@ _SYMLINKS, _SPECIAL, _SIZE = BITS[Fact.SYMLINKS], BITS[Fact.SPECIAL], BITS[Fact.
 class Shortfall:
     """What one side lacks of what comes from the other, under the policies of a job."""
 
-    __slots__ = ("_files", "_folders", "_links", "_max_size", "_modes", "_owners", "_step", "_symlinks")
+    __slots__ = (
+        "_folders",
+        "_links",
+        "_max_size",
+        "_modes",
+        "_owners",
+        "_precision",
+        "_step",
+        "_step_of_folders",
+        "_symlinks",
+        "_times",
+    )
 
     def __init__(self, giving: Limits, taking: Limits, policies: Policies, *, has_versions: bool = False) -> None:
         """``has_versions``: each file comes as a series of contents, which its names cannot share."""
@@ -28,14 +39,14 @@ class Shortfall:
         dates_both = giving.dates_containers and taking.dates_containers
         is_coarser = policies.timestamps and taking.sets_times and taking.time_precision > giving.time_precision
         step = bit(Fact.PRECISION, is_lost=is_coarser)
-        self._files = bit(Fact.TIMES, is_lost=policies.timestamps and not taking.sets_times)
+        self._times = bit(Fact.TIMES, is_lost=policies.timestamps and not taking.sets_times)
         self._folders = bit(
             Fact.FOLDER_TIMES, is_lost=policies.timestamps and giving.dates_containers and not taking.dates_containers
         )
         self._links = bit(Fact.HARD_LINKS, is_lost=not taking.hard_links or has_versions)
         self._modes = bit(Fact.MODES, is_lost=giving.permissions and not taking.permissions)
         self._owners = bit(Fact.OWNERS, is_lost=policies.preserve_owners and not taking.owners)
-        self._step = {_FILE: (step, taking.time_precision), _CONTAINER: (step * dates_both, taking.time_precision)}
+        self._step, self._step_of_folders, self._precision = step, step * dates_both, taking.time_precision
         self._symlinks = bit(Fact.SYMLINKS, is_lost=policies.symlinks is Symlinks.COPY and not taking.symlinks)
         self._max_size = taking.max_size
 
@@ -56,15 +67,17 @@ class Shortfall:
             return bits
         if entry.owner is not None:
             bits = self._owners
-        if kind is Kind.SYMLINK:
-            return bits
-        bits |= self._folders if kind is _CONTAINER else self._files
-        if kind is _FILE and entry.links > 1:
-            bits |= self._links
-        if entry.mode is not None:
+        step = self._step
+        if kind is _CONTAINER:
+            bits |= self._folders
+            step = self._step_of_folders
+        else:
+            bits |= self._times
+            if kind is _FILE and entry.links > 1:
+                bits |= self._links
+        if kind is not Kind.SYMLINK and entry.mode is not None:  # a symlink has none of its own
             bits |= self._modes
-        step, precision = self._step[kind]
-        return bits | step if step and entry.modified % precision else bits
+        return bits | step if step and entry.modified % self._precision else bits
 
 
 def shortfalls(
