@@ -35,7 +35,8 @@ class Finding:
 
 
 class Manifest:
-    """Gathers what is seen of a source. Memory grows with what stands at the top, in one container, and in folders that do not go.
+    """Gathers what is seen of a source. Memory grows with what stands at the top and in one container alone, and with
+    folders that do not go.
 
     With both ``sides`` it also tells what the pair will lose of ``tree``.
     """
