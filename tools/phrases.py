@@ -157,7 +157,7 @@ def _run_to_a_saved_connection(folder: Path) -> None:
     )
     with app.open_store(folder / "data") as database, database.begin() as tx:
         connections.add(tx, connection)
-        connections.measured(tx, connection.id, "{}")
+        connections.measured(tx, connection.id, {})
     _run("copy", folder, destination="saved:/destination")
 
 

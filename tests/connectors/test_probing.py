@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from tallyport.connectors.local import Local
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.opening import open_connection
-from tallyport.connectors.protocol import Connector, Facts, Precondition, Sweeps, Uploads
+from tallyport.connectors.protocol import ANYTHING, Connector, Facts, Precondition, Sweeps, Uploads
 from tallyport.domain.capabilities import UNMEASURED_SKEW, Limits
-from tallyport.domain.connections import Canaries
-from tallyport.domain.entries import Kind
+from tallyport.domain.connections import Canaries, Connection
+from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import join
 from tallyport.testing import ftp_servers, share_servers
@@ -61,6 +61,44 @@ def test_an_awkward_platform_is_seen_as_it_is() -> None:
     assert found["case_sensitive"] is False
     assert found["time_precision"] == 2_000_000_000
     assert list(connector.children("")) == []
+
+
+class Turning(Memory):
+    """A store that makes a slash of a backslash, and tells nobody."""
+
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
+        return super().write(path.replace("\\", "-"), content, facts, when=when)
+
+
+class Refusing(Memory):
+    """A store that refuses a colon, though it says that it takes any."""
+
+    def write(self, path: str, content: Iterable[bytes], facts: Facts, *, when: Precondition = ANYTHING) -> Entry:
+        if ":" in path:
+            raise TallyportError(ErrorKind.UNSUPPORTED, "no colon")
+        return super().write(path, content, facts, when=when)
+
+
+def test_a_name_that_comes_back_another_or_not_at_all_shows_which_characters_are_not_kept() -> None:
+    turning, refusing = Turning(Settings()), Refusing(Settings(forbidden_characters="?"))
+    assert set(str(probing.measure(turning)["forbidden_characters"])) == set("/\0\\")
+    assert set(str(probing.measure(refusing)["forbidden_characters"])) == set("/\0?:")
+    assert files(turning, "") == files(refusing, "") == []
+    assert "forbidden_characters" not in probing.measure(Memory(Settings()))
+
+
+def test_a_bucket_that_makes_a_slash_of_a_backslash_is_found_out(seaweed: S3Server) -> None:
+    found = probing.probe("s3", seaweed.settings(), f"probed-{uuid.uuid4().hex[:8]}")
+    assert set(str(found["forbidden_characters"])) == set("/\0\\")
+
+
+def test_when_a_side_was_measured_is_told_and_a_folder_needs_it_not() -> None:
+    def side(platform: str, measured: str | None = None) -> Connection:
+        return Connection(id="1", name="c", platform=platform, measured=measured, created_at=1, modified_at=1)
+
+    told = '{"case_sensitive": true, "measured_on": "2026-01-02T03:04:05+00:00"}'
+    assert probing.measured_on(("source", side("fs")), ("destination", side("s3"))) == {"destination": None}
+    assert probing.measured_on(("source", side("s3", told))) == {"source": "2026-01-02T03:04:05+00:00"}
 
 
 def test_a_listing_that_lags_is_noticed() -> None:

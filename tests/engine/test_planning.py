@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from typing import Any
 
@@ -85,7 +84,7 @@ def test_a_plan_knows_what_was_measured_at_the_destination(board: Board) -> None
     tree("A.txt 5b v1 @1\nq?.txt 5b v1 @1", board.port.source)
     measured = {"case_sensitive": False, "forbidden_characters": "/\0?", "time_precision": 2_000_000_000}
     with board.port.database.begin() as tx:
-        connections.measured(tx, board.port.job.destination_connection or "", json.dumps(measured))
+        connections.measured(tx, board.port.job.destination_connection or "", measured)
     job = board.make(plan=True)
     board.port.start()
     manifest: list[Any] = []
@@ -102,3 +101,6 @@ def test_a_plan_knows_what_was_measured_at_the_destination(board: Board) -> None
     assert looked["names"] == found["names"], "one that is looked at while somebody waits says the same"
     assert (found["names"]["collision"]["count"], found["names"]["characters"]["count"]) == (1, 1)
     assert "time_precision" in {loss["what"] for loss in found["losses"]}
+    assert found["measured"] == looked["measured"] == {}, (
+        "a world of this process shows what it keeps when it is opened"
+    )

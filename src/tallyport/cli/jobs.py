@@ -375,6 +375,9 @@ def _manifest(manifest: Mapping[str, Any]) -> Iterator[str]:
             first = found["first"][0]
             becomes = "is not carried" if first["name"] is None else f"becomes {line(str(first['name']))}"
             yield f"names     {found['count']:,} x {word}: {line(str(first['path']))} {becomes}"
+    for side, on in (manifest.get("measured") or {}).items():
+        never = "never: the plan goes by what the platform declares, until `tallyport connections probe`"
+        yield f"measured  {side} {line(str(on)) if on else never}"
     for loss in manifest.get("losses") or []:
         yield f"loses     {loss['what']} of {loss['count']:,} in {loss['of']:,}: {line(str(loss['why']))}"
 

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -23,12 +23,13 @@ from tallyport.connectors.registry import below
 from tallyport.connectors.temporaries import TEMPORARY
 from tallyport.connectors.width import Holding, places_of
 from tallyport.domain.capabilities import Limits
-from tallyport.domain.connections import Canaries
+from tallyport.domain.connections import Canaries, Connection
 from tallyport.domain.entries import Entry
-from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.paths import join
 
 MEASURED = "$measured"  # what a settings document holds beside the settings: the answer of a probe
+ON = "measured_on"  # beside the facts: when they were measured
 FACTS = (
     *("creates_only", "replaces_checked", "atomic_replace", "sets_times", "time_precision", "clock_skew"),
     *("case_sensitive", "normalises_names", "lists_at_once", "forbidden_characters"),
@@ -36,6 +37,7 @@ FACTS = (
 _UNLESS_SEEN = ("creates_only", "replaces_checked")
 _ABSENT = Precondition(absent=True)
 _MOMENT = 1_234_567_891_123_456_789  # an odd second, and a fraction
+_ODD = '\\:*?"<>|'  # characters that some platform or other does not take
 _STEPS = (1, 100, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000)
 
 
@@ -114,8 +116,6 @@ def _measured(connector: Connector, place: str) -> tuple[dict[str, object], bool
         facts["sets_times"] = facts["time_precision"] != 0
         if not facts["sets_times"]:
             del facts["time_precision"]
-    if getattr(innermost(connector), "untaken", ""):
-        facts["forbidden_characters"] = connector.limits.forbidden_characters
     return facts, is_gone
 
 
@@ -134,6 +134,15 @@ def apply(limits: Limits, measured: Mapping[str, object]) -> Limits:
 def read(text: str | None) -> dict[str, object]:
     """Read a stored answer."""
     return {} if not text else dict(json.loads(text))
+
+
+def measured_on(*sides: tuple[str, Connection]) -> dict[str, str | None]:
+    """Say when each side was measured, None for never. A folder of this machine shows what it keeps when opened."""
+    return {
+        name: str(read(side.measured).get(ON) or "before") if side.measured else None
+        for name, side in sides
+        if registry.platform(side.platform).is_remote
+    }
 
 
 # -- the questions
@@ -258,6 +267,38 @@ def _normalises_names(connector: Connector, place: str) -> bool:
     return not names <= {entry.name for entry in connector.children(place)}
 
 
+def _forbidden_characters(connector: Connector, place: str) -> str | None:
+    """Give the characters of which no name comes back as it was written, where they are more than is declared.
+
+    Some are not refused: a store of objects may make a slash of a backslash, and tell nobody.
+    """
+    known = connector.limits.forbidden_characters
+    untaken = getattr(innermost(connector), "untaken", "")
+    tried = [char for char in _ODD if char not in known]
+    box = join(place, "named")
+    _make(connector, box)
+    whole = f"a{''.join(tried)}b"
+    if tried and not _come_back(connector, box, [whole]):
+        names = {char: f"{number}{char}b" for number, char in enumerate(tried)}
+        back = _come_back(connector, box, ["plain", *names.values()])
+        if "plain" not in back:
+            return None  # it lists nothing yet: no answer
+        untaken += "".join(char for char, name in names.items() if name not in back)
+        known += "".join(char for char in untaken if char not in known)
+    return known if untaken else None
+
+
+def _come_back(connector: Connector, box: str, names: Sequence[str]) -> set[str]:
+    """Give those names that a listing has as they were written."""
+    for name in names:
+        try:
+            _put(connector, join(box, name), b"x")
+        except TallyportError as error:
+            if REMEDIES[error.kind][0] is Scope.CONNECTION:
+                raise
+    return {entry.name for entry in connector.children(box)}.intersection(names)
+
+
 def _lists_at_once(connector: Connector, place: str) -> bool:
     box = join(place, "listed")
     _make(connector, box)
@@ -278,6 +319,7 @@ _QUESTIONS: dict[str, Callable[[Connector, str], object]] = {
     "case_sensitive": _case_sensitive,
     "normalises_names": _normalises_names,
     "lists_at_once": _lists_at_once,
+    "forbidden_characters": _forbidden_characters,
 }
 
 

@@ -1,6 +1,5 @@
 """What a connection really keeps: measured when somebody asks, and remembered with it."""
 
-import json
 from typing import NamedTuple
 
 from tallyport.connectors import probing
@@ -32,5 +31,5 @@ def measure(desk: Desk, connection_id: str, path: str, by: Caller) -> Measured:
     except TallyportError as error:
         raise refusal(error, "path") from error
     with desk.database.begin() as tx:
-        connections.measured(tx, connection_id, json.dumps(facts))
+        connections.measured(tx, connection_id, facts)
         return Measured(find(tx, connection_id), facts)

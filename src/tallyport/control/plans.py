@@ -111,12 +111,15 @@ def _policies(picture: Picture) -> Policies:
 def _side(desk: Desk, connection: Connection | None) -> Side:
     if connection is None:
         return Side(Limits())
-    measured = {**desk.vault.settings(connection), probing.MEASURED: probing.read(connection.measured)}
-    connector = open_connection(connection.platform, measured, "/", read_only=True)
+    connector = open_connection(connection.platform, _as_measured(desk, connection), "/", read_only=True)
     try:
         return side_of(connector)
     finally:
         connector.close()
+
+
+def _as_measured(desk: Desk, connection: Connection) -> dict[str, Any]:
+    return {**desk.vault.settings(connection), probing.MEASURED: probing.read(connection.measured)}
 
 
 def _look(desk: Desk, picture: Picture, policies: Policies) -> Mapping[str, Any]:
@@ -125,7 +128,7 @@ def _look(desk: Desk, picture: Picture, policies: Policies) -> Mapping[str, Any]
         raise Conflict("a connection of this job was deleted")
     desk.require_reach(source, picture.destination)
     there = _side(desk, picture.destination)
-    settings, act_as = desk.vault.settings(source), policies.source_account
+    settings, act_as = _as_measured(desk, source), policies.source_account
     connector = open_connection(source.platform, settings, picture.job.source_path, read_only=True, act_as=act_as)
     until = time.monotonic() + LOOK_SECONDS
     try:
@@ -139,7 +142,8 @@ def _look(desk: Desk, picture: Picture, policies: Policies) -> Mapping[str, Any]
         )
     finally:
         connector.close()
-    return dict(json.loads(json.dumps(manifest.document())))
+    sides = [(name, side) for name, side in (("source", source), ("destination", picture.destination)) if side]
+    return dict(json.loads(json.dumps({**manifest.document(), "measured": probing.measured_on(*sides)})))
 
 
 def _keep(tx: sa.Connection, picture: Picture, manifest: Mapping[str, Any]) -> None:

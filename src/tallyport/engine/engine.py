@@ -322,7 +322,7 @@ class Engine:
             return
         facts = probing.probe(found.platform, self._vault.settings(found), job.destination_path, book=book)
         with self._database.begin() as tx:
-            connections.measured(tx, found.id, json.dumps(facts))
+            connections.measured(tx, found.id, facts)
 
     def _check_sides(self, job: Job, execution: Execution) -> None:
         self._measure(job, execution)

@@ -7,6 +7,7 @@ from functools import partial
 from tallyport.connectors import probing
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.surveying import side_of, survey
+from tallyport.domain.connections import Connection
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.policies_json import policies_from_json
@@ -55,16 +56,16 @@ class Planner:
             destination = None if job is None else connections.find(tx, job.destination_connection or "")
         if job is None or source is None or destination is None:
             raise TallyportError(ErrorKind.CONFIG, "a connection of this job was deleted")
-        measured = {**self._vault.settings(destination), probing.MEASURED: probing.read(destination.measured)}
-        there = open_connection(destination.platform, measured, "/", read_only=True)
+        there = open_connection(destination.platform, self._as_measured(destination), "/", read_only=True)
         try:
             side = side_of(there)
         finally:
             there.close()
         policies = policies_from_json(execution.policies)
-        settings = self._vault.settings(source)
         here = open_connection(
-            *(source.platform, settings, job.source_path), read_only=True, act_as=policies.source_account
+            *(source.platform, self._as_measured(source), job.source_path),
+            read_only=True,
+            act_as=policies.source_account,
         )
         try:
             wanted = self._still_wanted(execution.id)
@@ -74,10 +75,14 @@ class Planner:
         if not manifest.is_complete:
             return
         with self._database.begin() as tx:
-            found = manifest.document()
+            sides = ("source", source), ("destination", destination)
+            found = manifest.document() | {"measured": probing.measured_on(*sides)}
             plans.keep(tx, job.id, manifest=found)
             told = f"{found['items']} items, {found['bytes']} bytes: execute approves the plan"
             executions.change(tx, execution.id, phase="finalize", info=told)
+
+    def _as_measured(self, connection: Connection) -> dict[str, object]:
+        return {**self._vault.settings(connection), probing.MEASURED: probing.read(connection.measured)}
 
     def _still_wanted(self, execution_id: int) -> Callable[[], bool]:
         looked = [time.monotonic()]

@@ -1,8 +1,9 @@
 """Connections."""
 
+import datetime
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tallyport.domain.connections import Connection
@@ -55,8 +56,10 @@ def change(tx: sa.Connection, connection_id: str, **values: Any) -> bool:
     return tx.execute(update).rowcount == 1
 
 
-def measured(tx: sa.Connection, connection_id: str, text: str) -> None:
-    """Remember what a probe found; it is no new version of the connection."""
+def measured(tx: sa.Connection, connection_id: str, facts: Mapping[str, object]) -> None:
+    """Remember what a probe found, and when; it is no new version of the connection."""
+    on = datetime.datetime.fromtimestamp(rows.now() // 1_000_000, datetime.UTC).isoformat()
+    text = json.dumps({**facts, "measured_on": on})
     tx.execute(sa.update(connections).where(connections.c.id == connection_id).values(measured=text))
 
 
