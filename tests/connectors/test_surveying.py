@@ -20,6 +20,7 @@ class Backwards:
     def __init__(self, inner: Connector) -> None:
         self._inner = inner
         self.limits, self.location = inner.limits, inner.location
+        self.stat = inner.stat
 
     def children(self, path: str) -> Iterator[Entry]:
         return iter(sorted(self._inner.children(path), key=lambda entry: entry.name, reverse=True))

@@ -19,8 +19,9 @@ TOTALS = {"transferred": "carried", "unchanged": "equal", "deleted": "deleted"}
 
 
 def test_an_outcome_lists_what_the_total_of_its_name_counts() -> None:
+    scene = tally.Scene(1, "job", 1, "token", 1, 3, simulation=False)
     for kind, status, reason in itertools.product(Kind, DONE, Reason):
-        counted = tally.category(kind, status, reason)
+        counted = scene.category(kind, status, reason)
         listed = [
             name
             for name in ("carried", "equal", "deleted")
