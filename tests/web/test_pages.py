@@ -219,17 +219,19 @@ def test_a_job_that_never_ran_can_be_simulated_from_its_page(console: Console) -
     assert "not yet (copy)" not in console.page(f"/jobs/new?from={job}&simulate=1")
 
 
-def test_a_connection_says_how_many_places_are_taken_and_how_long_its_platform_asks_to_wait(console: Console) -> None:
+def test_a_connection_says_how_many_calls_are_under_way_and_how_long_to_wait(
+    console: Console,
+) -> None:
     connection = console.world.connection("busy")
     console.sign_in("viewer")
-    assert "places taken" not in console.page(f"/connections/{connection}")
+    assert "at once suit" not in console.page(f"/connections/{connection}")
     shown = console.world.get(f"/v1/connections/{connection}").json()["connection"]
     places = places_of("fs", {"path": shown["auth"]["path"]})
     assert places.enter(bool, most=8)
-    assert f"1 of {places.count} places taken<" in console.page(f"/connections/{connection}")
+    assert f"1 under way; {places.count} at once suit the platform<" in console.page(f"/connections/{connection}")
     places.hold(60.0)
     assert re.search(
-        r"places taken; the platform asks to wait for \d+ s more<", console.page(f"/connections/{connection}")
+        r"suit the platform, which asks to wait for \d+ s more<", console.page(f"/connections/{connection}")
     )
 
 
