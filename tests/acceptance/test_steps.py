@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from tallyport.testing import faults, trees
+from tallyport.testing import faults, reordering, trees
 from tests.acceptance import product
 from tests.acceptance.product import DONE
 
@@ -63,6 +63,9 @@ def test_every_file_is_on_the_disk_before_it_is_done(place, data, level, policie
     seen = faults.order_of_steps(log, destination=destination, ledger=data, planned=planned)
     assert seen.violations == []
     assert len(seen.files) == trees.count(source).files
+    reordered = reordering.judged(log, destination=destination, ledger=data, planned=planned)
+    assert reordered.wrong == []
+    assert reordered.states > 4 * len(seen.files)
 
     for number in range(40):
         with open(os.path.join(source, f"folder-{number % 12:02}", f"<item-{number:04}>"), "ab") as stream:
@@ -85,6 +88,9 @@ def test_the_lint_bites(place, data, policies):
     assert len(seen.files) == 30
     unsynced = [wrong for wrong in seen.violations if "before its content was synced" in wrong]
     assert len(unsynced) == 30
+    wrong = reordering.judged(log, destination=destination, ledger=data).wrong
+    assert len([one for one in wrong if "without its content" in one]) == 30
+    assert len([one for one in wrong if "done and not there" in one]) == 30
 
 
 def test_a_second_run_opens_nothing_for_writing(place, data):
