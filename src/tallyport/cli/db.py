@@ -154,7 +154,7 @@ def _dump(database: "Database", target: str) -> int:
         taken = os.stat(temporary).st_size
         os.replace(temporary, target)
     except OSError as error:
-        raise Stop(Exit.ERROR, f"cannot back up to {line(target)}: {error}") from error
+        raise Stop(Exit.ERROR, f"cannot back up to {line(target)}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
