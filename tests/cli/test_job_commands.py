@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tallyport.domain.folder_mapping import Folder
+from tallyport.domain.losses import BITS, Fact
 from tallyport.store import folder_mapping, jobs
 from tallyport.store.database import Database
 from tests.cli.line import Line
@@ -102,6 +103,25 @@ def test_a_plan_is_shown_and_blockers_are_an_exit_code(line: Line, job: str, tmp
     again = line.call("jobs", "plan", job, "--anew", "--json")
     assert again.exit_code == 7
     assert json.loads(again.stdout)["manifest"]["blocked"]["count"] == 1
+
+
+def test_what_items_lost_is_shown_by_what_it_is(line: Line, served: Served, job: str) -> None:
+    def losing(database: Database, run: int) -> None:
+        failing(database, run)
+        with database.begin() as tx:
+            tx.exec_driver_sql(f"UPDATE items SET lost = {BITS[Fact.MODES] | BITS[Fact.HARD_LINKS]} WHERE kind = 1")
+            tx.exec_driver_sql(f"UPDATE items SET lost = {BITS[Fact.MODES]} WHERE kind = 2")
+
+    served.play = losing
+    line.good("jobs", "start", job)
+    told = line.good("jobs", "losses", job)
+    assert "lost      modes of 2" in told
+    assert "/secret\n    hard_links: it became a file of its own" in told
+    assert "/secret" not in line.good("jobs", "losses", job, "--what", "owners")
+    found = json.loads(line.good("jobs", "losses", job, "--what", "hard_links", "--json"))
+    assert {one["what"]: one["count"] for one in found["losses"]} == {"hard_links": 1, "modes": 2}
+    assert [one["path"] for one in found["items"]] == ["/secret"]
+    assert line.call("jobs", "losses", job, "--what", "hats").exit_code == 2
 
 
 def test_failed_items_are_tried_again_by_scope_item_and_list(

@@ -204,6 +204,21 @@ def test_a_time_beyond_2262_and_one_before_1970_come_back(database: Database, jo
         assert [item.s_modified for item in items.page(tx, job.number, after=39)] == times
 
 
+def test_what_items_lost_is_counted_and_found_and_stays_where_nothing_is_said(
+    database: Database, job: Job, execution: Execution
+) -> None:
+    fill(database, job, execution, count=0)
+    with database.begin() as tx:
+        items.upsert(tx, database, [row(40 + n, job.number, 2, f"l{n}", lost=n) for n in range(4)])
+        items.upsert(tx, database, [row(43, job.number, 2, "l3", lost=None), row(42, job.number, 2, "l2", lost=0)])
+        items.add_filled(tx, database, [(50, 2, b"new", 3, *(None,) * 6)], job.number, 3, execution.id, 1)
+    with database.read() as tx:
+        assert items.lost(tx, job.number) == {1: 1, 3: 1}
+        assert [item.id for item in items.page(tx, job.number, lost=2)] == [43]
+        assert [(item.id, item.lost) for item in items.page(tx, job.number, lost=1)] == [(41, 1), (43, 3)]
+        assert items.page(tx, job.number, lost=4) == []
+
+
 def test_every_way_to_narrow_a_page_goes_with_every_other(database: Database, job: Job, execution: Execution) -> None:
     fill(database, job, execution)
     with database.begin() as tx:
