@@ -79,7 +79,7 @@ def awkward(chance: random.Random) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("policies", [PLAIN, ASKING], ids=["plain", "asking"])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_the_ledger_counts_what_the_plan_counted_between_any_two(port: Port, seed: int, policies: Policies) -> None:
     chance = random.Random(seed)
     grown(port.source, chance)
