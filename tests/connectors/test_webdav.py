@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tallyport.connectors import webdav_xml
+from tallyport.connectors import webdav_http, webdav_xml
 from tallyport.connectors.nextcloud import Nextcloud
 from tallyport.connectors.protocol import Connector, Facts, Locks, Stamps, Uploads, Versions
 from tallyport.connectors.registry import platform
@@ -376,6 +376,25 @@ def test_content_that_is_damaged_on_its_way_is_told_so_and_not_as_a_wrong_name(o
             assert connector.stat("flipped") is None
             connector.write("flipped", [b"content"], Facts(size=7))
             assert read_all(connector, "flipped") == b"content"
+
+
+def test_a_body_that_is_given_up_has_no_error_and_one_that_fails_has_its_own() -> None:
+    """What sends a body gives it up when the line breaks: the line's error counts then."""
+    body = webdav_http._Watched([b"one", b"two"])
+    sending = iter(body)
+    next(sending)
+    sending.close()
+    assert body.error is None
+    wrong = TallyportError(ErrorKind.NOT_FOUND, "it went")
+
+    def failing() -> Iterator[bytes]:
+        yield b"one"
+        raise wrong
+
+    body = webdav_http._Watched(failing())
+    with pytest.raises(TallyportError):
+        list(body)
+    assert body.error is wrong
 
 
 def test_an_account_of_nextcloud_has_more_abilities(on_nextcloud: DavServer) -> None:

@@ -62,6 +62,7 @@ class Ftp:
             unicode_only=True,
             permissions=self._sets_mode,
             best_verify=VerifyLevel.READBACK,
+            checks_way=settings.tls == "required",
             atomic_replace=False,
             creates_only=False,
             replaces_checked=False,

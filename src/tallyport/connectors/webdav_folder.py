@@ -189,6 +189,7 @@ class Folder:
             sets_times=self._way != "none",
             dates_containers=False,  # every opening as a destination tries something out, and shows in its time
             best_verify=VerifyLevel.READBACK,
+            checks_way=self._server.is_encrypted,
             atomic_replace=False,
             creates_only=False,
             replaces_checked=False,

@@ -8,7 +8,7 @@ import base64
 import email.utils
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -103,6 +103,7 @@ class Server:
         self.origin = _origin(settings.url)
         self.base = parts.path.rstrip("/")
         self.where = settings.url.rstrip("/")
+        self.is_encrypted = parts.scheme == "https"
         signs_in = settings.token is not None or settings.username is not None
         if parts.scheme == "http" and signs_in and not settings.allow_plain_http and parts.hostname not in LOOPBACK:
             message = f"{self.where} would get the credentials over plain http: use https, or set allow_plain_http"
@@ -212,12 +213,12 @@ class _Watched:
 
     def __init__(self, body: Iterable[bytes]) -> None:
         self._body = body
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Generator[bytes, None, None]:
         try:
             yield from self._body
-        except BaseException as error:
+        except Exception as error:  # not that it was given up: the connection broke, and who sends says so
             self.error = error
             raise
 

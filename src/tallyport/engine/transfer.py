@@ -117,8 +117,7 @@ class StreamPassage:
         self.both_ways = policies.transfer_type is TransferType.SYNC
         self.token = token
         self._policies = policies
-        self._reads_back = policies.verify >= VerifyLevel.READBACK
-        self.level = int(VerifyLevel.READBACK if self._reads_back else VerifyLevel.HASH)
+        self.level = int(VerifyLevel.READBACK if policies.verify >= VerifyLevel.READBACK else VerifyLevel.HASH)
         self._outcomes: list[Settled] = []
         self.guard: Guard = free
         self.seats = 0
@@ -207,7 +206,7 @@ class StreamPassage:
     def _takes_bunches(self, to: Side) -> bool:
         """Tell whether small files can go to a side together: nothing goes with them that is looked up for each."""
         is_plain = self.carrier is None and self._inside is None and not self.has_versions
-        if self._reads_back and find(self.connector(to), Holding) is not None:
+        if self._reads_back(self.connector(to)) and find(self.connector(to), Holding) is not None:
             return False  # reading back is waited for, file by file: many threads are faster
         return is_plain and all(map(carries_bunches, (self.source, self.destination)))
 
@@ -250,7 +249,7 @@ class StreamPassage:
             except TallyportError as error:
                 self.landed(ticket, error)
                 raise
-            except Exception as error:  # the top of a thread: the item fails, the others go on
+            except (Exception, GeneratorExit) as error:  # the top of a thread: the item fails, the others go on
                 why = f"an error nobody foresaw, {type(error).__name__}: {error}"
                 self.landed(ticket, error_of(ErrorKind.UNEXPECTED, "carry", path, why))
                 return 0
@@ -413,7 +412,8 @@ class StreamPassage:
         if stored.hash is not None and stored.hash != expected:
             self._unwrite(taking, path, stored)
             raise error_of(ErrorKind.CORRUPT, "write", path, "the platform reports another hash than was sent")
-        if not self._reads_back:
+        is_told = stored.hash is not None and self._policies.verify < VerifyLevel.READBACK
+        if is_told or not self._reads_back(taking):
             return self.level
         local, layer = innermost(taking), find(taking, Acting)
         is_cold = self._policies.verify is VerifyLevel.COLD and isinstance(local, Local)
@@ -423,6 +423,11 @@ class StreamPassage:
             self._unwrite(taking, path, stored)
             raise error_of(ErrorKind.CORRUPT, "prove", path, "what was read back is not what was sent")
         return int(VerifyLevel.COLD if is_cold else VerifyLevel.READBACK)
+
+    def _reads_back(self, taking: Connector) -> bool:
+        """Tell whether what was stored is read again: as the job asks, or since its way checks nothing."""
+        wanted = self._policies.verify
+        return wanted >= VerifyLevel.READBACK or (wanted >= VerifyLevel.HASH and not taking.limits.checks_way)
 
     def _take_back(self, taking: Connector, path: str, stored: Entry) -> None:
         """Delete what we stored and then began to give companions, which may have changed its tag."""
