@@ -36,13 +36,13 @@ def seen(root: Path) -> dict[str, bytes]:
 def snags(share: str, *, up: bool, at: list[int]) -> list[Snag]:
     """Give a trouble of each kind in turn. Of FTP only commands pass here: data have connections of their own.
 
-    A flipped bit is found by SSH and by the signatures of SMB. Plain HTTP has nothing to find it with: what was sent is
-    read again, and what is read is believed.
+    A flipped bit is found by SSH and by the signatures of SMB. Plain HTTP has nothing to find it with: there what was
+    sent is read again, and what is read is read twice.
     """
     if share == "ftp":
         return [Snag(at=one, up=up, **{trouble: True}) for one, trouble in ((900, "cuts"), (1_000, "resets"))]  # type: ignore[arg-type]
-    kinds = ("cuts", "flips", "resets") if share in ("sftp", "smb") or up else ("cuts", "resets")
-    made = [Snag(at=one, up=up, **{kinds[n % len(kinds)]: True}) for n, one in enumerate(at)]  # type: ignore[arg-type]
+    kinds = ("cuts", "flips", "resets")
+    made = [Snag(at=one, up=up, **{kinds[n % 3]: True}) for n, one in enumerate(at)]  # type: ignore[arg-type]
     return [Snag(at=at[0] // 2, up=up, delay=0.2), *made]
 
 

@@ -226,12 +226,12 @@ class StreamCrossing:
         """Hold nothing."""
 
 
-def hash_of(connector: Connector, path: str) -> bytes:
-    """Give the content hash, by the platform's own means where it has them, else by reading."""
-    if isinstance(connector, Hashes):
+def hash_of(connector: Connector, path: str, offset: int = 0, length: int | None = None) -> bytes:
+    """Give the hash of content or of a range of it, by the platform's own means where it has them, else by reading."""
+    if isinstance(connector, Hashes) and not offset and length is None:
         return connector.content_hash(path)
     running = ContentHash()
-    with connector.read(path) as chunks:
+    with connector.read(path, offset=offset, length=length) as chunks:
         for chunk in chunks:
             running.update(chunk)
     return running.digest()

@@ -385,18 +385,28 @@ class StreamPassage:
     def checked(
         self, giving: Connector, path: str, entry: Entry, offset: int = 0, length: int | None = None
     ) -> Iterator[bytes]:
-        """Read a file or a range of it, keeping the last piece back until it is known that nobody changed it."""
-        if isinstance(giving, Pins) and entry.tag:
-            with giving.read_entry(path, entry, offset=offset, length=length) as chunks:
+        """Read a file or a range of it, keeping the last piece back until it is known that nobody changed it.
+
+        Over a way that checks nothing it is read twice: the last piece is kept back until both were the same.
+        """
+        is_pinned = isinstance(giving, Pins) and entry.tag
+        is_doubted = self._policies.verify >= VerifyLevel.HASH and not giving.limits.checks_way
+        if is_pinned and not is_doubted:
+            with cast(Pins, giving).read_entry(path, entry, offset=offset, length=length) as chunks:
                 yield from chunks
             self.guard()
             return
         held: bytes | None = None
+        running = ContentHash()
         with giving.read(path, offset=offset, length=length) as chunks:
             for chunk in chunks:
                 if held is not None:
                     yield held
                 held = chunk
+                if is_doubted:
+                    running.update(chunk)
+        if is_doubted and hash_of(giving, path, offset, length) != running.digest():
+            raise error_of(ErrorKind.CORRUPT, "read", path, "what was read again is not what was read")
         now = giving.stat(path)
         if now is None or now.kind is not entry.kind or fingerprint(now) != fingerprint(entry):
             raise error_of(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed while it was read")
