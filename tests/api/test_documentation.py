@@ -32,6 +32,13 @@ def test_every_operation_is_named_once_and_declares_its_errors() -> None:
     assert all(re.fullmatch(r"[a-z_]+", name) for name in names)
 
 
+def test_what_is_asked_with_a_version_may_answer_that_it_is_the_same() -> None:
+    for path, operations in documents.openapi()["paths"].items():
+        for operation in operations.values():
+            asked = {one["name"] for one in operation.get("parameters", [])}
+            assert ("If-None-Match" in asked) == ("304" in operation["responses"]), path
+
+
 @pytest.mark.parametrize("table", [parameters.PARAMETERS, parameters.BODIES])
 def test_parameters_and_bodies_belong_to_routes(table) -> None:
     assert set(table) <= set(rights.RULES) | rights.PUBLIC

@@ -58,6 +58,8 @@ def _finish(document: dict[str, Any]) -> dict[str, Any]:
                 good.setdefault("content", {})[kind] = {}
             for status in map(str, ERRORS):
                 operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
+            if parameters.IF_NONE_MATCH in parameters.PARAMETERS.get(rule, ()):
+                operation["responses"]["304"] = {"description": "Not changed since"}
             for status, description in OTHER_STATUSES.get(rule, {}).items():
                 operation["responses"][status] = {"description": description}
             for status, described in OTHER_ANSWERS.get(rule, {}).items():
@@ -83,11 +85,7 @@ ONLY_KINDS = {
 }
 """What is answered in place of JSON, by the end of the path."""
 
-_SAME = {"304": "Not changed since"}
 OTHER_STATUSES: dict[tuple[str, str], dict[str, str]] = {
-    ("GET", "/v1/connections/{connection}"): _SAME,
-    ("GET", "/v1/jobs/{job}"): _SAME,
-    ("GET", "/v1/webhooks/{webhook}"): _SAME,
     ("GET", "/connect/logout"): {"204": "Signed out"},
     ("POST", "/v1/users/me/password"): {"204": "Changed"},
 }
