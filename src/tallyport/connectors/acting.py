@@ -89,13 +89,17 @@ class Acting(Layer):
 
     def _sent(self, path: str, content: Iterable[bytes]) -> Iterable[bytes]:
         """Have content made by who makes it: the other side is not this account's."""
-        chunks = iter(content)
+        return self._asked(content)
+
+    def _asked(self, asked: Iterable[A]) -> Iterator[A]:
+        """Take each thing as ourselves, since it is the other side that gives it."""
+        each = iter(asked)
         while True:
             with acting(None):
-                chunk = next(chunks, None)
-            if chunk is None:
+                one = next(each, _END)
+            if one is _END:
                 return
-            yield chunk
+            yield cast(A, one)
 
     def _reading_many(self, reads: Iterable[SmallRead | None]) -> Iterator[Read | None]:
         return self._many(cast(Bunches, self.inner).read_many, reads)
@@ -115,17 +119,7 @@ class Acting(Layer):
 
     def _many(self, act: Callable[[Iterator[A]], Iterator[B]], asked: Iterable[A]) -> Iterator[B]:
         """Be the account while files are read and written; what is asked for, and what came, is the other side's."""
-
-        def wanted() -> Iterator[A]:
-            each = iter(asked)
-            while True:
-                with acting(None):
-                    one = next(each, _END)
-                if one is _END:
-                    return
-                yield cast(A, one)
-
-        with closing(cast(Any, act(wanted()))) as found:
+        with closing(cast(Any, act(self._asked(asked)))) as found:
             while True:
                 with acting(self.identity):
                     outcome = next(found, _END)

@@ -389,10 +389,9 @@ class StreamPassage:
 
         Over a way that checks nothing it is read twice: the last piece is kept back until both were the same.
         """
-        is_pinned = isinstance(giving, Pins) and entry.tag
-        is_doubted = self._policies.verify >= VerifyLevel.HASH and not giving.limits.checks_way
-        if is_pinned and not is_doubted:
-            with cast(Pins, giving).read_entry(path, entry, offset=offset, length=length) as chunks:
+        is_doubted = self._doubts(giving)
+        if isinstance(giving, Pins) and entry.tag and not is_doubted:
+            with giving.read_entry(path, entry, offset=offset, length=length) as chunks:
                 yield from chunks
             self.guard()
             return
@@ -436,8 +435,11 @@ class StreamPassage:
 
     def _reads_back(self, taking: Connector) -> bool:
         """Tell whether what was stored is read again: as the job asks, or since its way checks nothing."""
-        wanted = self._policies.verify
-        return wanted >= VerifyLevel.READBACK or (wanted >= VerifyLevel.HASH and not taking.limits.checks_way)
+        return self._policies.verify >= VerifyLevel.READBACK or self._doubts(taking)
+
+    def _doubts(self, connector: Connector) -> bool:
+        """Tell whether the job asks for a proof of content, and nothing else finds damage on the way to that side."""
+        return self._policies.verify >= VerifyLevel.HASH and not connector.limits.checks_way
 
     def _take_back(self, taking: Connector, path: str, stored: Entry) -> None:
         """Delete what we stored and then began to give companions, which may have changed its tag."""
