@@ -97,6 +97,13 @@ class TestOnMoto(S3Contract):
 # -- what only some buckets have
 
 
+def test_the_test_server_takes_content_in_more_buckets_than_one_run_makes(seaweed: S3Server) -> None:
+    """Each bucket takes several volumes: at too few in all, what comes last in a run finds a full server."""
+    for _ in range(8):
+        with bucket_of(seaweed) as other:
+            assert other.connector.write("a", [b"content"], Facts(size=7)).size == 7
+
+
 class Other(NamedTuple):
     """A bucket of another kind, and a connector on it."""
 

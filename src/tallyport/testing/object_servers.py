@@ -58,7 +58,7 @@ def seaweed() -> Iterator[S3Server]:
         command = [
             *(program("weed"), "server", f"-dir={folder}", f"-ip={HOST}", f"-ip.bind={HOST}", "-filer", "-s3"),
             *(f"-{name}.port={port}" for name, port in ports.items()),
-            *(f"-s3.config={config}", "-volume.max=40", "-master.volumeSizeLimitMB=256"),
+            *(f"-s3.config={config}", "-volume.max=1000", "-master.volumeSizeLimitMB=256"),  # a bucket takes seven
             *(
                 "-master.telemetry=false",
                 "-s3.port.iceberg=0",
