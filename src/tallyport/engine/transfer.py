@@ -1,25 +1,21 @@
 """The way between any two connections: content is streamed, hashed on the way past, and proved.
 
-A write is invisible until it is complete. The source is looked at once more before the last byte is handed over,
-so that a file which changed while it was read is never stored.
+A write is invisible until it is complete. What a proof is, is told in ``proof_stream``; what is left to do after the
+visits, big files and further names among it, in ``tasks_stream``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from tallyport.connectors import width
-from tallyport.connectors.acting import Acting
 from tallyport.connectors.bunches import look_closely
 from tallyport.connectors.hashing import ContentHash
-from tallyport.connectors.layers.layer import find, innermost
-from tallyport.connectors.local import Local
-from tallyport.connectors.local_identity import acting
+from tallyport.connectors.layers.layer import find
 from tallyport.connectors.protocol import (
     Connector,
     Copies,
     Facts,
     Links,
-    Pins,
     Precondition,
     Stamps,
     Syncs,
@@ -27,17 +23,14 @@ from tallyport.connectors.protocol import (
 )
 from tallyport.connectors.quarantine import Keeper
 from tallyport.connectors.width import Holding
-from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Durability, VerifyLevel
-from tallyport.domain.entries import Entry, Kind, Side, fingerprint
+from tallyport.domain.entries import Entry, Kind, Side
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.domain.losses import Loss
 from tallyport.domain.naming import is_converted
-from tallyport.domain.paths import split
 from tallyport.domain.policies import EmptyContainers, Policies, TransferType
 from tallyport.domain.shortfall import shortfalls
 from tallyport.domain.versions import carries_versions
-from tallyport.engine import uploads
+from tallyport.engine import tasks_stream, uploads
 from tallyport.engine.archive import zipped
 from tallyport.engine.bunch import Bunch, Small, carries_bunches, is_small
 from tallyport.engine.crossing_stream import StreamCrossing, error_of, hash_of
@@ -47,13 +40,10 @@ from tallyport.engine.passage import (
     Landed,
     Settled,
     carrier_of,
-    expected_at,
-    item_done,
-    plain,
-    planned_source,
     task_error,
 )
 from tallyport.engine.pool import Pool
+from tallyport.engine.proof_stream import Proof, take_back, unwrite
 from tallyport.engine.throttle import Meter
 from tallyport.engine.version_series import Series
 from tallyport.engine.work import (
@@ -117,12 +107,13 @@ class StreamPassage:
         self.both_ways = policies.transfer_type is TransferType.SYNC
         self.token = token
         self._policies = policies
-        self.level = int(VerifyLevel.READBACK if policies.verify >= VerifyLevel.READBACK else VerifyLevel.HASH)
+        self._proof = Proof(policies.verify)
+        self.level = self._proof.level
         self._outcomes: list[Settled] = []
         self.guard: Guard = free
         self.seats = 0
         ends = {_SOURCE: source, _DESTINATION: destination}
-        self._keepers = {} if quarantine is None else {side: Keeper(end, quarantine) for side, end in ends.items()}
+        self.keepers = {} if quarantine is None else {side: Keeper(end, quarantine) for side, end in ends.items()}
         self._is_unsynced = False
         self._meter: Meter | None = None
         self._stopped: Callable[[], bool] = bool
@@ -206,14 +197,14 @@ class StreamPassage:
     def _takes_bunches(self, to: Side) -> bool:
         """Tell whether small files can go to a side together: nothing goes with them that is looked up for each."""
         is_plain = self.carrier is None and self._inside is None and not self.has_versions
-        if self._reads_back(self.connector(to)) and find(self.connector(to), Holding) is not None:
+        if self._proof.reads_back(self.connector(to)) and find(self.connector(to), Holding) is not None:
             return False  # reading back is waited for, file by file: many threads are faster
         return is_plain and all(map(carries_bunches, (self.source, self.destination)))
 
     def _fits_bunch(self, to: Side, entry: Entry, replaces: Entry | None) -> bool:
         if not self._bunches[to] or not is_small(entry, replaces, self.connector(to).limits):
             return False
-        if (replaces is not None and self._keepers) or (self._meter is not None and self._meter.is_limited):
+        if (replaces is not None and self.keepers) or (self._meter is not None and self._meter.is_limited):
             return False
         return to is _SOURCE or not is_converted(entry.name, self._policies, self.destination_limits)
 
@@ -278,9 +269,9 @@ class StreamPassage:
         """Carry one file or symlink that was seen; raises when nothing was stored."""
         if replaces is not None:
             self.present(to, path, receiving)
-        if replaces is None or not self._keepers:
+        if replaces is None or not self.keepers:
             return self._carry(to, path, entry, receiving, replaces)
-        keeper = self._keepers[to]
+        keeper = self.keepers[to]
         replaces, place = keeper.keep(receiving, replaces)
         try:
             return self._carry(to, path, entry, receiving, replaces)._replace(kept=place)
@@ -305,13 +296,13 @@ class StreamPassage:
                 raise error_of(ErrorKind.UNSUPPORTED, "make the symlink", receiving, "the platform has none")
             facts = self.facts_of(entry, taking)._replace(mode=None)
             made = taking.make_symlink(receiving, entry.target or "", facts, when=when)
-            return self._with_companions(to, path, entry, receiving, Landed(made, None, 0), is_new=replaces is None)
+            return self.with_companions(to, path, entry, receiving, Landed(made, None, 0), is_new=replaces is None)
         earlier = 0
         if self.has_versions and not is_converted(entry.name, self._policies, self.destination_limits):
             when, earlier = self.series(to, path, receiving).carry_earlier(self.facts_of(entry, taking), when)
         elif to is _DESTINATION and self._inside is not None and self._may_copy(entry):
             landed = self._copy(self._inside, path, entry, receiving, when)
-            return self._with_companions(to, path, entry, receiving, landed, is_new=replaces is None)
+            return self.with_companions(to, path, entry, receiving, landed, is_new=replaces is None)
         running = ContentHash()
         moved = 0
 
@@ -331,9 +322,9 @@ class StreamPassage:
         expected = running.digest()
         level = self.prove(taking, receiving, stored, expected, moved)
         landed = Landed(stored, expected, moved + earlier, level)
-        return self._with_companions(to, path, entry, receiving, landed, is_new=replaces is None)
+        return self.with_companions(to, path, entry, receiving, landed, is_new=replaces is None)
 
-    def _with_companions(
+    def with_companions(
         self, to: Side, path: str, entry: Entry, receiving: str, landed: Landed, *, is_new: bool
     ) -> Landed:
         """Give what was stored its owner, grants and properties; without what may not be lacking it does not stay."""
@@ -344,7 +335,7 @@ class StreamPassage:
             losses = self.carrier.carry(to, path, entry, receiving)
         except TallyportError:
             if is_new:
-                self._take_back(taking, receiving, landed.entry)
+                take_back(taking, receiving, landed.entry)
             raise
         there = taking.stat(receiving)  # setting them may have changed its tag, which is its mark from now on
         return landed._replace(entry=there or landed.entry, losses=losses)
@@ -374,10 +365,10 @@ class StreamPassage:
         stored = inside.connector.copy("/".join(filter(None, (inside.source, path))), there, facts, when=when)
         now = self.source.stat(path)
         if now is None or now.tag != entry.tag or now.size != entry.size:
-            self._unwrite(taking, receiving, stored)
+            unwrite(taking, receiving, stored)
             raise error_of(ErrorKind.CHANGED_DURING_COPY, "copy", path, "it changed while it was copied")
         if stored.size != entry.size or (entry.hash is not None and stored.hash != entry.hash):
-            self._unwrite(taking, receiving, stored)
+            unwrite(taking, receiving, stored)
             raise error_of(ErrorKind.CORRUPT, "copy", receiving, "the copy is not what was copied")
         level = VerifyLevel.ACK if entry.hash is None else VerifyLevel.HASH
         return Landed(stored, entry.hash, entry.size, int(level))
@@ -385,170 +376,31 @@ class StreamPassage:
     def checked(
         self, giving: Connector, path: str, entry: Entry, offset: int = 0, length: int | None = None
     ) -> Iterator[bytes]:
-        """Read a file or a range of it, keeping the last piece back until it is known that nobody changed it.
-
-        Over a way that checks nothing it is read twice: the last piece is kept back until both were the same.
-        """
-        is_doubted = self._doubts(giving)
-        if isinstance(giving, Pins) and entry.tag and not is_doubted:
-            with giving.read_entry(path, entry, offset=offset, length=length) as chunks:
-                yield from chunks
-            self.guard()
-            return
-        held: bytes | None = None
-        running = ContentHash()
-        with giving.read(path, offset=offset, length=length) as chunks:
-            for chunk in chunks:
-                if held is not None:
-                    yield held
-                held = chunk
-                if is_doubted:
-                    running.update(chunk)
-        if is_doubted and hash_of(giving, path, offset, length) != running.digest():
-            raise error_of(ErrorKind.CORRUPT, "read", path, "what was read again is not what was read")
-        now = giving.stat(path)
-        if now is None or now.kind is not entry.kind or fingerprint(now) != fingerprint(entry):
-            raise error_of(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed while it was read")
-        self.guard()
-        if held is not None:
-            yield held
+        """Read a file or a range of it that nobody changes meanwhile, as the job has it proved."""
+        return self._proof.checked(giving, path, entry, offset, length, self.guard)
 
     def prove(self, taking: Connector, path: str, stored: Entry, expected: bytes, moved: int) -> int:
-        """Prove what was stored at the level asked for, as far as the platform allows; gives the level."""
-        if stored.size != moved:
-            self._unwrite(taking, path, stored)
-            raise error_of(ErrorKind.CORRUPT, "write", path, f"{moved} bytes were sent and {stored.size} are stored")
-        if stored.hash is not None and stored.hash != expected:
-            self._unwrite(taking, path, stored)
-            raise error_of(ErrorKind.CORRUPT, "write", path, "the platform reports another hash than was sent")
-        is_told = stored.hash is not None and self._policies.verify < VerifyLevel.READBACK
-        if is_told or not self._reads_back(taking):
-            return self.level
-        local, layer = innermost(taking), find(taking, Acting)
-        is_cold = self._policies.verify is VerifyLevel.COLD and isinstance(local, Local)
-        with acting(None if layer is None else layer.identity):
-            found = cast(Local, local).cold_hash(path) if is_cold else hash_of(taking, path)
-        if found != expected:
-            self._unwrite(taking, path, stored)
-            raise error_of(ErrorKind.CORRUPT, "prove", path, "what was read back is not what was sent")
-        return int(VerifyLevel.COLD if is_cold else VerifyLevel.READBACK)
-
-    def _reads_back(self, taking: Connector) -> bool:
-        """Tell whether what was stored is read again: as the job asks, or since its way checks nothing."""
-        return self._policies.verify >= VerifyLevel.READBACK or self._doubts(taking)
-
-    def _doubts(self, connector: Connector) -> bool:
-        """Tell whether the job asks for a proof of content, and nothing else finds damage on the way to that side."""
-        return self._policies.verify >= VerifyLevel.HASH and not connector.limits.checks_way
-
-    def _take_back(self, taking: Connector, path: str, stored: Entry) -> None:
-        """Delete what we stored and then began to give companions, which may have changed its tag."""
-        try:
-            there = taking.stat(path)
-        except TallyportError:
-            return
-        if there is not None and (there.kind, there.size, there.modified) == stored[1:4]:
-            self._unwrite(taking, path, there)
-
-    def _unwrite(self, taking: Connector, path: str, stored: Entry) -> None:
-        try:
-            taking.delete(path, expect=stored)
-        except TallyportError:
-            pass  # the item fails as corrupt, whatever else
+        """Prove what was stored, or take it away; gives the level."""
+        return self._proof.prove(taking, path, stored, expected, moved)
 
     # -- tasks
 
     def part(self, work: PartWork, stopped: Callable[[], bool]) -> TaskReport:
-        try:
-            self.present(_DESTINATION, work.path, work.d_path)
-            return TaskReport(work.task_id, hash=self.patiently(lambda: uploads.part(self, work)))
-        except TallyportError as error:
-            return task_error(work.task_id, error)
+        return tasks_stream.part(self, work)
 
     def finish(self, work: FinishWork) -> TaskReport:
-        try:
-            if work.replaces:
-                self.present(_DESTINATION, work.path, work.d_path)
-            keeping, kept = self._keeping(work)
-            entry, content = self.patiently(lambda: uploads.finish(self, keeping))
-            level = self.prove(self.destination, work.d_path, entry, content, work.size)
-            landed = Landed(entry, content, work.size, level)
-            source = Entry(split(work.path)[1], Kind.FILE, *work.source)
-            if self.carrier is not None:
-                source = self.source.stat(work.path) or source
-            landed = self._with_companions(
-                _DESTINATION, work.path, source, work.d_path, landed, is_new=not keeping.replaces
-            )
-        except TallyportError as error:
-            return task_error(work.task_id, error)
-        losses = landed.losses
-        done = item_done(
-            work.item, landed.entry, content=content, level=level, moved=work.size, losses=losses, kept=kept
-        )
-        return TaskReport(work.task_id, done, losses=plain(losses))
+        return tasks_stream.finish(self, work)
 
-    def _keeping(self, work: FinishWork) -> tuple[FinishWork, str]:
-        """Keep what a big file replaces, where the job asks for that; gives the work as it stands after that."""
-        if not work.replaces or not self._keepers:
-            return work, ""
-        expect = expected_at(split(work.d_path)[1], work.item)
-        if expect is None:
-            return work, ""
-        now, place = self._keepers[_DESTINATION].keep(work.d_path, expect)
-        if now is None:
-            return work._replace(replaces=False), place
-        return work._replace(item=(*work.item[:9], now.size, now.modified, now.tag, *work.item[12:])), place
+    def link(self, work: LinkWork) -> list[TaskReport]:
+        return tasks_stream.link(self, work)
 
     def hash_there(self, path: str) -> bytes:
         """Hash what stands at the destination."""
         return hash_of(self.destination, path)
 
-    def link(self, work: LinkWork) -> list[TaskReport]:
-        reports: list[TaskReport] = []
-        made: tuple[str, bytes | None, tuple[Loss, ...]] | None = None
-        carried: list[tuple[int, tuple[Any, ...], str, bytes | None, int, int, tuple[Loss, ...], str]] = []
-        for position, task_id in enumerate(work.task_ids):
-            path, d_path, item = work.paths[position], work.d_paths[position], work.items[position]
-            replaces = expected_at(split(d_path)[1], item) if work.replaces[position] else None
-            try:
-                self.guard()
-                entry = self.source.stat(path)
-                if entry is None:
-                    raise error_of(ErrorKind.NOT_FOUND, "read", path, "it vanished since it was listed")
-                if fingerprint(entry) != planned_source(item):
-                    raise error_of(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed since it was listed")
-                kept = ""
-                if replaces is not None:
-                    self.present(_DESTINATION, path, d_path)
-                if made is not None and self.has_links and isinstance(self.destination, Links):
-                    if replaces is not None and self._keepers:
-                        replaces, kept = self._keepers[_DESTINATION].keep(d_path, replaces)
-                    when = _ABSENT if replaces is None else Precondition(entry=replaces)
-                    self.destination.make_hard_link(d_path, made[0], when=when)
-                    item = (*item[:3], str(Reason.LINKED), *item[4:])
-                    carried.append((task_id, item, d_path, made[1], self.level, 0, made[2], kept))
-                else:
-                    landed = self.carry(_DESTINATION, path, entry, d_path, replaces)
-                    made = d_path, landed.hash, landed.losses
-                    proved = landed.hash, landed.level or 0, landed.moved, landed.losses, landed.kept
-                    carried.append((task_id, item, d_path, *proved))
-            except TallyportError as error:
-                reports.append(task_error(task_id, error))
-        self.changed()
-        self.settle()
-        for task_id, item, d_path, content, level, moved, losses, kept in carried:
-            entry = self.destination.stat(d_path)
-            if entry is None:
-                gone = error_of(ErrorKind.NOT_FOUND, "link", d_path, "it vanished at once")
-                reports.append(task_error(task_id, gone))
-                continue
-            done = item_done(item, entry, content=content, level=level, moved=moved, losses=losses, kept=kept)
-            reports.append(TaskReport(task_id, done, losses=plain(losses)))
-        return reports
-
     def delete(self, work: DeleteWork) -> TaskReport:
         end = self.connector(Side(work.side))
-        keeper = self._keepers[Side(work.side)] if self._keepers else None
+        keeper = self.keepers[Side(work.side)] if self.keepers else None
         syncs = self._policies.durability is not Durability.NONE
         return delete(end, work, keeper=keeper, present=self.present, syncs=syncs)
 
