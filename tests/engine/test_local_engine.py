@@ -108,7 +108,7 @@ def test_a_killed_mover_loses_nothing(local: LocalPort) -> None:
 
 
 def test_a_big_file_goes_in_parts_and_a_pause_keeps_them(local: LocalPort, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tallyport.engine.engine.PART_SIZE", 1 << 20)
+    monkeypatch.setattr("tallyport.engine.ends.PART_SIZE", 1 << 20)
     local.here.mkdir()
     (local.here / "big.bin").write_bytes(os.urandom(9 << 20))
     (local.here / "small.txt").write_text("x")
@@ -283,7 +283,7 @@ def test_what_a_task_could_not_replace_is_carried_by_the_next_run(
     local: LocalPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plan that failed is no baseline: the old content at the destination is not taken for the new."""
-    monkeypatch.setattr("tallyport.engine.engine.PART_SIZE", 1 << 20)
+    monkeypatch.setattr("tallyport.engine.ends.PART_SIZE", 1 << 20)
     local.here.mkdir()
     (local.here / "big.bin").write_bytes(b"1" * (3 << 20))
     crews = Crews(ThreadCrew(1), ThreadCrew(1))

@@ -17,9 +17,9 @@ from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.domain.paths import to_bytes
 from tallyport.domain.policies_json import policies_to_json
-from tallyport.engine import engine as engine_module
 from tallyport.engine import slices
 from tallyport.engine.dispatch import InlineDispatcher
+from tallyport.engine.ends import PART_SIZE
 from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.roster import Roster
 from tallyport.engine.thread_crew import ThreadCrew
@@ -202,7 +202,7 @@ def test_one_huge_file_is_moved_in_parts_by_several_engines(
     with database.begin() as tx:
         both = {"source_connection": ends[0], "destination_connection": ends[1]}
         job = jobs.add(tx, Job(id=jobs.new_id(), name="big", transfer_type="copy", created_at=1, modified_at=1, **both))
-    size = 9 * engine_module.PART_SIZE + 5  # a batch takes four parts at a time, and an engine here has two at most
+    size = 9 * PART_SIZE + 5  # a batch takes four parts at a time, and an engine here has two at most
     with open(tmp_path / "source" / "big", "wb") as stream:
         stream.write(b"first")
         stream.truncate(size - 4)

@@ -4,21 +4,15 @@ It meets the API and the CLI in the database alone. ``nudge`` only says "look no
 """
 
 import contextlib
-import json
 import logging
 import threading
 import traceback
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tallyport.connectors import probing, registry
-from tallyport.connectors.opening import open_connection
 from tallyport.connectors.width import AUTOMATIC
-from tallyport.domain import folder_mapping, labels, parts, paths, stops
-from tallyport.domain.carrying import carriage_of
+from tallyport.domain import folder_mapping, labels, parts, stops
 from tallyport.domain.categories import Judge as Failures
-from tallyport.domain.connections import Connection
-from tallyport.domain.entries import Kind
 from tallyport.domain.errors import HALTS, REMEDIES, ErrorKind, Remedy, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.guards import warned_reasons
@@ -28,13 +22,11 @@ from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.rules import EMPTIES_SOURCE
 from tallyport.domain.states import Wait
 from tallyport.engine import execution as life
-from tallyport.engine import uploads
 from tallyport.engine.asides import Asides
 from tallyport.engine.batch import Batch, Ending, Orders
 from tallyport.engine.crew import Crew
 from tallyport.engine.dispatch import Dispatcher, TaskRef
-from tallyport.engine.ends import check_proof, nothing_there
-from tallyport.engine.job_maps import maps_of
+from tallyport.engine.ends import LOCAL, Ends
 from tallyport.engine.lease import clock
 from tallyport.engine.observing import observe_again
 from tallyport.engine.reach import Reach
@@ -44,18 +36,14 @@ from tallyport.engine.schedule import keep_time
 from tallyport.engine.taking import Taker, tasks
 from tallyport.engine.tally import Scene
 from tallyport.engine.undoing import Undoing, order_of
-from tallyport.engine.work import Terms
-from tallyport.store import audit, beginnings, connections, error_categories, executions, frontier, jobs
+from tallyport.store import audit, beginnings, error_categories, executions, frontier, jobs
 from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import BatchRow
 from tallyport.store.phrases import sa
-from tallyport.store.probes import ProbeBook
 from tallyport.store.vault import Vault
 
 log = logging.getLogger("tallyport.engine")
 
-PART_SIZE = 64 << 20  # bytes; equals the part of the content hash
-LOCAL = frozenset({"fs", "nfs", "local"})
 SLOTS = 1_024  # batches under way; each queue of the dispatcher has a width of its own
 LOOK_SECONDS = 1.0  # between looks at a store that other processes write as well
 MOST_AT_ONCE = 64  # executions under way; more wait in ready
@@ -83,7 +71,8 @@ class Engine:
     ) -> None:
         """``roster`` is given where other processes work on the same store."""
         self._database = database
-        self._vault = vault or Vault()
+        vault = vault or Vault()
+        self._ends = Ends(database, vault)
         self._dispatcher = dispatcher
         self._crews = crews
         self._roster = roster
@@ -99,7 +88,7 @@ class Engine:
         self._lock = threading.Lock()
         self._fell: set[int] = set()  # batches whose thread met an outage, where nobody else gives them back
         self._slots: dict[int, tuple[int, Crew]] = {}  # slot: (execution, crew) of a batch under way
-        self._asides = Asides(database, self._ids, self._vault, self._wake.set)
+        self._asides = Asides(database, self._ids, vault, self._wake.set)
         self._overseer = threading.Thread(target=self._oversee, name="overseer", daemon=True)
 
     def start(self) -> None:
@@ -254,7 +243,7 @@ class Engine:
                 goes_elsewhere = beginnings.dispatch(tx, execution, job)
             if goes_elsewhere or self._is_being_split(execution, job) or not self._begin(execution_id, job):
                 return
-        hiring = life.Hiring(labels.write(need), AUTOMATIC if self._is_remote(job) else 1)
+        hiring = life.Hiring(labels.write(need), AUTOMATIC if self._ends.is_remote(job) else 1)
         with self._database.begin() as tx:
             current = executions.find(tx, execution_id, lock=True)
             if current is None or current.has_ended or self._stopping.is_set():
@@ -265,7 +254,7 @@ class Engine:
         if current.state != "executing":
             self._stop_batches(execution_id)
         if step.ended:
-            self._clean(current, job)
+            self._ends.clean(current, job)
             with self._database.begin(durable=True) as tx:  # the end survives a power cut, and all before it
                 executions.change(tx, execution_id, deadline=None)
         self._hand_over(step.batches)
@@ -292,7 +281,7 @@ class Engine:
         if execution is None or execution.state != "ready":
             return False
         try:
-            self._check_sides(job, execution)
+            self._ends.check(job, execution)
         except TallyportError as error:
             if REMEDIES[error.kind][1] is Remedy.WAIT and execution.started_at is not None:
                 return False  # looked at again with the next tick
@@ -307,45 +296,6 @@ class Engine:
             life.begin(tx, self._database, self._ids, execution, fresh)
         return True
 
-    def _measure(self, job: Job, execution: Execution) -> None:
-        """Measure a destination that nobody has measured: what it says it keeps is not believed.
-
-        What an earlier measurement left there when it was killed is removed.
-        """
-        with self._database.read() as tx:
-            found = connections.find(tx, job.destination_connection or "")
-        if found is None or execution.simulation or not registry.platform(found.platform).is_remote:
-            return
-        book = ProbeBook(self._database, found.id)
-        if found.measured is not None:
-            probing.tidy(found.platform, self._vault.settings(found), book)
-            return
-        facts = probing.probe(found.platform, self._vault.settings(found), job.destination_path, book=book)
-        with self._database.begin() as tx:
-            connections.measured(tx, found.id, facts)
-
-    def _check_sides(self, job: Job, execution: Execution) -> None:
-        self._measure(job, execution)
-        terms = self._terms(job, execution)
-        policies = policies_from_json(execution.policies)
-        for side, (platform, settings, path), act_as in (
-            ("source", terms.source, policies.source_account),
-            ("destination", terms.destination, policies.destination_account),
-        ):
-            make = side == "destination" and not execution.simulation
-            connector = open_connection(platform, json.loads(settings), path, make=make, act_as=act_as)
-            try:
-                root = connector.stat("")
-                if root is None and not (side == "destination" and execution.simulation):
-                    place = f"{connector.location}"
-                    raise TallyportError(ErrorKind.NOT_FOUND, f"the {side} {place} does not exist")
-                if side == "destination":
-                    check_proof(policies.verify, connector)
-                if root is not None and root.kind is not Kind.CONTAINER:
-                    raise TallyportError(ErrorKind.CONFIG, f"the {side} {connector.location} is not a folder")
-            finally:
-                connector.close()
-
     def _width(self, job: Job, policies: Policies) -> int:
         """Say how many batches of a job may be out at once."""
         if self._roster is None:
@@ -354,46 +304,14 @@ class Engine:
         with self._database.read() as tx:
             return max(1, min(policies.parallel_at_most, self._roster.width(tx, need)))
 
-    def _platforms(self, job: Job) -> list[str]:
-        with self._database.read() as tx:
-            ends = [connections.find(tx, side or "") for side in (job.source_connection, job.destination_connection)]
-        return ["" if end is None else end.platform for end in ends]
-
-    def _is_remote(self, job: Job) -> bool:
-        """Tell whether one batch of a job carries several items at once: where a network is waited for."""
-        return any(name and registry.platform(name).is_remote for name in self._platforms(job))
-
     def _crew_of(self, job: Job) -> Crew:
-        return self._crews.local if LOCAL.issuperset(self._platforms(job)) else self._crews.other
+        return self._crews.local if self._ends.is_local(job) else self._crews.other
 
     def _stop_batches(self, execution_id: int) -> None:
         with self._lock:
             for slot, (held, crew) in self._slots.items():
                 if held == execution_id:
                     crew.stop(slot)
-
-    def _clean(self, execution: Execution, job: Job) -> None:
-        """Remove the temporaries of big files that an ended execution will not finish."""
-        with self._database.begin() as tx:
-            left = frontier.temporaries(tx, execution.id)
-            ended = executions.find(tx, execution.id)
-        if left and ended is not None and ended.has_ended:
-            platform, settings, path = self._terms(job, execution).destination
-            act_as = policies_from_json(execution.policies).destination_account
-            try:
-                connector = open_connection(platform, json.loads(settings), path, act_as=act_as)
-            except TallyportError as error:  # who ended the run may be why: it has ended all the same
-                log.warning("temporaries.left: execution %d: %s", execution.id, error.message)
-                return
-            try:
-                for d_path, temporary in left:
-                    with contextlib.suppress(TallyportError):
-                        if uploads.is_handle(temporary):
-                            uploads.abandon(connector, d_path, temporary)
-                        else:
-                            connector.delete(paths.join(paths.split(d_path)[0], temporary))
-            finally:
-                connector.close()
 
     # -- working -----------------------------------------------------------------------------------------------
 
@@ -453,7 +371,7 @@ class Engine:
             return self._stopping.is_set() or now is None or now.state != "executing"
 
         level = audit.LEVELS[policies_from_json(execution.policies).audit_level]
-        work = Undoing(self._database, self._ids, job, execution, self._terms(job, execution), level)
+        work = Undoing(self._database, self._ids, job, execution, self._ends.terms(job, execution), level)
         is_done = work.run(stopped)
         with self._database.begin() as tx:
             if is_done:
@@ -467,14 +385,14 @@ class Engine:
         )
         policies = policies_from_json(execution.policies)
         judge = self._judge_of(job, policies)
-        terms = self._terms(job, execution)._replace(tries=judge.most_tries)
+        terms = self._ends.terms(job, execution)._replace(tries=judge.most_tries)
         crew = self._crews.local if {terms.source[0], terms.destination[0]} <= LOCAL else self._crews.other
         scene = Scene(
             execution_id=execution.id,
             job_id=job.id,
             job=job.number,
             token=execution.token,
-            part_size=PART_SIZE,
+            part_size=terms.part_size,
             audit_level=audit.LEVELS[policies.audit_level],
             simulation=execution.simulation,
             removes_source=policies.transfer_type in EMPTIES_SOURCE,
@@ -554,42 +472,6 @@ class Engine:
                     life.fail(tx, self._database, self._ids, execution, "failed", info)
 
         self._database.outlast(act, stopped=self._stopping.is_set)
-
-    def _terms(self, job: Job, execution: Execution) -> Terms:
-        with self._database.read() as tx:
-            source = connections.find(tx, job.source_connection or "")
-            destination = connections.find(tx, job.destination_connection or "")
-            policies = policies_from_json(execution.policies)
-            maps = maps_of(tx, job) if carriage_of(policies).names_people else ""
-            first_run = executions.is_first(tx, job)
-        if source is None or destination is None:
-            raise TallyportError(ErrorKind.CONFIG, "a connection of this job was deleted")
-        return Terms(
-            execution_id=execution.id,
-            token=execution.token,
-            source=self._end(source, job.source_path),
-            destination=nothing_there(self._end(destination, job.destination_path), execution, first_run=first_run),
-            policies=execution.policies,
-            started=(execution.started_at or execution.created_at) * 1_000,
-            part_size=PART_SIZE,
-            revision=execution.revision,
-            quarantine=policies.quarantine,
-            first_run=first_run,
-            places=f"{_place(source, job.source_path)} {_place(destination, job.destination_path)}",
-            maps=maps,
-            regrants=execution.reset == "permissions",
-            job=job.id,
-        )
-
-    def _end(self, connection: Connection, path: str) -> tuple[str, str, str]:
-        settings = self._vault.settings(connection)
-        if connection.measured:
-            settings[probing.MEASURED] = probing.read(connection.measured)
-        return connection.platform, json.dumps(settings), path
-
-
-def _place(connection: Connection, path: str) -> tuple[str, str, str]:
-    return connection.platform, json.dumps(dict(connection.settings)), path
 
 
 def look_seconds(workers: int) -> float:
