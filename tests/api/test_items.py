@@ -11,6 +11,7 @@ import pytest
 from tallyport.domain.items import Status
 from tallyport.store import audit, executions
 from tests.api.world import World
+from tests.carried import PART, carry_parts
 
 
 @pytest.fixture
@@ -144,6 +145,34 @@ def test_an_item_is_explained(world: World, job: str) -> None:
     assert [failure["reason"] for failure in found["failures"]] == ["permission_denied"]
     assert [line["type"] for line in found["audit"]] == ["item.failed"]
     assert found["audit"][0]["path"] == "/x/flagged.txt"
+
+
+def test_a_huge_file_tells_which_worker_carried_which_part(world: World) -> None:
+    job = world.job()
+    run = world.run(job, "executing")
+    item = world.item(job, "big")
+    carry_parts(world.database, run, item, ["ann", "bob", "ann"], ["bob"], 2)
+    told = world.get(f"/v1/transfers/items/{item}").json()["item"]["parts"]
+    assert [(one.get("worker"), one["state"], one["count"], one["bytes"]) for one in told] == [
+        ("ann", "carried", 2, 2 * PART),
+        ("bob", "carried", 1, PART),
+        ("bob", "under_way", 1, PART),
+        (None, "waiting", 2, 2 * PART),
+    ]
+    first = world.get(f"/v1/transfers/items/{item}/parts?limit=4").json()
+    assert [one["worker"] for one in first["parts"]] == ["ann", "bob", "ann", "bob"]
+    assert first["parts"][1]["start"] == PART
+    assert first["parts"][1]["carried_on"] == 1_700_000_000
+    rest = world.get(first["meta"]["links"]["next"]["href"]).json()
+    assert [(one["start"], one["state"]) for one in rest["parts"]] == [(4 * PART, "waiting"), (5 * PART, "waiting")]
+    assert rest["meta"]["has_more"] is False
+
+
+def test_a_file_that_goes_whole_has_no_parts_and_an_unknown_one_is_not_found(world: World, job: str) -> None:
+    item = world.get(f"/v1/transfers/items?job={job}").json()["item"][0]["id"]
+    assert world.get(f"/v1/transfers/items/{item}").json()["item"]["parts"] == []
+    assert world.get(f"/v1/transfers/items/{item}/parts").json()["parts"] == []
+    assert world.get("/v1/transfers/items/4711/parts").status_code == 404
 
 
 def status_of(world: World, job: str, word: str) -> list[str]:

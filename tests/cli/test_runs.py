@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tallyport.store import executions, items, losses
+from tests.carried import carry_parts
 from tests.cli.fakes import World, complete, pausing
 
 AWKWARD = os.fsdecode(b"caf\xe9\x1b.txt")
@@ -195,6 +196,21 @@ def test_explain_says_state_reason_and_tries(world: World) -> None:
         assert words in result.stdout
     found = world.json("explain", "1", "secret", "--json")
     assert (found["status"], len(found["failures"])) == ("flagged", 1)
+
+
+def test_explain_says_which_worker_carried_which_part_of_a_huge_file(world: World) -> None:
+    run = world.run_with_failures("big", "small")
+    with world.store() as database:
+        with database.read() as tx:
+            item = items.at_path(tx, 1, "big")
+        assert item is not None
+        carry_parts(database, run, item.id, ["ann", "bob", "ann"], [], 1)
+    said = world.call("explain", "1", "big").stdout
+    for words in ("parts     4:", "2 carried (134.2 MB) by ann, the last 2023-11-14", "1 waiting (67.1 MB)"):
+        assert words in said, said
+    found = world.json("explain", "1", "big", "--json")["parts"]
+    assert [(one["start"], one["worker"]) for one in found["first"]][:2] == [(0, "ann"), (64 << 20, "bob")]
+    assert "parts" not in world.call("explain", "1", "small").stdout
 
 
 def test_explain_the_root_and_an_unknown_path(world: World) -> None:

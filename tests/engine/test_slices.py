@@ -24,7 +24,7 @@ from tallyport.engine.engine import Crews, Engine
 from tallyport.engine.roster import Roster
 from tallyport.engine.thread_crew import ThreadCrew
 from tallyport.engine.work import PartWork, VisitWork
-from tallyport.store import connections, executions, frontier, jobs
+from tallyport.store import carried_parts, connections, executions, frontier, items, jobs
 from tallyport.store.database import Database, open_database
 from tallyport.testing.postgres import PostgresServer
 from tallyport.testing.worlds import differences, tree
@@ -215,3 +215,10 @@ def test_one_huge_file_is_moved_in_parts_by_several_engines(
         stream.seek(-4, 2)
         assert stream.read() == b"last"
         assert stream.tell() == size
+    with database.read() as tx:
+        (item,) = [one for one in items.page(tx, job.number, limit=10) if one.path == "big"]
+        told = carried_parts.page(tx, database, item.id, limit=100)
+    assert [(one.start, one.size) for one in told] == [(n * PART_SIZE, PART_SIZE if n < 9 else 5) for n in range(10)]
+    assert {one.state for one in told} == {"carried"}
+    assert 1 < len({one.worker for one in told}) <= len(engines)
+    assert {one.worker for one in told} <= {engine.owner for engine in engines}

@@ -13,6 +13,7 @@ from tallyport.domain.items import DONE, Status
 from tallyport.engine import tally
 from tallyport.store import losses
 from tallyport.web.pages.items import OUTCOMES
+from tests.carried import carry_parts
 from tests.web.conftest import Console
 
 TOTALS = {"transferred": "carried", "unchanged": "equal", "deleted": "deleted"}
@@ -82,6 +83,19 @@ def test_what_an_item_lost_on_the_way_is_told(console: Console) -> None:
     text = console.page(f"/items/{item}")
     assert "What did not travel" in text
     assert "&lt;ann&gt; is nobody there" in text
+
+
+def test_who_carried_which_part_of_a_huge_file_is_told(console: Console) -> None:
+    world = console.world
+    job = world.job()
+    run = world.run(job, "executing")
+    item, small = world.item(job, "big"), world.item(job, "small")
+    carry_parts(world.database, run, item, ["<ann>", "bob"], ["bob"], 1)
+    console.sign_in()
+    text = console.page(f"/items/{item}")
+    for words in ("&lt;ann&gt;", "carried", "under way", "waiting", "nobody yet", "Range by range"):
+        assert words in text, words
+    assert "Range by range" not in console.page(f"/items/{small}")
 
 
 def test_what_was_deleted_is_not_called_carried(console: Console) -> None:

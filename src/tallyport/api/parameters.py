@@ -269,6 +269,10 @@ PARAMETERS: Mapping[tuple[str, str], tuple[Parameter, ...]] = {
     ("PATCH", "/v1/transfers/items"): (*SETTLE, Parameter("id", "Ids of items, comma separated."), *ITEM_FILTERS),
     ("GET", "/v1/transfers/items/flagged"): (*ITEM_FILTERS, *ITEM_PAGE),
     ("GET", "/v1/transfers/items/flagged.csv"): (*ITEM_FILTERS, BOM),
+    ("GET", "/v1/transfers/items/{item}/parts"): (
+        LIMIT,
+        Parameter("cursor", "Go on after the part that starts here: meta.next_cursor of the page before.", "integer"),
+    ),
     ("PATCH", "/v1/transfers/items/{item}"): SETTLE,
     ("GET", "/v1/transfers/{job}/items"): (*ITEM_FILTERS[2:], *ITEM_PAGE),
     ("GET", "/v1/transfers/{job}/items.csv"): (*ITEM_FILTERS[2:], BOM),

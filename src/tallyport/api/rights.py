@@ -173,6 +173,7 @@ RULES: dict[tuple[str, str], Right] = {
     ("GET", "/v1/transfers/items/flagged"): R,
     ("GET", "/v1/transfers/items/flagged.csv"): R,
     ("GET", "/v1/transfers/items/{item}"): R,
+    ("GET", "/v1/transfers/items/{item}/parts"): R,
     ("PATCH", "/v1/transfers/items/{item}"): U,
     ("GET", "/v1/transfers/auditing"): R,
     ("GET", "/v1/transfers/auditing.csv"): R,

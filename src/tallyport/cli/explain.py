@@ -32,6 +32,7 @@ def explain(run: str, path: str, as_json: bool, data: str | None) -> None:
         assert job is not None
         item = _find(tx, job, path)
         document = _document(tx, found, job, item)
+        document["parts"] = _parts(tx, database, item.id)
     if as_json:
         click.echo(json.dumps(document))
         return
@@ -122,6 +123,16 @@ def _document(tx: Any, run: Any, job: Any, item: Any) -> dict[str, Any]:
     }
 
 
+def _parts(tx: Any, database: Any, item_id: int) -> dict[str, Any]:
+    """Give who carried how much of a huge file, and its first parts."""
+    from tallyport.store import carried_parts
+
+    return {
+        "workers": [one._asdict() for one in carried_parts.shares(tx, database, item_id)],
+        "first": [one._asdict() for one in carried_parts.page(tx, database, item_id, limit=_LINES)],
+    }
+
+
 def _said(document: dict[str, Any], shown: str) -> Any:
     from tallyport.cli.showing import line, moment, size
     from tallyport.domain.words import REASONS, STATUSES
@@ -147,6 +158,12 @@ def _said(document: dict[str, Any], shown: str) -> Any:
         yield f"  proof     {d['verified']}, hash {d['hash']}"
     elif d["type"] == "file":
         yield f"  proof     {d['verified']}"
+    if d["parts"]["workers"]:
+        yield f"  parts     {sum(one['parts'] for one in d['parts']['workers'])}:"
+        for one in d["parts"]["workers"]:
+            said = f"{one['parts']} {one['state'].replace('_', ' ')} ({size(one['size'])})"
+            by = f" by {line(one['worker'])}" if one["worker"] else ""
+            yield f"    {said}{by}" + (f", the last {moment(one['last_at'])} UTC" if one["last_at"] else "")
     if d["failures"]:
         yield "  failed tries:"
         for one in d["failures"]:

@@ -17,8 +17,9 @@ from tallyport.domain.actions import Reason
 from tallyport.domain.items import FAILED, Status
 from tallyport.domain.jobs import Job
 from tallyport.domain.losses import BITS, WORDS, Fact, fact_of, facts_of
-from tallyport.store import audit, executions, failures, items, jobs, losses
+from tallyport.store import audit, carried_parts, executions, failures, items, jobs, losses
 from tallyport.store.audit import AuditRow
+from tallyport.store.carried_parts import PartRow, Share
 from tallyport.store.failures import FailedItem
 from tallyport.store.items import ItemRow
 from tallyport.store.losses import LossRow
@@ -97,6 +98,7 @@ class Explanation(NamedTuple):
     lines: list[AuditRow]
     losses: list[LossRow]  # of every execution that carried it and lost something
     attempts: Mapping[int, int]  # execution: the how-manieth of the job it was
+    shares: Sequence[Share]  # of a file that goes in parts: which worker has how much of it
 
 
 def page(desk: Desk, wanted: Wanted, *, count: bool = False) -> Page:
@@ -233,7 +235,15 @@ def explain(desk: Desk, item_id: int) -> Explanation:
         history = failures.of_item(tx, item_id, [run.id for run in runs])
         lines = audit.page(tx, item_id=item_id, limit=1_000)
         attempts = {run.id: run.attempt for run in runs}
-        return Explanation(job, row, history, lines, losses.of_item(tx, item_id), attempts)
+        shares = carried_parts.shares(tx, desk.database, item_id)
+        return Explanation(job, row, history, lines, losses.of_item(tx, item_id), attempts, shares)
+
+
+def parts(desk: Desk, item_id: int, *, after: int = -1, limit: int) -> list[PartRow]:
+    """Give the parts of a huge file by their ranges, those to be carried too; a file that goes whole has none."""
+    find_job_of(desk, item_id)
+    with desk.database.read() as tx:
+        return list(carried_parts.page(tx, desk.database, item_id, after=after, limit=limit))
 
 
 def find_job_of(desk: Desk, item_id: int) -> Job:

@@ -41,7 +41,18 @@ from tallyport.engine.tally import (
 )
 from tallyport.engine.uploads import place_of
 from tallyport.engine.work import AS_IT_WAS, Deferred, Held, ItemResult, TaskReport, VisitReport, results_of
-from tallyport.store import audit, executions, failures, frontier, items, locks, losses, rows, security_map
+from tallyport.store import (
+    audit,
+    carried_parts,
+    executions,
+    failures,
+    frontier,
+    items,
+    locks,
+    losses,
+    rows,
+    security_map,
+)
 from tallyport.store.database import Database
 from tallyport.store.frontier import TaskRow, VisitRow
 from tallyport.store.ids import Ids
@@ -450,6 +461,7 @@ class Commit:
         payload = marshal.dumps((tuple(item), found.replaces))
         base = (item_id, row.item_id, path, d_path)
         if found.task == "big":
+            carried_parts.forget(self.tx, self.database, item_id)
             finish, *numbers = self.ids.block(1 + max(1, -(-found.size // scene.part_size)))
             temporary = found.temporary or f".tallyport-{scene.token}p-{finish:x}"
             source = marshal.dumps((item.s_size, item.s_modified, item.s_tag))
@@ -534,6 +546,7 @@ class Commit:
     def _part(self, task: TaskRow, report: TaskReport) -> None:
         execution_id = self.scene.execution_id
         if report.error is None:
+            carried_parts.note(self.tx, self.database, task.id, self.now)
             frontier.end_task(self.tx, task.id, "done", hash=report.hash)
             frontier.alone_with(self.tx, execution_id, task.item_id)
             family = frontier.tasks_of_item(self.tx, execution_id, task.item_id)

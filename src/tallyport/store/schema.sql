@@ -517,6 +517,16 @@ CREATE TABLE batches (
 	FOREIGN KEY(execution_id) REFERENCES executions (id)
 );
 CREATE INDEX batches_open ON batches (execution_id) WHERE state != 'done';
+CREATE TABLE carried_parts (
+	item_id INTEGER NOT NULL,
+	start INTEGER NOT NULL,
+	execution_id INTEGER NOT NULL,
+	size INTEGER NOT NULL,
+	worker TEXT NOT NULL,
+	carried_at INTEGER NOT NULL,
+	PRIMARY KEY (item_id, start),
+	FOREIGN KEY(execution_id) REFERENCES executions (id)
+);
 CREATE TABLE failures (
 	execution_id INTEGER NOT NULL,
 	item_id INTEGER NOT NULL,

@@ -101,8 +101,22 @@ def explain_item(desk: Desked, item: str) -> Response:
         "failures": [views.failure(row) for row in found.failures],
         "audit": [views.line(row) for row in found.lines],
         "losses": [views.loss(row) for row in found.losses],
+        "parts": [views.share(one) for one in found.shares],
     }
     return json_response({"status": 200, "type": "item", "item": shown, "data": shown})
+
+
+@router.get("/items/{item}/parts", summary="List the parts of a huge file: which worker carried which range, and when")
+def list_parts(request: Request, desk: Desked, item: str) -> Response:
+    limit = whole(request.query_params, "limit", 100, least=1, most=paging.MOST)
+    after = whole(request.query_params, "cursor", -1, most=1 << 62)
+    rows = items.parts(desk, _id(item), after=after, limit=limit + 1)
+    has_more = len(rows) > limit
+    part = paging.Slice(0, limit)
+    meta = paging.meta(request, part, None, has_more, cursor=rows[limit - 1].start if has_more else None)
+    shown = [views.part(row) for row in rows[:limit]]
+    document = {"status": 200, "type": "parts", "parts": shown, "meta": meta, "data": shown}
+    return json_response(document, headers=paging.link_header(meta))
 
 
 @router.patch("/items/{item}", summary="Retry or ignore one item")

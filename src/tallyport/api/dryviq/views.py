@@ -22,6 +22,7 @@ from tallyport.domain.losses import AUDIT_TYPES, Lost, facts_of
 from tallyport.domain.secrets import secrets_set
 from tallyport.domain.states import State
 from tallyport.store.audit import AuditRow
+from tallyport.store.carried_parts import PartRow, Share
 from tallyport.store.failures import FailedItem
 from tallyport.store.folder_mapping import Children
 from tallyport.store.items import ItemRow
@@ -233,6 +234,34 @@ def loss(row: LossRow) -> dict[str, Any]:
         "type": None if known is None else AUDIT_TYPES[known],
         "detail": row.detail,
     }
+
+
+def share(one: Share) -> dict[str, Any]:
+    """Show what one worker has of a huge file."""
+    return present(
+        {
+            "worker": one.worker or None,
+            "state": one.state,
+            "count": one.parts,
+            "bytes": one.size,
+            "execution_id": one.execution_id,
+            "last_on": seconds(one.last_at),
+        }
+    )
+
+
+def part(row: PartRow) -> dict[str, Any]:
+    """Show one part of a huge file."""
+    return present(
+        {
+            "start": row.start,
+            "bytes": row.size,
+            "state": row.state,
+            "worker": row.worker or None,
+            "execution_id": row.execution_id,
+            "carried_on": seconds(row.carried_at),
+        }
+    )
 
 
 def failure(row: FailedItem) -> dict[str, Any]:

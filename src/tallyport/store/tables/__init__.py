@@ -18,7 +18,17 @@ from tallyport.store.tables.access import (
     views,
 )
 from tallyport.store.tables.columns import metadata
-from tallyport.store.tables.ledger import audit, containers, failures, items, locks, losses, security_map, unresolved
+from tallyport.store.tables.ledger import (
+    audit,
+    carried_parts,
+    containers,
+    failures,
+    items,
+    locks,
+    losses,
+    security_map,
+    unresolved,
+)
 from tallyport.store.tables.outbox import deliveries, delivery_attempts, events, replies, webhooks
 from tallyport.store.tables.principals import map_exceptions, map_exclusions, maps
 from tallyport.store.tables.runs import categories, error_categories, executions, jobs, plans, predecessors
@@ -28,6 +38,7 @@ __all__ = [
     "admin_audit",
     "audit",
     "batches",
+    "carried_parts",
     "categories",
     "connection_users",
     "connections",

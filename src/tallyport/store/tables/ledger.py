@@ -111,6 +111,18 @@ losses = Table(
 Index("losses_item", losses.c.item_id)
 Index("losses_execution", losses.c.execution_id, losses.c.item_id)
 
+# Who carried which part of a huge file when it last went in parts. A file that goes whole has no row.
+carried_parts = Table(
+    "carried_parts",
+    metadata,
+    Column("item_id", Big, primary_key=True, autoincrement=False),
+    Column("start", Big, primary_key=True, autoincrement=False),  # offset in bytes
+    Column("execution_id", Integer, ForeignKey("executions.id"), nullable=False),
+    Column("size", Big, nullable=False),
+    Column("worker", Text, nullable=False),  # workers.id; "local" where one process works alone
+    Column("carried_at", Big, nullable=False),
+)
+
 # Who was met on the items of a job, and became whom.
 security_map = Table(
     "security_map",

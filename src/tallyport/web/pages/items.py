@@ -100,6 +100,7 @@ def explain(page: Page) -> Response:
         "item.html",
         found=found,
         lacks=items.lacking(found.item, found.losses),
+        ranges=items.parts(page.desk, found.item.id, limit=_SIZE) if found.shares else [],
         item=found.item,
         job=found.job,
         kind=Kind(found.item.kind).name.lower(),
