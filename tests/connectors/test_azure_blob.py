@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.storage.blob import BlobServiceClient, generate_container_sas
 
+from tallyport.connectors import azure_prefix
 from tallyport.connectors.azure_blob import LIMITS, MIB, UPLOAD_PART, AzureBlob, Settings, open_azure_blob
 from tallyport.connectors.azure_http import way_of
 from tallyport.connectors.hashing import ContentHash
@@ -336,6 +337,22 @@ def test_a_bit_that_flips_on_the_way_is_found_in_both_directions(azurite: AzureS
                     else:
                         put(connector, "b", data)
                 assert connector.stat("b") is None
+
+
+def test_a_blob_that_has_no_hash_is_read_twice_over_plain_http(
+    azurite: AzureServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Azurite tells an MD5 of every blob; Azure only of those that were stored with one."""
+    place, data = f"run-{uuid.uuid4().hex[:8]}", content(3_000_000, 4)
+    monkeypatch.setattr(azure_prefix, "md5_in", lambda found: None)
+    monkeypatch.setattr(azure_prefix, "hash_in", lambda text: None)
+    with proxied(azurite.port) as proxy, closing(opened(azurite, place, endpoint=f"{proxy.endpoint}/{ACCOUNT}")) as one:
+        put(one, "a", data)
+        assert read_all(one, "a") == data
+        for nth in (1, 2):
+            proxy.script = [Trouble(method="GET", path="*/a", nth=nth, flip_down=0.9)]
+            with refused(ErrorKind.CORRUPT):
+                read_all(one, "a")
 
 
 # -- the vendor's own client, and rclone

@@ -52,7 +52,7 @@ class Prefix(ObjectContent[Blob]):
         settings = container.settings
         self._container = container
         self._takes_snapshots = settings.versions == "snapshots"
-        self.limits = replace(LIMITS, versions=self._takes_snapshots)
+        self.limits = replace(LIMITS, versions=self._takes_snapshots, checks_ranges=container.host.is_tls)
         self._base = base_of(settings.prefix, path)
         self.location = f"{container.way.endpoint}/{settings.container}/{display(self._base)}".rstrip("/")
         with container.translated("open", self.location):
@@ -149,6 +149,10 @@ class Prefix(ObjectContent[Blob]):
             raise refusal(ErrorKind.UNSUPPORTED, "read", path, "a container has no content")
         chunks = chunks_of(answer, path)
         return checked(chunks, path, hash_in(found.metadata.get(HASH)), md5_in(found)) if is_whole else chunks
+
+    def _tells_hash(self, key: str, answer: Answer) -> bool:
+        found = looked(key, answer)
+        return hash_in(found.metadata.get(HASH)) is not None or md5_in(found) is not None
 
     # -- changing
 

@@ -51,7 +51,7 @@ class Prefix(ObjectContent[dict[str, Any]]):
     def __init__(self, bucket: Bucket, path: str = ROOT, *, make: bool = False, has_versions: bool = False) -> None:
         settings = bucket.settings
         self._bucket = bucket
-        self.limits = replace(LIMITS, versions=has_versions)
+        self.limits = replace(LIMITS, versions=has_versions, checks_ranges=bucket.host.is_tls)
         self._base = base_of(settings.prefix, path)
         self.location = f"gs://{settings.bucket}/{display(self._base)}".rstrip("/")
         is_there = self._holds(self._base, ROOT)  # also says that the bucket is there
@@ -157,6 +157,9 @@ class Prefix(ObjectContent[dict[str, Any]]):
                 raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed since it was seen")
         chunks = chunks_of(answer, path)
         return checked(chunks, path, crc_in(answer)) if is_whole else chunks
+
+    def _tells_hash(self, key: str, answer: Answer) -> bool:
+        return crc_in(answer) is not None
 
     # -- changing
 

@@ -9,7 +9,7 @@ from tallyport.connectors.object_http import Answer, Refused, check_part, let_go
 from tallyport.connectors.object_keys import is_twin
 from tallyport.connectors.object_store import CHANGED, ObjectStore
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition
-from tallyport.connectors.remote_content import Announced, blocks, chained
+from tallyport.connectors.remote_content import Announced, blocks, chained, twice
 from tallyport.connectors.remote_errors import refusal
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind
@@ -52,6 +52,10 @@ class ObjectContent(ObjectStore[F]):
     def _put_pieces(self, key: str, path: str, pieces: Iterator[bytes], facts: Facts, when: Precondition) -> Entry:
         """Store content of more than one piece; nothing is seen of it when that fails."""
 
+    @abstractmethod
+    def _tells_hash(self, key: str, answer: Answer) -> bool:
+        """Tell whether an answer says a hash of the whole content."""
+
     def _is_missing(self, error: Refused) -> bool:
         """Tell whether a refusal says that the object of a condition is not there."""
         return error.status == 404
@@ -77,6 +81,23 @@ class ObjectContent(ObjectStore[F]):
             return
         is_whole = not offset and length is None
         span = None if is_whole else f"bytes={offset}-{'' if length is None else offset + length - 1}"
+        with self._answered(key, path, which, span) as answer:
+            if answer is None:
+                yield iter(())
+                return
+            chunks = self._given(key, path, answer, which, is_whole=is_whole)
+            if is_whole and not (self.limits.checks_ranges or self._tells_hash(key, answer)):
+                chunks = twice(chunks, lambda: self._once_more(key, path, which), path)
+            yield chunks
+
+    @contextmanager
+    def _once_more(self, key: str, path: str, which: Which) -> Iterator[Iterator[bytes]]:
+        with self._answered(key, path, which, None) as answer:
+            yield iter(()) if answer is None else self._given(key, path, answer, which, is_whole=True)
+
+    @contextmanager
+    def _answered(self, key: str, path: str, which: Which, span: str | None) -> Iterator[Answer | None]:
+        """Open the answer with content, or with a span of it; None where nothing lies there."""
         answer: Answer | None = None
         with self._translated("read", path, CHANGED):
             try:
@@ -88,11 +109,11 @@ class ObjectContent(ObjectStore[F]):
                 if error.status != 416:  # the range begins at the end, or after it
                     raise
         if answer is None:
-            yield iter(())
+            yield None
             return
         try:
-            check_part(answer, path, is_whole=is_whole)
-            yield self._given(key, path, answer, which, is_whole=is_whole)
+            check_part(answer, path, is_whole=span is None)
+            yield answer
         finally:
             let_go(answer)
 

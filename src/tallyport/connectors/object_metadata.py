@@ -51,7 +51,7 @@ def time_in(text: str | None) -> int | None:
 
 
 def hash_in(text: str | None) -> bytes | None:
-    """Read a content hash of ours."""
+    """Read a content hash of ours, or another one of as many bytes."""
     try:
         return bytes.fromhex(text) if text and len(text) == 32 else None
     except ValueError:

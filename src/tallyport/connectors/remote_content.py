@@ -1,7 +1,8 @@
 """Content on its way to a server, held to what was announced."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from tallyport.connectors.hashing import ContentHash
@@ -92,3 +93,36 @@ def hashed(pieces: Iterable[bytes], running: ContentHash) -> Iterator[bytes]:
     for piece in pieces:
         running.update(piece)
         yield piece
+
+
+def opened(read: Callable[[], AbstractContextManager[Iterable[bytes]]]) -> Iterator[bytes]:
+    """Give what a reading gives, which is closed at its end."""
+    with read() as chunks:
+        yield from chunks
+
+
+def twice(
+    chunks: Iterable[bytes],
+    again: Callable[[], AbstractContextManager[Iterable[bytes]]],
+    path: str,
+    *,
+    spares: Callable[[], bool] = bool,
+) -> Iterator[bytes]:
+    """Give content, and read it again before its last piece is given: over a way that checks nothing both are the same.
+
+    ``spares`` says at the end that the content was proved by other means.
+    """
+    running, held = ContentHash(), b""
+    for chunk in chunks:
+        if held:
+            yield held
+        running.update(chunk)
+        held = chunk
+    if not spares():
+        other = ContentHash()
+        for chunk in opened(again):
+            other.update(chunk)
+        if other.digest() != running.digest():
+            raise refusal(ErrorKind.CORRUPT, "read", path, "what was read again is not what was read")
+    if held:
+        yield held

@@ -109,6 +109,13 @@ class Bucket:
         if region and not self.settings.endpoint and self._lean is not None and region != self._lean.region:
             self._lean = None
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Tell whether TLS checks what comes and goes."""
+        if self._lean is not None:
+            return self._lean.is_encrypted
+        return str(self.client.meta.endpoint_url).startswith("https:")
+
     def close(self) -> None:
         """Let go of kept connections."""
         if self._lean is not None:
@@ -222,12 +229,19 @@ def time_out(moment: int) -> str:
     return f"{'-' if moment < 0 else ''}{whole}.{part:09}"
 
 
-def checked(chunks: Iterable[bytes], path: str, answer: Mapping[str, Any]) -> Iterator[bytes]:
-    """Compare whole content with what is known of it, before its last piece is given: our hash, or a plain ETag."""
-    tag = tag_of(answer).decode()
-    is_plain = len(tag) == 32 and answer.get("ServerSideEncryption") in (None, "AES256")
-    md5 = bytes.fromhex(tag) if is_plain else None
-    return object_metadata.checked(chunks, path, hash_in(lowered(answer).get(HASH)), md5)
+def checked(chunks: Iterable[bytes], path: str, answer: Mapping[str, Any]) -> Iterator[bytes] | None:
+    """Compare whole content with what is known of it, before its last piece is given: our hash, or a plain ETag.
+
+    Where neither is known there is nothing to compare it with: None.
+    """
+    tag, content = tag_of(answer).decode(), hash_in(lowered(answer).get(HASH))
+    md5 = hash_in(tag) if has_plain_tag(answer) else None
+    return None if content is None and md5 is None else object_metadata.checked(chunks, path, content, md5)
+
+
+def has_plain_tag(answer: Mapping[str, Any]) -> bool:
+    """Tell whether an ETag is made of MD5s of the content itself, and not of what it is encrypted to."""
+    return answer.get("ServerSideEncryption") in (None, "AES256")
 
 
 def is_plain(name: str, value: bytes) -> bool:

@@ -133,18 +133,18 @@ class Lean:
         proxies = urllib.request.getproxies()
         if proxies.get(address.scheme) and not urllib.request.proxy_bypass(address.hostname or ""):
             raise NotLean
-        self._is_tls = address.scheme == "https"
+        self.is_encrypted = address.scheme == "https"
         self._host = address.netloc
         self._name = address.hostname or ""
-        self._port = address.port or (443 if self._is_tls else 80)
+        self._port = address.port or (443 if self.is_encrypted else 80)
         self._is_amazon = self._name.endswith((".amazonaws.com", ".amazonaws.com.cn"))
         self._base = door.base
         self.region = door.region
         self._timeout = timeout
-        self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE")) if self._is_tls else None
+        self._tls = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE")) if self.is_encrypted else None
         self._idle: deque[_Line] = deque()
         self._lock = threading.Lock()
-        self._signer = Signer(self._host, door.region, door.keys, is_tls=self._is_tls)
+        self._signer = Signer(self._host, door.region, door.keys, is_tls=self.is_encrypted)
         self._is_off = False
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

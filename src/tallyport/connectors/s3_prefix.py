@@ -47,7 +47,12 @@ class Prefix(ObjectStore[Mapping[str, Any]]):
         settings = bucket.settings
         self._bucket = bucket
         self._serves_times = settings.times == "server"
-        self.limits = replace(LIMITS, versions=has_versions, sets_times=not self._serves_times)
+        self.limits = replace(
+            LIMITS,
+            versions=has_versions,
+            sets_times=not self._serves_times,
+            checks_ranges=bucket.is_encrypted,
+        )
         self._base = base_of(settings.prefix, path)
         self.location = f"s3://{settings.bucket}/{display(self._base)}".rstrip("/")
         self._lock = threading.Lock()

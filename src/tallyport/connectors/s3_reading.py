@@ -1,14 +1,17 @@
 """Reading from a bucket, held to what is known of the content."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 from tallyport.connectors.bunches import Seen
 from tallyport.connectors.object_keys import is_twin
 from tallyport.connectors.object_store import CHANGED
 from tallyport.connectors.protocol import SmallRead
-from tallyport.connectors.s3_bucket import checked, etag_of
+from tallyport.connectors.remote_content import twice
+from tallyport.connectors.s3_assembled import Assembled, count_in, lengths
+from tallyport.connectors.s3_bucket import checked, etag_of, has_plain_tag, tag_of
 from tallyport.connectors.s3_errors import Refused, refusal, translate
 from tallyport.connectors.s3_flights import Journey
 from tallyport.connectors.s3_prefix import Prefix
@@ -46,7 +49,43 @@ class Reading(Prefix):
             return
         with closing(answer["Body"]) as body:
             chunks = self._chunks(body, path, answer["ContentLength"])
-            yield chunks if wanted is not None else checked(chunks, path, answer)
+            yield chunks if wanted is not None else self._checked(key, path, chunks, answer, what)
+
+    def _checked(
+        self, key: str, path: str, chunks: Iterator[bytes], answer: Mapping[str, Any], what: Mapping[str, Any]
+    ) -> Iterator[bytes]:
+        """Compare whole content with a hash that is known of it; else read it again, where the way checks nothing."""
+        known = checked(chunks, path, answer)
+        if known is not None or self.limits.checks_ranges:
+            return known or chunks
+        assembled = self._assembled(key, path, answer, what)
+        again = partial(self._once_more, key, path, answer, what)
+        if assembled is None:
+            return twice(chunks, again, path)
+        return twice(assembled.passing(chunks), again, path, spares=assembled.is_whole)
+
+    def _assembled(self, key: str, path: str, answer: Mapping[str, Any], what: Mapping[str, Any]) -> Assembled | None:
+        """Prepare to compare content with the ETag of its parts, where it is known how long those are."""
+        tag, first = tag_of(answer).decode(), None
+        count = count_in(tag) if has_plain_tag(answer) else None
+        if count is None:
+            return None
+        if count > 1:
+            with translate("read", path), suppress(Refused):  # not every server knows parts
+                first = self._bucket.call("head_object", Key=key, PartNumber=1, **what)["ContentLength"]
+        size = answer["ContentLength"]
+        parts = lengths(size, count, None if first == size else first)  # who knows no parts gives the whole
+        return None if parts is None else Assembled(tag, parts)
+
+    @contextmanager
+    def _once_more(
+        self, key: str, path: str, answer: Mapping[str, Any], what: Mapping[str, Any]
+    ) -> Iterator[Iterator[bytes]]:
+        same = {"IfMatch": answer["ETag"], **what} if answer.get("ETag") else what
+        with self._opening(path, same):
+            again = self._bucket.call("get_object", Key=key, **same)
+        with closing(again["Body"]) as body:
+            yield self._chunks(body, path, again["ContentLength"])
 
     def _getting(self, one: SmallRead) -> Journey[Seen]:
         """Get one object whole that is as it was seen; what was only glimpsed is seen now."""
@@ -58,7 +97,27 @@ class Reading(Prefix):
         if entry.glimpsed:
             entry = self._entry(entry.name, answer)
         with closing(answer["Body"]) as body:
-            return entry, b"".join(checked(self._chunks(body, path, size), path, answer))
+            chunks = self._chunks(body, path, size)
+            known = checked(chunks, path, answer)
+            content = b"".join(chunks if known is None else known)
+        if known is None and not self.limits.checks_ranges:
+            yield from self._proving(one, content, answer)
+        return entry, content
+
+    def _proving(self, one: SmallRead, content: bytes, answer: Mapping[str, Any]) -> Journey[None]:
+        """Compare small content with its ETag, or with what comes when it is asked for again."""
+        tag = tag_of(answer).decode()
+        if has_plain_tag(answer) and count_in(tag) == 1:
+            assembled = Assembled(tag, [len(content)])
+            assembled.update(content)
+            if assembled.is_whole():
+                return
+        same = {"IfMatch": answer["ETag"]} if answer.get("ETag") else {}
+        with self._opening(one.path, same):
+            again = yield "get_object", {"Key": self._readable(one.path), **same}
+        with closing(again["Body"]) as body:
+            chunks = self._chunks(body, one.path, again["ContentLength"])
+            b"".join(twice([content], lambda: nullcontext(chunks), one.path))
 
     def _readable(self, path: str) -> str:
         if path == ROOT or is_twin(split(path)[1]):

@@ -72,6 +72,7 @@ class Limits:
     dates_containers: bool = True  # a container's time can be set and is kept
     hash_types: tuple[str, ...] = ()  # hashes the platform reports: md5, sha256, crc32c, ...
     checks_way: bool = True  # what is damaged on its way is refused: TLS, SSH, signatures, hashes
+    checks_ranges: bool = True  # in a range that is read, too: a hash of the whole says nothing of it
     acknowledges: bool = False  # a write is compared with a hash that the platform reports (level ack)
     part_min: int = 1  # bytes of a part of an upload
     part_max: int | None = None

@@ -33,7 +33,7 @@ from tallyport.engine.passage import Passage
 from tallyport.engine.throttle import Meter
 from tallyport.engine.work import Known
 
-TRIES = 3  # of a file that changes while it is read, or whose place is taken meanwhile
+TRIES = 3  # of a file that changes while it is read or is damaged on its way, or whose place is taken meanwhile
 
 _FILE, _CONTAINER = int(Kind.FILE), int(Kind.CONTAINER)
 _SOURCE, _DESTINATION = Side.SOURCE, Side.DESTINATION
@@ -139,12 +139,12 @@ class Hand:
             visit.unchanged_bytes -= source.size
 
     def missed(self, ticket: Ticket, error: TallyportError, *, may_retry: bool) -> None:
-        """Try again what changed under our hands; write down what failed; halt where a connection did."""
+        """Try again what changed or was damaged meanwhile; write down what failed; halt where a connection did."""
         visit = ticket.visit
         if REMEDIES[error.kind][0] is Scope.CONNECTION:
             visit.halted = str(error.kind)
             return
-        again = error.kind in (ErrorKind.CHANGED_DURING_COPY, ErrorKind.ALREADY_EXISTS)
+        again = error.kind in (ErrorKind.CHANGED_DURING_COPY, ErrorKind.ALREADY_EXISTS, ErrorKind.CORRUPT)
         if not again or ticket.tries + 1 >= TRIES or not may_retry:
             self._notes.failed(visit, ticket.name, ticket.entry, ticket.row, error)
             return

@@ -4,21 +4,23 @@ The source is looked at once more before the last piece is handed over, so that 
 is never stored. What is stored and cannot be proved is taken away again.
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from typing import cast
 
 from tallyport.connectors.acting import Acting
-from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.layers.layer import find, innermost
 from tallyport.connectors.local import Local
 from tallyport.connectors.local_identity import acting
 from tallyport.connectors.protocol import Connector, Pins
+from tallyport.connectors.remote_content import opened, twice
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.entries import Entry, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.engine.crossing_stream import error_of, hash_of
 from tallyport.engine.lease import Guard
+
+Reading = Callable[[], AbstractContextManager[Iterator[bytes]]]
 
 
 class Proof:
@@ -32,6 +34,11 @@ class Proof:
         """Tell whether what was stored is read again: as the job asks, or since its way checks nothing."""
         return self._verify >= VerifyLevel.READBACK or self._doubts(taking)
 
+    def trusted(self, giving: Connector, path: str, read: Reading, *, is_range: bool = False) -> Iterator[bytes]:
+        """Give what a reading gives, done twice over a way that checks nothing."""
+        content = opened(read)
+        return twice(content, read, path) if self._doubts(giving, is_range=is_range) else content
+
     def checked(
         self, giving: Connector, path: str, entry: Entry, offset: int, length: int | None, guard: Guard
     ) -> Iterator[bytes]:
@@ -39,23 +46,23 @@ class Proof:
 
         Over a way that checks nothing it is read twice: the last piece is kept back until both were the same.
         """
-        is_doubted = self._doubts(giving)
-        if isinstance(giving, Pins) and entry.tag and not is_doubted:
-            with giving.read_entry(path, entry, offset=offset, length=length) as chunks:
-                yield from chunks
+        is_pinned = isinstance(giving, Pins) and bool(entry.tag)
+
+        def read() -> AbstractContextManager[Iterator[bytes]]:
+            if is_pinned:
+                return cast(Pins, giving).read_entry(path, entry, offset=offset, length=length)
+            return giving.read(path, offset=offset, length=length)
+
+        content = self.trusted(giving, path, read, is_range=bool(offset) or length is not None)
+        if is_pinned:
+            yield from content
             guard()
             return
         held: bytes | None = None
-        running = ContentHash()
-        with giving.read(path, offset=offset, length=length) as chunks:
-            for chunk in chunks:
-                if held is not None:
-                    yield held
-                held = chunk
-                if is_doubted:
-                    running.update(chunk)
-        if is_doubted and hash_of(giving, path, offset, length) != running.digest():
-            raise error_of(ErrorKind.CORRUPT, "read", path, "what was read again is not what was read")
+        for chunk in content:
+            if held is not None:
+                yield held
+            held = chunk
         now = giving.stat(path)
         if now is None or now.kind is not entry.kind or fingerprint(now) != fingerprint(entry):
             raise error_of(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed while it was read")
@@ -83,9 +90,10 @@ class Proof:
             raise error_of(ErrorKind.CORRUPT, "prove", path, "what was read back is not what was sent")
         return int(VerifyLevel.COLD if is_cold else VerifyLevel.READBACK)
 
-    def _doubts(self, connector: Connector) -> bool:
+    def _doubts(self, connector: Connector, *, is_range: bool = False) -> bool:
         """Tell whether the job asks for a proof of content, and nothing else finds damage on the way to that side."""
-        return self._verify >= VerifyLevel.HASH and not connector.limits.checks_way
+        limits = connector.limits
+        return self._verify >= VerifyLevel.HASH and not (limits.checks_way and (limits.checks_ranges or not is_range))
 
 
 def unwrite(taking: Connector, path: str, stored: Entry) -> None:

@@ -6,6 +6,7 @@ as one and gone on with.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import NamedTuple, cast
 
 from tallyport.connectors.hashing import ContentHash
@@ -15,6 +16,8 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.paths import display
 from tallyport.domain.policies import Policies
 from tallyport.domain.versions import Version, chosen, missing
+from tallyport.engine.crossing_stream import hash_of
+from tallyport.engine.proof_stream import Proof, unwrite
 
 
 class Series(NamedTuple):
@@ -62,9 +65,19 @@ class Series(NamedTuple):
         modified = None if facts.modified is None else version.modified
         facts = facts._replace(size=version.size, modified=modified, hash=None)
         running = ContentHash()
-        with cast(Versions, self.giving).read_version(self.path, version.id) as chunks:
-            stored = self.taking.write(self.receiving, self._sent(chunks, running), facts, when=when)
-        if stored.size != version.size or (stored.hash is not None and stored.hash != running.digest()):
+
+        def read() -> AbstractContextManager[Iterator[bytes]]:
+            return cast(Versions, self.giving).read_version(self.path, version.id)
+
+        proof = Proof(self.policies.verify)
+        chunks = proof.trusted(self.giving, self.path, read)
+        stored = self.taking.write(self.receiving, self._sent(chunks, running), facts, when=when)
+        there = stored.hash
+        if there is None and proof.reads_back(self.taking):
+            there = hash_of(self.taking, self.receiving)
+        if stored.size != version.size or (there is not None and there != running.digest()):
+            if when.absent:  # else what it replaced would go with it
+                unwrite(self.taking, self.receiving, stored)
             what = f"cannot write {display(self.receiving)}: an earlier content is not stored as it was sent"
             raise TallyportError(ErrorKind.CORRUPT, what, path=self.receiving, operation="write")
         return stored
