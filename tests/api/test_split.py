@@ -480,3 +480,24 @@ def test_a_request_that_is_still_at_work_is_a_409_that_says_when(world: World) -
     assert replies.claim(world.database, str(user), "slow", digest) is None
     answer = world.post(path, headers={"Idempotency-Key": "slow"})
     assert (answer.status_code, answer.headers["retry-after"]) == (409, "1")
+
+
+# -- original names ----------------------------------------------------------------------------------------------
+
+
+def test_original_names_come_from_a_job_that_wrote_what_this_one_reads(world: World) -> None:
+    first = world.job()
+    made = world.body()["transfer"]
+    back = {**made, "source": made["destination"], "destination": made["source"], "names_from": first}
+    answer = world.post("/v1/jobs", json={"name": "back", "transfer": back})
+    assert answer.status_code == 201, answer.json()
+    job = answer.json()["data"]["id"]
+    assert world.stored(job).transfer["names_from"] == first
+    for bad, words in (("nobody", "there is no job"), (job, "itself")):
+        answer = world.patch(f"/v1/jobs/{job}", json={"transfer": {"names_from": bad}})
+        assert problems(answer) == ["/transfer/names_from"]
+        assert words in answer.text
+    answer = world.post("/v1/jobs", json={"name": "forth again", "transfer": {**made, "names_from": first}})
+    assert problems(answer) == ["/transfer/names_from"]
+    assert "another place" in answer.text
+    assert world.stored(job).transfer["names_from"] == first

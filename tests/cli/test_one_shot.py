@@ -255,6 +255,22 @@ def test_bad_options_are_usage_errors(world: World, options: list[str]) -> None:
     assert result.exit_code == 2, result.output
 
 
+def test_original_names_are_those_of_a_run_that_wrote_the_source(world: World) -> None:
+    source, there, back = world.tree(), str(world.folder / "there"), str(world.folder / "back")
+    os.mkdir(there)  # nothing is carried in this world
+    assert world.call("copy", source, there).exit_code == 0
+    assert world.call("copy", there, back, "--names-from", "1").exit_code == 0
+    with world.store() as database, database.read() as tx:
+        first, second = executions.find(tx, 1), executions.find(tx, 2)
+    assert first is not None
+    assert second is not None
+    assert policies_from_json(second.policies).names_from == first.job_id
+    missing = world.call("copy", there, back, "--names-from", "99")
+    assert (missing.exit_code, "no such run" in missing.output) == (3, True)
+    another = world.call("copy", source, back, "--names-from", "1")
+    assert (another.exit_code, "another place" in another.output) == (2, True)
+
+
 def test_policies_of_a_job_file_are_taken_and_its_endpoints_are_not(world: World) -> None:
     file = world.folder / "job.json"
     transfer = {

@@ -82,6 +82,7 @@ def test_the_job_with_all_features_is_read_key_by_key():
         "durability",
         "quarantine",
         "full_look",
+        "names_from",
         "limits.max_attempts",
         "limits.max_deletes",
         "limits.quarantine_days",

@@ -372,7 +372,7 @@ def test_temporaries_of_a_crash_are_swept_when_the_visit_is_made_again(world) ->
     outcome = one.run(resume=True)
     assert outcome.errors == {}
     with one.destination._tree.lock:
-        assert not one.destination._container("", "look").temporaries
+        assert not one.destination._view.container("", "look").temporaries
 
 
 def test_names_that_the_destination_cannot_take_are_made_to_fit(crew) -> None:

@@ -51,6 +51,7 @@ def transfer(
     *,
     job_file: str | None,
     overrides: Sequence[str],
+    names_from: int | None,
     simulate: bool,
     verify: str | None,
     movers: int | None,
@@ -71,6 +72,8 @@ def transfer(
         from tallyport import app  # the composition root loads the engine: not before the call is known to be good
 
         with Interrupts(screen) as interrupts, app.embedded(folder, movers=movers) as embedded:
+            if names_from is not None:
+                chosen["names_from"] = _job_of(embedded.database, names_from)
             job, execution, notes, warnings = prepare(
                 embedded.database, transfer_type, source, destination, block, chosen, verify=verify, simulation=simulate
             )
@@ -136,6 +139,8 @@ def prepare(
             )
         elif block and dict(block) != dict(job.transfer):
             jobs.change(tx, job.id, transfer=dict(block))
+        if policies.names_from:
+            _check_names(tx, job, policies.names_from, from_)
         notes: list[str] = []
         open_run = executions.active(tx, job.id)
         if open_run is not None and open_run.simulation and not policies.simulation:
@@ -163,6 +168,24 @@ def prepare(
         if policies_from_json(open_run.policies) != policies:
             notes.append(f"run {open_run.id} keeps the policies it began with; the new ones hold from the next run")
         return Prepared(job, resume(tx, open_run), tuple(notes), warnings)
+
+
+def _job_of(database: Database, run: int) -> str:
+    """Give the id of the job that a run belongs to."""
+    with database.read() as tx:
+        found = executions.find(tx, run)
+    if found is None:
+        raise Stop(Exit.NOT_FOUND, f"--names-from {run}: there is no such run in this data folder")
+    return found.job_id
+
+
+def _check_names(tx: Any, job: Job, names_from: str, source: Connection) -> None:
+    """Refuse original names of a job that did not write what this one reads."""
+    from tallyport.store import original_names  # it needs all of SQLAlchemy: loaded only where it is asked for
+
+    why = original_names.refusal(tx, names_from, job.id, source, job.source_path)
+    if why is not None:
+        raise Stop(Exit.USAGE, f"names_from: {why}")
 
 
 def resume(tx: Any, execution: Execution) -> Execution:

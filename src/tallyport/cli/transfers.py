@@ -44,6 +44,12 @@ def _transfer(name: str, summary: str) -> click.Command:
         multiple=True,
         help="One policy, as in conflict_resolution=latest; dots go into a block. Repeatable.",
     )
+    @click.option(
+        "--names-from",
+        metavar="RUN",
+        type=click.IntRange(1),
+        help="What that run renamed gets its original name again; SRC is where it wrote to.",
+    )
     @click.option("--simulate", "--dry-run", is_flag=True, help="Decide everything, write nothing.")
     @click.option("-y", "--yes", is_flag=True, help="Do not ask before a type that deletes.")
     @click.option("--verify", type=click.Choice(LEVELS), help="How each item is proved. Default: hash.")

@@ -1,6 +1,6 @@
 """Walking a source without reading content: each entry that takes part once, containers before what they hold."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from tallyport.connectors.layers.layer import innermost
@@ -42,13 +42,15 @@ def survey(
     now: int,
     goes_on: Callable[[], bool],
     there: Side | None = None,
+    originals: Callable[[str], Mapping[str, str]] | None = None,
 ) -> Manifest:
     """Look at the source and gather its manifest; one that was cut short says that it is not complete.
 
     ``now`` is in nanoseconds: the age of items counts from it. With ``there``, what the destination can, it also
-    tells what will be lost.
+    tells what will be lost. ``originals``: as :class:`Manifest` takes it.
     """
-    manifest = Manifest(policies, destination, sides=None if there is None else (side_of(source), there))
+    sides = None if there is None else (side_of(source), there)
+    manifest = Manifest(policies, destination, sides=sides, originals=originals)
     judge = judge_for(policies.filter_source, started=now)
     root = source.stat(paths.ROOT)
     if root is not None and root.kind is Kind.CONTAINER:

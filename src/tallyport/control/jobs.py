@@ -16,7 +16,7 @@ from tallyport.domain import folder_mapping as mapping
 from tallyport.domain.connections import Connection
 from tallyport.domain.jobs import Job
 from tallyport.domain.states import State
-from tallyport.store import beginnings, endings, jobs, plans, rows
+from tallyport.store import beginnings, endings, jobs, original_names, plans, rows
 from tallyport.store import executions as runs
 
 RESETS = (
@@ -63,6 +63,7 @@ def create(
             modified_at=at,
             **_values(tx, draft, {} if extra is None else extra),
         )
+        _check_names(tx, draft, job.id, source)
         job = jobs.add(tx, job)
         desk.note(tx, job.id, "job.created", f"job {job.name!r} made by {by.name}")
         predecessors.settle(tx, job.id, draft.predecessors)
@@ -82,6 +83,7 @@ def check(desk: Desk, document: object, by: Caller) -> documents.Draft:
     with desk.database.read() as tx:
         source, destination = endpoints.check(tx, draft, by)
         maps.check(tx, draft.transfer, source.id, destination.id)
+        _check_names(tx, draft, "", source)
         draft = _warned(draft, source, destination)
     return draft
 
@@ -103,6 +105,7 @@ def change(desk: Desk, job_id: str, patch: object, by: Caller, *, version: int |
         _keep_endpoints(old, draft)
         source, destination = endpoints.check(tx, draft, by)
         maps.check(tx, draft.transfer, source.id, destination.id)
+        _check_names(tx, draft, job_id, source)
         draft = _warned(draft, source, destination)
         values = _values(tx, draft, old.extra)
         values["name"] = draft.name or old.name
@@ -222,6 +225,13 @@ def _warned(draft: documents.Draft, source: Connection, destination: Connection)
     """Add what this pair of platforms cannot do of what the job asks for."""
     found = honoured.warnings_of(draft.policies, source, destination)
     return replace(draft, warnings=(*draft.warnings, *found))
+
+
+def _check_names(tx: sa.Connection, draft: documents.Draft, job_id: str, source: Connection) -> None:
+    """Refuse original names of a job that did not write what this one reads."""
+    why = original_names.refusal(tx, draft.policies.names_from, job_id, source, draft.source.path)
+    if why is not None:
+        raise Invalid([Problem("/transfer/names_from", "not_found", why)])
 
 
 def _values(tx: sa.Connection, draft: documents.Draft, extra: Mapping[str, object]) -> dict[str, Any]:

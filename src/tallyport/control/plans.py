@@ -18,7 +18,7 @@ from tallyport.control.refusals import Conflict
 from tallyport.domain import plans as rules
 from tallyport.domain import transfer_block
 from tallyport.domain.capabilities import Limits
-from tallyport.domain.connections import Connection
+from tallyport.domain.connections import Connection, place_of
 from tallyport.domain.errors import TallyportError
 from tallyport.domain.forecast import Side
 from tallyport.domain.policies import Policies
@@ -26,6 +26,7 @@ from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.states import Call
 from tallyport.store import jobs as store_jobs
 from tallyport.store import plans
+from tallyport.store.original_names import names_of
 
 LOOK_SECONDS = 10.0  # a plan that is asked for without one having been made
 
@@ -139,6 +140,9 @@ def _look(desk: Desk, picture: Picture, policies: Policies) -> Mapping[str, Any]
             now=time.time_ns(),
             goes_on=lambda: time.monotonic() < until,
             there=there,
+            originals=names_of(
+                desk.database, policies, place_of(source.platform, source.settings, picture.job.source_path)
+            ),
         )
     finally:
         connector.close()

@@ -95,7 +95,7 @@ def _kind(key: str, default: object) -> str:
         return "integer"
     if key == "limits.quarantine_days":
         return "number"
-    return "text" if key == "quarantine" else "object"
+    return "text" if key in ("quarantine", "names_from") else "object"
 
 
 def _property(field: BlockField) -> dict[str, Any]:

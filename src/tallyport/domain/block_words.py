@@ -32,6 +32,7 @@ KEY_WORDS: Mapping[str, str] = {
     "segment_transform": "Whether names may be changed to suit the receiving platform. Else the item is flagged.",
     "encode_invalid_characters": "Write a refused character as hexadecimal bytes, not as `_`.",
     "segment_truncate": "Whether a name that is too long may be cut. Else the item is flagged.",
+    "names_from": "The job that wrote the source: items that it renamed get back the names that they had before.",
     "versioning.preserve": "Whether older versions of content are carried.",
     "versioning.select": "Which versions.",
     "versioning.from_source.max": "Most versions taken from the source, newest first.",

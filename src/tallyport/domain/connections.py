@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tallyport.domain import paths
+
+LOCAL_PLATFORMS = frozenset({"fs", "local", "nfs"})  # folders of this machine
+
 
 class Canaries(NamedTuple):
     """What a probe makes at a connection, and removes again."""
@@ -31,3 +35,11 @@ class Connection:
     created_by: str | None = None
     modified_at: int
     deleted_at: int | None = None
+
+
+def place_of(platform: str, settings: Mapping[str, object], path: str) -> tuple[str, ...]:
+    """Give the segments of a path of a connection: on a machine's own disks from their root, so that connections to
+    folders in each other can be compared; elsewhere from the connection's root.
+    """
+    above = str(settings.get("path", "")) if platform in LOCAL_PLATFORMS else ""
+    return tuple(segment for segment in paths.segments(f"{above}/{path}") if segment)

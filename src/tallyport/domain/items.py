@@ -8,7 +8,7 @@ class Status(IntEnum):
 
     PENDING = 0  # planned, not finished: large file under way, execution stopped
     SUCCESS = 1  # carried unmodified and verified, or known equal
-    PROCESSED = 2  # carried after a change: converted, renamed, encoded, truncated, deduplicated
+    PROCESSED = 2  # carried after a change: converted, renamed, encoded, truncated, deduplicated, restored
     RETRY = 3  # failed, will be tried again in the next execution
     FLAGGED = 4  # failed, tries used up or not worth another: a person decides
     SKIPPED = 5  # left out by filter or policy

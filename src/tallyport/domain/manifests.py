@@ -1,7 +1,7 @@
 """What a cheap look at the source tells of a job before it runs: how much there is, and what will not go as it is."""
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,9 +41,19 @@ class Manifest:
     With both ``sides`` it also tells what the pair will lose of ``tree``.
     """
 
-    def __init__(self, policies: Policies, destination: Limits, *, sides: tuple[Side, Side] | None = None) -> None:
+    def __init__(
+        self,
+        policies: Policies,
+        destination: Limits,
+        *,
+        sides: tuple[Side, Side] | None = None,
+        originals: Callable[[str], Mapping[str, str]] | None = None,
+    ) -> None:
+        """``originals``: by a container's path, the names there that an earlier job changed → what they were."""
         self.tree = Tree(None if sides is None else shortfall_of(*sides, policies))
         self._sides = sides
+        self._originals = originals
+        self._renamed_in: tuple[str | None, Mapping[str, str]] = (None, {})
         self._proof = NameProof(policies, destination)
         self.items = 0
         self.folders = 0
@@ -87,14 +97,24 @@ class Manifest:
     def _name(self, path: str, *, is_container: bool, is_refused: bool) -> bool:
         """Look at what the item's name becomes; tells whether it finds a place."""
         container, name = paths.split(path)
-        fitting = naming.fit(name, self._policies, self._limits, container=container)
-        fitting = self._proof.add(path, is_container=is_container, fitting=fitting)
+        original = self._original(container, name)
+        fitting = naming.fit(original, self._policies, self._limits, container=container)
+        fitting = self._proof.add(path, original=original, is_container=is_container, fitting=fitting)
         if fitting.name is None:
             self.blocked.add(path, reason=fitting.problem)
         elif fitting.name != name:
-            self.tree.renamed += not is_refused and container not in self._closed
-            self.renamed.add(path, name=paths.display(fitting.name), how=list(fitting.processing))
+            how = fitting.processing if original == name else (naming.RESTORED, *fitting.processing)
+            self.tree.renamed += fitting.name != original and not is_refused and container not in self._closed
+            self.renamed.add(path, name=paths.display(fitting.name), how=list(how))
         return fitting.name is not None
+
+    def _original(self, container: str, name: str) -> str:
+        """Give the name that an item had before an earlier job renamed it, or the one that it has."""
+        if self._originals is None:
+            return name
+        if self._renamed_in[0] != container:
+            self._renamed_in = container, self._originals(container)
+        return self._renamed_in[1].get(name, name)
 
     def add_root(self, entry: Entry) -> None:
         """Count the root of the source, which is no item that stands below it: it too has a time and an owner."""

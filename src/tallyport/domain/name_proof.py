@@ -47,14 +47,18 @@ class NameProof:
         self._lost: Counter[Trouble] = Counter()
         self._first: dict[Trouble, list[NameTrouble]] = {}
 
-    def add(self, path: str, *, is_container: bool, fitting: Named) -> Named:
-        """Look at one name with what it becomes by itself; gives what it becomes beside its neighbours."""
+    def add(self, path: str, *, is_container: bool, fitting: Named, original: str | None = None) -> Named:
+        """Look at one name with what it becomes by itself; gives what it becomes beside its neighbours.
+
+        ``original``: the name that it had before an earlier job renamed it.
+        """
         container, name = paths.split(path)
+        wanted = name if original is None else original
         if container != self._container:
             self._container, self._taken = container, set()
-        trouble = self._trouble_of(name)
+        trouble = self._trouble_of(wanted)
         if trouble is not None:
-            words = fitting.problem or naming.refusal(name, self._limits) or "it is longer than the platform takes"
+            words = fitting.problem or naming.refusal(wanted, self._limits) or "it is longer than the platform takes"
             self._note(NameTrouble(trouble, path, fitting.name, words))
         if fitting.name is None:
             return fitting

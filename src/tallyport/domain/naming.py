@@ -14,6 +14,8 @@ from tallyport.domain.filters import extension_of
 from tallyport.domain.paths import display, to_bytes
 from tallyport.domain.policies import DuplicateNames, Policies, RestrictedContent, TransferType
 
+RESTORED = "restored"  # in the processing words: an item got its original name again
+
 
 class Named(NamedTuple):
     """A name for the receiving side, or why there is none."""

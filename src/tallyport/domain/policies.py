@@ -240,6 +240,7 @@ class Policies:
     segment_transform: bool = True
     encode_invalid_characters: bool = False
     segment_truncate: bool = False
+    names_from: str | None = None  # id of the job that wrote the source: what it renamed gets its original name again
     versioning_preserve: VersioningPreserve = VersioningPreserve.NATIVE
     versioning_select: VersioningSelect = VersioningSelect.ALL
     versioning_from_source_max: int | None = None

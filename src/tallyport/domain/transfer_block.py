@@ -307,6 +307,7 @@ KEYS: Mapping[str, Key] = {
     "durability": _word("durability", Durability),
     "quarantine": Key("quarantine", _read_quarantine),
     "full_look": _flag("full_look"),
+    "names_from": Key("names_from", lambda reader, value, path: reader.text(value, path)),
     "limits.max_attempts": _whole("max_attempts", 1, 1000),
     "limits.max_deletes": _whole("max_deletes", 0),
     "limits.quarantine_days": Key(

@@ -24,6 +24,7 @@ from tallyport.domain.items import DONE
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.engine.crew import Crew
 from tallyport.engine.mover import Work
+from tallyport.engine.original_names import reader
 from tallyport.engine.recorder import Fenced, Recorder
 from tallyport.engine.tally import Scene
 from tallyport.engine.throttle import rates_now
@@ -129,6 +130,7 @@ class Batch:
         self._bytes = 0
         self._policies = policies_from_json(orders.terms.policies)
         self._revision = orders.terms.revision
+        self._names = reader(database, self._policies, orders.terms.source)
         self._is_outdated = False  # what holds for new work has changed: the next batch begins it
 
     def run(self) -> Ending:
@@ -200,6 +202,7 @@ class Batch:
         return visits, tasks
 
     def _visit(self, row: VisitRow) -> VisitWork:
+        originals, original = self._originals(row)
         return VisitWork(
             visit_id=row.id,
             item_id=row.item_id,
@@ -220,7 +223,16 @@ class Batch:
             slice=row.slice or b"",
             may_slice=self._orders.may_slice and row.slice is None,
             sliced=None if row.sliced is None else paths.from_bytes(row.sliced),
+            originals=tuple(originals.items()),
+            original=original,
         )
+
+    def _originals(self, row: VisitRow) -> tuple[Mapping[str, str], str | None]:
+        """Give what the job that wrote the source renamed in a container, and the original name of that."""
+        names = self._names
+        if names is None:
+            return {}, None
+        return self._database.outlast(lambda: names.below(row.path), stopped=self._given_up)
 
     def _limited(self, row: VisitRow) -> VisitRow:
         """Leave out what belongs to other parts of the job."""

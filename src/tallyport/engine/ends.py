@@ -11,13 +11,13 @@ from tallyport.connectors.protocol import Connector
 from tallyport.domain import paths, stops
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.carrying import carriage_of
-from tallyport.domain.connections import Connection
+from tallyport.domain.connections import LOCAL_PLATFORMS, Connection
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
 from tallyport.domain.policies_json import policies_from_json
-from tallyport.engine import uploads
+from tallyport.engine import original_names, uploads
 from tallyport.engine.job_maps import maps_of
 from tallyport.engine.work import Terms
 from tallyport.store import connections, executions, frontier
@@ -28,7 +28,6 @@ from tallyport.store.vault import Vault
 log = logging.getLogger("tallyport.engine")
 
 PART_SIZE = 64 << 20  # bytes; equals the part of the content hash
-LOCAL = frozenset({"fs", "nfs", "local"})
 
 
 class Ends:
@@ -70,6 +69,7 @@ class Ends:
         self._measure(job, execution)
         terms = self.terms(job, execution)
         policies = policies_from_json(execution.policies)
+        original_names.check(self._database, job, policies)
         for side, (platform, settings, path), act_as in (
             ("source", terms.source, policies.source_account),
             ("destination", terms.destination, policies.destination_account),
@@ -117,7 +117,7 @@ class Ends:
 
     def is_local(self, job: Job) -> bool:
         """Tell whether both ends of a job are folders of this machine."""
-        return LOCAL.issuperset(self._platforms(job))
+        return LOCAL_PLATFORMS.issuperset(self._platforms(job))
 
     def _platforms(self, job: Job) -> list[str]:
         with self._database.read() as tx:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tallyport.connectors.width import AUTOMATIC
 from tallyport.domain import folder_mapping, labels, parts, stops
 from tallyport.domain.categories import Judge as Failures
+from tallyport.domain.connections import LOCAL_PLATFORMS
 from tallyport.domain.errors import HALTS, REMEDIES, ErrorKind, Remedy, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.guards import warned_reasons
@@ -26,7 +27,7 @@ from tallyport.engine.asides import Asides
 from tallyport.engine.batch import Batch, Ending, Orders
 from tallyport.engine.crew import Crew
 from tallyport.engine.dispatch import Dispatcher, TaskRef
-from tallyport.engine.ends import LOCAL, Ends
+from tallyport.engine.ends import Ends
 from tallyport.engine.lease import clock
 from tallyport.engine.observing import observe_again
 from tallyport.engine.reach import Reach
@@ -386,7 +387,7 @@ class Engine:
         policies = policies_from_json(execution.policies)
         judge = self._judge_of(job, policies)
         terms = self._ends.terms(job, execution)._replace(tries=judge.most_tries)
-        crew = self._crews.local if {terms.source[0], terms.destination[0]} <= LOCAL else self._crews.other
+        crew = self._crews.local if {terms.source[0], terms.destination[0]} <= LOCAL_PLATFORMS else self._crews.other
         scene = Scene(
             execution_id=execution.id,
             job_id=job.id,

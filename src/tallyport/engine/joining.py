@@ -10,11 +10,11 @@ from tallyport.connectors.protocol import (
     Copies,
 )
 from tallyport.connectors.registry import below
+from tallyport.domain.connections import LOCAL_PLATFORMS
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.policies import Policies, Symlinks, TransferType
 from tallyport.engine.imports import Imported
 from tallyport.engine.passage import (
-    LOCAL_PLATFORMS,
     quarantine_of,
 )
 from tallyport.engine.transfer import Inside, StreamPassage

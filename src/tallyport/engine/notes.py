@@ -10,7 +10,7 @@ from tallyport.domain.entries import Entry, Kind, Pair, Side
 from tallyport.domain.errors import TallyportError
 from tallyport.domain.items import DONE, Status
 from tallyport.domain.losses import BITS, Fact, Loss, bits_of, told
-from tallyport.domain.naming import fit
+from tallyport.domain.naming import RESTORED, fit
 from tallyport.domain.policies import Policies
 from tallyport.domain.rules import Rules
 from tallyport.domain.settle import failed
@@ -120,15 +120,20 @@ class Notes:
             "",
             told(losses),
             wrote,
-            self.lacks(to, (source if to is _DESTINATION else destination) or entry, name, d_name, losses),
+            self.lacks(
+                to,
+                (source if to is _DESTINATION else destination) or entry,
+                losses,
+                renamed=_is_renamed(self.processing(visit, name, d_name, int(entry.kind))),
+            ),
         )
         if losses:
             lost(visit, name, losses)
         self.done(visit, item, source)
 
-    def lacks(self, to: Side, entry: Entry, name: str, d_name: str, losses: Sequence[Loss]) -> int:
+    def lacks(self, to: Side, entry: Entry, losses: Sequence[Loss], *, renamed: bool) -> int:
         """Give the bits of what an item lacks at the side it was carried to."""
-        return self._lacks[to](entry) | (_NAMES if name != d_name else 0) | (bits_of(losses) if losses else 0)
+        return self._lacks[to](entry) | (_NAMES if renamed else 0) | (bits_of(losses) if losses else 0)
 
     def regranted(
         self,
@@ -161,7 +166,12 @@ class Notes:
                 "",
                 told(losses),
                 1 if has_changed else 0,
-                self.lacks(_DESTINATION, source, row.name, row.d_name or row.name, losses),
+                self.lacks(
+                    _DESTINATION,
+                    source,
+                    losses,
+                    renamed=_is_renamed(self.processing(visit, row.name, row.d_name or row.name, row.kind)),
+                ),
             )
         )
 
@@ -197,7 +207,7 @@ class Notes:
             processing,
             "",
             wrote,
-            self.lacks(_DESTINATION, entry, name, d_name, ()),
+            self.lacks(_DESTINATION, entry, (), renamed=_is_renamed(processing)),
         )
 
     def simulated(
@@ -263,13 +273,17 @@ class Notes:
 
     def processing(self, visit: Opened, name: str, d_name: str, kind: int) -> str:
         """Say in what a name at the destination differs from the item's own."""
-        return "" if name == d_name else self._words(visit.work.d_path, name, d_name, kind)
+        if name == d_name:
+            return ""
+        return self._words(visit.work.d_path, name, visit.originals.get(name), d_name, kind)
 
-    def _words(self, container: str, name: str, d_name: str, kind: int) -> str:
-        named = fit(name, self._policies, self._rules.destination, container=container, is_file=kind == _FILE)
+    def _words(self, container: str, name: str, original: str | None, d_name: str, kind: int) -> str:
+        """``original``: the name that it had before an earlier job renamed it."""
+        wanted, words = (name, ()) if original is None else (original, (RESTORED,))
+        named = fit(wanted, self._policies, self._rules.destination, container=container, is_file=kind == _FILE)
         if named.name == d_name:
-            return ",".join(named.processing)
-        return ",".join((*named.processing, "deduplicated"))
+            return ",".join((*words, *named.processing))
+        return ",".join((*words, *named.processing, "deduplicated"))
 
     def landed(self, ticket: Ticket, landed: Landed, level: int) -> None:
         """Write down what was carried, visible and as durable as asked; ``level`` is what the passage proves."""
@@ -307,7 +321,7 @@ class Notes:
             processing,
             "; ".join(filter(None, (message, kept_as(ticket.kept)))),
             wrote,
-            lacks if ticket.d_name == name else lacks | _NAMES,
+            lacks | _NAMES if _is_renamed(ticket.processing) else lacks,
         )
         self.done(visit, item, entry)
 
@@ -399,6 +413,9 @@ class Notes:
         status, reason, message = _SUCCESS, str(Reason.UNCHANGED), ""
         d_side: tuple[Any, ...] = _NONE
         lacks: int | None = None
+        processing = ""
+        if name != d_name:
+            processing = self._words(paths.split(work.d_path)[0], name, work.original, d_name, _CONTAINER)
         if visit.too_many is not None:
             status, reason, message = _FLAGGED, str(Reason.TOO_MANY_ITEMS), visit.too_many
         elif container is not None:
@@ -406,17 +423,15 @@ class Notes:
             message = told(losses)
             lost(visit, "", losses)
             if not work.carried:  # else nothing was set anew, and it lacks what it lacked
-                lacks = self.lacks(_DESTINATION, source, name, d_name, losses)
+                lacks = self.lacks(_DESTINATION, source, losses, renamed=_is_renamed(processing))
         elif self.is_dry:
             return None
         elif self._rules.skips_empty_containers:
             status, reason = _SKIPPED, str(Reason.IGNORED_EMPTY_CONTAINER_POLICY)
         elif not work.s_only:
             return None
-        processing = ""
-        if name != d_name:
-            processing = self._words(paths.split(work.d_path)[0], name, d_name, _CONTAINER)
-            status = _PROCESSED if status == _SUCCESS else status
+        if processing and status == _SUCCESS:
+            status = _PROCESSED
         return (
             name,
             _CONTAINER,
@@ -437,6 +452,11 @@ class Notes:
             1 if visit.wrote else 0,
             lacks,
         )
+
+
+def _is_renamed(processing: str) -> bool:
+    """Tell whether an item did not get the name that it is to have: what was restored has it."""
+    return processing not in ("", RESTORED)
 
 
 def lost(visit: Opened, name: str, losses: Sequence[Loss]) -> None:

@@ -68,6 +68,7 @@ class Opened:
         "listing",
         "losses",
         "names",
+        "originals",
         "s_bytes",
         "s_files",
         "scanned",
@@ -100,6 +101,7 @@ class Opened:
         self.s_files = 0
         self.s_bytes = 0
         self.changed: list[Entry] = []  # all that is looked at, where the rest is known to be as it was
+        self.originals = dict(work.originals)  # name → the name that it had before an earlier job renamed it
         self.names: tuple[str, ...] = ()  # whose rows are asked for, together with those of other visits
         self.waiting = 0  # items carried and not settled
         self.scanned = False

@@ -18,6 +18,7 @@ from tallyport.connectors.protocol import Connector
 from tallyport.domain.actions import Reason
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.carrying import carriage_of
+from tallyport.domain.connections import LOCAL_PLATFORMS
 from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
 from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
 from tallyport.domain.items import Status
@@ -208,9 +209,6 @@ class Passage(Protocol):
     def look_at_lock(self, work: LockWork) -> TaskReport: ...
 
     def close(self) -> None: ...
-
-
-LOCAL_PLATFORMS = frozenset({"fs", "local", "nfs"})
 
 
 def is_local(terms: Terms) -> bool:

@@ -7,13 +7,14 @@ from functools import partial
 from tallyport.connectors import probing
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.surveying import side_of, survey
-from tallyport.domain.connections import Connection
+from tallyport.domain.connections import Connection, place_of
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.engine.background import Background
 from tallyport.store import connections, executions, jobs, plans
 from tallyport.store.database import Database
+from tallyport.store.original_names import names_of
 from tallyport.store.vault import Vault
 
 LOOK_SECONDS = 1.0  # between two looks at whether the plan is still wanted
@@ -69,7 +70,10 @@ class Planner:
         )
         try:
             wanted = self._still_wanted(execution.id)
-            manifest = survey(here, side.limits, policies, now=time.time_ns(), goes_on=wanted, there=side)
+            names = names_of(self._database, policies, place_of(source.platform, source.settings, job.source_path))
+            manifest = survey(
+                here, side.limits, policies, now=time.time_ns(), goes_on=wanted, there=side, originals=names
+            )
         finally:
             here.close()
         if not manifest.is_complete:

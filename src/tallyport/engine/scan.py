@@ -322,7 +322,8 @@ class Scan:
             raise AssertionError("names are looked at before")
         limits, is_container = self._rules.destination, entry.kind == _CONTAINER
         is_file = entry.kind == _FILE
-        named = fit(entry.name, self._policies, limits, container=visit.work.d_path, is_file=is_file)
+        wanted = visit.originals.get(entry.name, entry.name)
+        named = fit(wanted, self._policies, limits, container=visit.work.d_path, is_file=is_file)
         if named.name is None:
             if row is not None and (row.status == _FLAGGED or row.status == _IGNORED):
                 self._hand.do(visit, entry.name, entry.name, entry, None, True, row, 0)  # a person decided, or is to

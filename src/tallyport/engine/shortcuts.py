@@ -37,6 +37,7 @@ def fits_all(rules: Rules) -> bool:
         and limits.max_name >= rules.source.max_name
         and limits.max_path is None
         and not limits.refused_extensions
+        and not rules.policies.names_from
     )
 
 

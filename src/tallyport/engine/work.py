@@ -61,6 +61,8 @@ class VisitWork(NamedTuple):
     slice: bytes = b""  # a range of a huge container (engine.slices); empty: all of it
     may_slice: bool = False  # a huge container may be cut in slices, for others to work
     sliced: str | None = None  # name through which an earlier attempt did so
+    originals: tuple[tuple[str, str], ...] = ()  # (name, original name), as an earlier job renamed it (names_from)
+    original: str | None = None  # of the container itself, likewise
 
 
 class ItemResult(NamedTuple):

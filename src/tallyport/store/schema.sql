@@ -139,6 +139,7 @@ CREATE TABLE items (
 CREATE INDEX items_job ON items (job, status, id);
 CREATE INDEX items_lost ON items (job, id, lost) WHERE lost > 0;
 CREATE UNIQUE INDEX items_name ON items (parent_id, name, job);
+CREATE INDEX items_renamed ON items (parent_id, d_name) WHERE d_name IS NOT NULL;
 CREATE TABLE locks (
 	job INTEGER NOT NULL,
 	side TEXT NOT NULL,

@@ -42,7 +42,7 @@ router = APIRouter(prefix="/v1/transfers", tags=["items"])
 jobs_router = APIRouter(prefix="/v1/jobs", tags=["items"])
 
 FLAGGED = (Status.RETRY, Status.FLAGGED)
-CHANGES = ("converted", "renamed", "encoded", "truncated", "deduplicated")
+CHANGES = ("converted", "renamed", "encoded", "truncated", "deduplicated", "restored")
 SHOWN = 5  # classes of a count, beside the rest
 DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 COLUMNS: tuple[str, ...] = (

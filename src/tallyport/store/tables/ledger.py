@@ -37,6 +37,7 @@ items = Table(
 )
 Index("items_name", items.c.parent_id, items.c.name, items.c.job, unique=True)
 Index("items_job", items.c.job, items.c.status, items.c.id)
+Index("items_renamed", items.c.parent_id, items.c.d_name, **where(items.c.d_name.is_not(None)))
 Index("items_lost", items.c.job, items.c.id, items.c.lost, **where(items.c.lost > 0))
 
 # How many items of a job are failed now. Triggers on ``items`` keep it (``triggers.py``); nobody else writes it.
