@@ -20,6 +20,7 @@ from tallyport.store import items, jobs
 from tallyport.store.database import Database
 from tallyport.store.original_names import names_of
 from tests.engine.pairs import End, Way, pictured
+from tests.engine.places import Places, kind
 from tests.engine.test_name_corpus import PLATFORMS, RULES, corpus
 
 WINDOWS = PLATFORMS["windows"]
@@ -55,6 +56,11 @@ def back(first: Way, to: Path, *, path: str | None = None, **changes: Any) -> Wa
     return way
 
 
+def contents(root: Path) -> dict[str, bytes | None]:
+    """Give everything below a folder, without times: not every server keeps those."""
+    return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in root.glob("**/*")}
+
+
 def rows(way: Way) -> dict[str, tuple[int, str, set[Fact]]]:
     """Give each item of a job: status, what its name went through, what it lacks."""
     with way.database.read() as tx:
@@ -86,6 +92,22 @@ def test_every_awkward_name_comes_back(
     assert pictured(target) == {path: told for path, told in pictured(source).items() if path in carried}
     again = home.run()
     assert (again.writes, again.transferred) == (0, 0)
+
+
+@pytest.mark.parametrize("name", [kind("smb"), kind("nextcloud"), kind("s3")])
+def test_names_come_back_from_real_servers(database: Database, places: Places, tmp_path: Path, name: str) -> None:
+    names = corpus()[::5]
+    source = planted(tmp_path / "source", *names, *(f"in \u00fc: {name}/{name}" for name in ("a:b", "c?d", "aux.txt")))
+    there = places.new(name).end
+    first = Way(database, place(source), there, copy(max_attempts=1))
+    done = first.run()
+    assert done.state == "complete", done.info
+    carried = {path for path, (status, _, _) in rows(first).items() if status in (1, 2)}
+    home = back(first, tmp_path / "back", path=there.path)
+    assert home.run().failed == 0
+    found = contents(source)
+    assert contents(tmp_path / "back") == {path: found[path] for path in found if path in carried}
+    assert home.run().writes == 0
 
 
 def test_what_was_renamed_says_that_it_is_restored_and_lacks_nothing(
