@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tallyport.testing import faults
+from tallyport.testing.servers import free_port
 
 PROGRAM = [sys.executable, "-m", "tallyport"]
 DONE, ERROR, USAGE, FAILED_ITEMS, STOPPED, INTERRUPTED = 0, 1, 2, 5, 6, 130
@@ -325,14 +325,6 @@ def serving(folder: str) -> Iterator[Server]:
         yield server
     finally:
         server.kill()
-
-
-def free_port() -> int:
-    """Find a port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 # What is in the ledger

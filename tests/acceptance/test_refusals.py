@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tallyport.testing import compare, trees
+from tallyport.testing.servers import free_port
 from tests.acceptance import product
 from tests.acceptance.product import DONE, ERROR, USAGE
 
@@ -95,7 +96,7 @@ def test_a_second_process_on_the_data_folder_is_refused_and_named_the_first(plac
     holder = str(server.program.pid)
 
     one_shot = product.copy(source, os.path.join(place, "d"), data=server.data, timeout=60).expect(ERROR)
-    port = str(product.free_port())
+    port = str(free_port())
     second = product.tallyport("serve", "--port", port, "--data", server.data, data=server.data, timeout=60)
 
     assert holder in one_shot.out + one_shot.err

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tallyport.testing import compare, faults, trees
+from tallyport.testing.servers import free_port
 from tests.acceptance import product
 
 FILES = 8_000
@@ -42,7 +43,7 @@ def test_a_restart_goes_on_within_seconds(place, data, count, how):
         run = str(product.totals(data)["id"])
         command = [*product.PROGRAM, "runs", "resume", run, "-q"]
     else:
-        port = str(product.free_port())
+        port = str(free_port())
         command = [*product.PROGRAM, "serve", "--host", "127.0.0.1", "--port", port, "--data", data]
     program = faults.spawn(command, env=product.environment(data))
     try:

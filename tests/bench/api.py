@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from tallyport.testing.servers import free_port
 from tests.bench import ledgers, programs
 from tests.bench.ledgers import Ledger
 
@@ -184,8 +185,7 @@ def serving(data: str) -> Iterator[tuple[Server, int, subprocess.Popen[bytes]]]:
     token = subprocess.run(
         [*programs.OURS, "tokens", "create", "--user", "bench"], env=env, check=True, capture_output=True, text=True
     ).stdout.strip()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
+    port = free_port()
     process = subprocess.Popen([*programs.OURS, "serve", "--port", str(port)], env=env, stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tallyport.client import Client
+from tallyport.testing.servers import free_port
 from tests.bench import measure
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -109,8 +110,7 @@ def watching(url: str, token: str, job: str, count: int, figures: Figures) -> It
 @contextmanager
 def serving(data: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
     """Run the server."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     program = [sys.executable, "-m", "tallyport"]
     given = {key: value for key, value in os.environ.items() if not key.startswith("TALLYPORT_")}
     given["TALLYPORT_DATA"] = data

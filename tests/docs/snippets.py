@@ -15,11 +15,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from tallyport.testing.servers import free_port
 
 PORT = "9090"  # in the pages; another one is taken when they are run
 _PART = re.compile(
@@ -73,8 +74,7 @@ def _plain(text: str) -> str:
 def run(page: str, folder: Path) -> list[str]:
     """Run a page in a folder and give what was not as it says."""
     todo = steps(page)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
+    port = str(free_port())
     script = ["exec 2>&1 </dev/null"]
     for step in todo:
         # The job's own number is what a shell prints for a command in the background.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tallyport.testing.servers import free_port
 
 PASSWORD = "a-long-enough-password"
 TALLYPORT = [sys.executable, "-m", "tallyport"]
@@ -88,8 +89,7 @@ def first_user(folder: Path) -> str:
 
 def started(folder: Path, token: str) -> tuple[Server, subprocess.Popen[bytes]]:
     """Start a server over a data folder, and wait until it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [*TALLYPORT, "serve", "--port", str(port), "--workers", "1"]
     with open(folder / "log", "a", encoding="utf-8") as log:
         process = subprocess.Popen(command, env=_environment(folder), stderr=log, stdout=log)

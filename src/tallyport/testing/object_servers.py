@@ -95,14 +95,11 @@ def lying_s3() -> Iterator[S3Server]:
 
 
 def _low_ports(count: int) -> list[int]:
-    """Give ports whose sisters 10 000 above are ports too: SeaweedFS speaks gRPC there.
-
-    None of them is one that the system gives to whoever connects somewhere (from 32 768), as others do meanwhile.
-    """
+    """Give ports whose sisters 10 000 above are free too: SeaweedFS speaks gRPC there."""
     found: list[int] = []
     while len(found) < count:
-        port = 10_000 + free_port() % 12_000
-        if port not in found and not answers(port) and not answers(port + 10_000):
+        port = free_port(below=22_000)
+        if port not in found and not answers(port + 10_000):
             found.append(port)
     return found
 

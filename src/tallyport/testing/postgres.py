@@ -14,6 +14,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+from tallyport.testing.servers import free_port
+
 USER = "tallyport"
 _SETTINGS = (
     "fsync=off",  # the machine is not going to lose power in a test
@@ -49,7 +51,7 @@ class PostgresServer:
             os.chmod(folder, 0o755)
             os.chown(self._data, self._account.pw_uid, self._account.pw_gid)
         self._run("initdb", "-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-        self.port = _free_port()
+        self.port = free_port()
 
     def start(self) -> None:
         """Start, and wait until it answers."""
@@ -135,9 +137,3 @@ def _account() -> pwd.struct_passwd | None:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
     raise RuntimeError("root cannot run PostgreSQL, and there is no other account")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,6 +1,8 @@
 """Real servers for tests: a program of somebody else, on loopback, in a folder of its own, stopped by its pid."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -8,21 +10,24 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 HOST = "127.0.0.1"
 READY = 30.0  # seconds until a server must answer
 
 
-def free_port() -> int:
-    """Give a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(*, below: int = 32_000) -> int:
+    """Give a port that nobody has now.
+
+    The system gives none of them (they are below 32 768) to whoever connects somewhere, as others do meanwhile.
+    """
+    while True:
+        port = random.randrange(10_000, below)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
-@contextmanager
+@contextlib.contextmanager
 def scratch(name: str) -> Iterator[str]:
     """Give a folder for one server, removed afterwards. Others may pass through it, as a server's own user must."""
     folder = tempfile.mkdtemp(prefix=f"tallyport-{name}-")
@@ -33,7 +38,7 @@ def scratch(name: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(
     command: Sequence[str],
     port: int,
