@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tallyport.store import widths, workers
+from tallyport.store.workers import WorkerRow
 from tests.api.world import World
 
 
@@ -128,3 +131,32 @@ def test_platforms_tell_what_they_need(world: World) -> None:
     assert shown["id"] == "fs"
     form = world.get("/v1/connections/platforms/fs/new").json()["connection_form"]
     assert form["attributes"]["path"]["required"] is True
+
+
+def test_traffic_says_how_each_worker_works_a_connection_and_what_the_next_one_begins_with(world: World) -> None:
+    connection = world.connection("shared")
+    address = f"/v1/connections/{connection}/traffic"
+    assert world.get(address).json()["traffic"] == {"here": None, "workers": [], "start": None}
+    with world.database.begin() as tx:
+        for name in ("ann", "bob"):
+            workers.beat(tx, world.database, WorkerRow(name, f"host of {name}", 1, "1", "", 2, 0, 0, False, None))
+        widths.note(tx, world.database, connection, "ann", 12, 0.0)
+        widths.note(tx, world.database, connection, "bob", 6, 60.0)
+    told = world.get(address, role="viewer").json()["traffic"]
+    ann, bob = told["workers"]
+    assert (ann["worker"], ann["host"], ann["places"], ann["wait_seconds"]) == ("ann", "host of ann", 12, 0.0)
+    assert bob["places"] == told["start"]["places"] == 6
+    assert 50 < bob["wait_seconds"] <= 60
+    assert world.get("/v1/connections/nobody/traffic").status_code == 404
+
+
+def test_what_was_found_of_a_connection_is_forgotten_when_it_leads_elsewhere(world: World, tmp_path: Path) -> None:
+    connection = world.connection("moving")
+    address = f"/v1/connections/{connection}"
+    with world.database.begin() as tx:
+        widths.note(tx, world.database, connection, "local", 12, 0.0)
+    assert world.patch(address, json={"name": "moved"}).status_code == 200
+    assert world.get(f"{address}/traffic").json()["traffic"]["start"]["places"] == 12
+    (tmp_path / "elsewhere").mkdir()
+    assert world.patch(address, json={"auth": {"path": str(tmp_path / "elsewhere")}}).status_code == 200
+    assert world.get(f"{address}/traffic").json()["traffic"]["start"] is None

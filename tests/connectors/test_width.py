@@ -104,3 +104,22 @@ def test_what_is_worked_says_how_many_places_are_taken_and_how_long_the_platform
     assert after is not None
     assert after.places < before.places
     assert 0.0 < after.waits <= 60.0
+
+
+def test_places_begin_with_what_was_found_unless_they_know_better() -> None:
+    clock = Clock(1000.0)
+    places = Places(clock=clock)
+    places.begin_with(9)
+    assert (places.count, places.found and places.found.places) == (9, 9)
+    places.begin_with(3)
+    assert places.count == 9
+    places.widen(64)
+    assert places.count == 9, "a job that asks for more does not lift what is known to suit"
+
+
+def test_places_that_the_platform_halved_are_not_lifted_by_a_job_that_asks_for_more() -> None:
+    clock = Clock(1000.0)
+    places = Places(clock=clock)
+    places.trouble(TallyportError(ErrorKind.RATE_LIMITED, "slower"))
+    places.widen(64)
+    assert (places.count, places.found and places.found.places) == (2, 2)

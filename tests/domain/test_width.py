@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tallyport.domain.width import Width, done, throttled
+from tallyport.domain.width import DAY, MOST, Width, begun, done, found, start_of, throttled, widened
 
 
 def driven(width: Width, seconds: int, capacity: float, at: float = 0.0, cost: float = 0.0) -> tuple[Width, float]:
@@ -81,3 +81,36 @@ def test_calls_that_end_together_and_pauses_between_them_are_no_loss() -> None:
         for left in range(width.places):
             width = done(width, 0, at, seconds=0.6, was_full=left == 0 or wave % 4 != 3)
         assert wave < 20 or width.places == 16
+
+
+def test_it_begins_with_what_was_found_before_and_need_not_double() -> None:
+    width, at = driven(begun(0.0, most=64, found=20), 5, capacity=200)
+    assert 18 <= width.places <= 24
+    width, _ = driven(width, 120, capacity=800, at=at)
+    assert width.places > 24, "a platform that gives more now is found to"
+
+
+def test_what_was_found_never_passes_what_is_allowed_here() -> None:
+    assert begun(0.0, most=8, found=500).places == 8
+    assert widened(begun(0.0, most=8, found=500), 16, 500).places == 16
+
+
+def test_what_was_found_leaves_out_one_more_that_is_just_tried() -> None:
+    assert found(begun(0.0, most=64)) is None
+    assert found(begun(0.0, most=64, found=20)) == 20
+    assert found(Width(most=64, now=21.0, last=20.0, is_starting=False)) == 20
+    assert found(throttled(Width(most=64, now=32.0), 100.0)) == 16
+
+
+def test_a_job_that_asks_for_more_begins_with_half_unless_it_is_known_better() -> None:
+    assert widened(Width(most=16), 64, None).places == 32
+    assert widened(Width(most=16), 64, 5).places == 5
+    assert widened(begun(0.0, most=16, found=40), 64, 40).places == 40
+    assert widened(Width(most=16), 8, None) == Width(most=16)
+
+
+def test_what_is_old_or_makes_no_sense_is_as_if_nobody_had_found_it() -> None:
+    assert start_of(7, 60.0) == 7
+    assert start_of(7, -60.0) == 7, "the clock of the database was set back a little"
+    for places, age in ((0, 1.0), (-3, 1.0), (MOST + 1, 1.0), (7, DAY + 1), (7, -DAY - 1)):
+        assert start_of(places, age) is None

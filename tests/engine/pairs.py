@@ -113,6 +113,14 @@ def _connection(tx: Any, end: End) -> str:
     return made.id
 
 
+def folder_of(root: Path, files: int) -> Path:
+    """Make a folder with some files in it."""
+    root.mkdir()
+    for number in range(files):
+        (root / f"file-{number}").write_bytes(b"content" * (number + 1))
+    return root
+
+
 def pictured(root: Path, precision: int = 1) -> dict[str, object]:
     """Give everything below a folder: content and time of files, to so many nanoseconds."""
     found: dict[str, object] = {}

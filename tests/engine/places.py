@@ -59,6 +59,13 @@ class Place(NamedTuple):
         """Give the same place, reached by another port."""
         return Place(self.end._replace(settings={**self.served.settings(port), **more}), self.served)
 
+    def refusing(self, nth: int, status: int, *, times: int | None = 1, wait: int | None = None) -> Trouble:
+        """Have the server refuse content of files, from the nth on."""
+        method, path = self.served.stores
+        headers = () if wait is None else (("Retry-After", str(wait)),)
+        content = path if path != "*" else "*/file-*"  # not what is written to try the server out
+        return Trouble(method=method, path=content, nth=nth, times=times, status=status, headers=headers)
+
     @contextmanager
     def troubled(self, *script: Trouble) -> Iterator[tuple[Place, Proxy]]:
         """Reach the place over a network that has troubles."""

@@ -7,27 +7,12 @@ from pathlib import Path
 import pytest
 
 from tallyport.store.database import Database
-from tallyport.testing.proxy import Trouble
-from tests.engine.pairs import End, Way, pictured, until
+from tests.engine.pairs import End, Way, folder_of, pictured, until
 from tests.engine.places import Place, Places
 
 FILES = 6
 WAIT = 1  # seconds that the platform asks for
 OVER_HTTP = ("s3", "azure", "gcs", "wsgidav", "nextcloud")
-
-
-def folder(root: Path, files: int) -> Path:
-    root.mkdir()
-    for number in range(files):
-        (root / f"file-{number}").write_bytes(b"content" * (number + 1))
-    return root
-
-
-def refusing(place: Place, nth: int, status: int, *, times: int | None = 1, wait: int | None = None) -> Trouble:
-    method, path = place.served.stores
-    headers = () if wait is None else (("Retry-After", str(wait)),)
-    content = path if path != "*" else "*/file-*"  # not what is written to try the server out
-    return Trouble(method=method, path=content, nth=nth, times=times, status=status, headers=headers)
 
 
 def came_back(database: Database, there: Place, source: Path, back: Path) -> None:
@@ -41,8 +26,8 @@ def came_back(database: Database, there: Place, source: Path, back: Path) -> Non
 def test_nothing_is_sent_before_the_time_that_the_platform_gave(
     database: Database, places: Places, tmp_path: Path, name: str, status: int
 ) -> None:
-    source, place = folder(tmp_path / "source", 1), places.new(name)  # with more, some would be under way
-    with place.troubled(refusing(place, 1, status, wait=WAIT)) as (there, proxy):
+    source, place = folder_of(tmp_path / "source", 1), places.new(name)  # with more, some would be under way
+    with place.troubled(place.refusing(1, status, wait=WAIT)) as (there, proxy):
         ended = Way(database, End("fs", {"path": str(source)}), there.end).run()
         assert (ended.result, ended.failed, ended.transferred) == ("clean", 0, 1), ended.info
         ((refused, _),) = proxy.fired
@@ -54,8 +39,8 @@ def test_nothing_is_sent_before_the_time_that_the_platform_gave(
 def test_credentials_refused_midway_halt_the_run_and_it_goes_on_by_itself(
     database: Database, places: Places, tmp_path: Path, name: str
 ) -> None:
-    source, place = folder(tmp_path / "source", FILES), places.new(name)
-    with place.troubled(refusing(place, 3, 401, times=None)) as (there, proxy):
+    source, place = folder_of(tmp_path / "source", FILES), places.new(name)
+    with place.troubled(place.refusing(3, 401, times=None)) as (there, proxy):
         way = Way(database, End("fs", {"path": str(source)}), there.end)
         with way.engine() as engine:
             execution_id = way.begin()

@@ -17,7 +17,8 @@ from tallyport.control.desk import ROLES, Right
 from tallyport.control.reasons import Reasons
 from tallyport.domain.folder_mapping import Folder
 from tallyport.domain.items import Status
-from tallyport.store import executions, folder_mapping
+from tallyport.store import executions, folder_mapping, widths, workers
+from tallyport.store.workers import WorkerRow
 from tallyport.web.doorway import PREFIX
 from tallyport.web.pages import ROUTES
 from tests.web.conftest import Console
@@ -233,6 +234,22 @@ def test_a_connection_says_how_many_calls_are_under_way_and_how_long_to_wait(
     assert re.search(
         r"suit the platform, which asks to wait for \d+ s more<", console.page(f"/connections/{connection}")
     )
+
+
+def test_a_connection_says_what_each_worker_found_and_what_the_next_one_begins_with(console: Console) -> None:
+    world = console.world
+    connection = world.connection("shared")
+    console.sign_in("viewer")
+    assert "Begins with" not in console.page(f"/connections/{connection}")
+    with world.database.begin() as tx:
+        for name in ("<ann>", "bob"):
+            workers.beat(tx, world.database, WorkerRow(name, "host", 1, "1", "", 2, 0, 0, False, None))
+        widths.note(tx, world.database, connection, "<ann>", 12, 0.0)
+        widths.note(tx, world.database, connection, "bob", 6, 60.0)
+    text = console.page(f"/connections/{connection}")
+    assert "<bdi>&lt;ann&gt;</bdi>: 12 at once suit the platform <" in text
+    assert re.search(r"<bdi>bob</bdi>: 6 at once suit the platform, which asks to wait for \d+ s more <", text)
+    assert "6 at once, as was found" in text
 
 
 def test_who_may_use_a_connection_is_said_to_everybody_and_changed_by_administrators(console: Console) -> None:

@@ -110,6 +110,7 @@ RULES: dict[tuple[str, str], Right] = {
     ("GET", "/v1/connections/platforms/{platform}"): R,
     ("GET", "/v1/connections/platforms/{platform}/new"): R,
     ("GET", "/v1/connections/{connection}"): R,
+    ("GET", "/v1/connections/{connection}/traffic"): R,
     ("PATCH", "/v1/connections/{connection}"): M,
     ("DELETE", "/v1/connections/{connection}"): M,
     ("GET", "/v1/connections/{connection}/edit"): R,

@@ -4,7 +4,6 @@
 asked to wait. :class:`Holding` is the layer that hears what the platform asks and keeps every call to it.
 """
 
-import dataclasses
 import hashlib
 import json
 import threading
@@ -20,7 +19,6 @@ from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, S
 from tallyport.domain import width
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.domain.width import Width
 
 AUTOMATIC = 16  # places that are found by trying, unless a job asks for more
 BUNCHES = 2  # bunches of small files at work at once: one thread keeps all places busy, two overlap
@@ -37,6 +35,13 @@ class Traffic(NamedTuple):
     waits: float  # seconds that the platform asks to wait
 
 
+class Found(NamedTuple):
+    """What is known of how many calls at once suit a platform."""
+
+    places: int
+    at: float  # by the clock of the places: when the last calls were reckoned with
+
+
 class Places:
     """The places of one connection."""
 
@@ -49,7 +54,8 @@ class Places:
     ) -> None:
         self._clock = clock
         self._free = threading.Condition()
-        self._width = Width(most=most, began=clock())
+        self._width = width.begun(clock(), most=most)
+        self._known: int | None = None  # that suit, as others found before us or as the platform told us itself
         self._since: deque[float] = deque()  # when each place that is taken was, about: whoever leaves came first
         self.pause = Pause(clock=clock, sleep=sleep)
         self.turns = threading.Semaphore(BUNCHES)
@@ -63,6 +69,20 @@ class Places:
     def traffic(self) -> Traffic:
         """Say how it goes."""
         return Traffic(self._width.places, len(self._since), self.pause.left)
+
+    @property
+    def found(self) -> Found | None:
+        """Say how many were found to suit; None while that is being tried for the first time."""
+        at_rest = width.found(self._width)
+        return None if at_rest is None else Found(at_rest, self._width.began)
+
+    def begin_with(self, found: int) -> None:
+        """Begin with as many as suited somebody before, unless we know better already."""
+        with self._free:
+            if width.is_untried(self._width):
+                self._known = found
+                self._width = width.begun(self._clock(), most=self._width.most, found=found)
+                self._free.notify_all()
 
     def enter(self, stopped: Callable[[], bool], *, most: int) -> bool:
         """Take a place, waiting for one; ``most`` is what this caller may use at all. False when it is to stop."""
@@ -91,22 +111,23 @@ class Places:
             if error is None:
                 self._width = width.done(self._width, moved, now, seconds=seconds, was_full=was_full)
             elif error.kind is ErrorKind.RATE_LIMITED:
-                self._width = width.throttled(self._width, now)
+                self._throttled(now)
             self._free.notify()
 
     def trouble(self, error: TallyportError) -> None:
         """Hear of an answer that was not the last word on a call."""
         if error.kind is ErrorKind.RATE_LIMITED:
             with self._free:
-                self._width = width.throttled(self._width, self._clock())
+                self._throttled(self._clock())
+
+    def _throttled(self, at: float) -> None:
+        self._width = width.throttled(self._width, at)
+        self._known = self._width.places
 
     def widen(self, most: int) -> None:
         """Let there be as many places as a job asks for."""
         with self._free:
-            if most > self._width.most:
-                self._width = dataclasses.replace(
-                    self._width, most=most, now=max(self._width.now, most / 2), last=most / 2
-                )
+            self._width = width.widened(self._width, most, self._known)
 
     def hold(self, seconds: float) -> None:
         """Let nobody call for a time."""

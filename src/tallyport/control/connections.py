@@ -18,7 +18,7 @@ from tallyport.domain.connections import Connection
 from tallyport.domain.differences import difference
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.store import admin_audit, connections, jobs, rows, users
+from tallyport.store import admin_audit, connections, jobs, rows, users, widths
 
 PLACES = ("host", "url", "endpoint")  # settings of any platform that say where it is
 
@@ -113,6 +113,8 @@ def change(
         values |= {} if labels is None else {"labels": labels}
         values |= {} if max_transfers is None else {"max_transfers": max_transfers or None}
         connections.change(tx, connection_id, **values)
+        if (shown, sealed) != (dict(old.settings), old.sealed):
+            widths.forget(tx, desk.database, connection_id)  # found at another place, or as another account
         new = find(tx, connection_id)
         changes = _changes(old, new, hidden if sealed != old.sealed else {})
         admin_audit.write(tx, "connection.changed", f"connection:{old.id}", new.name, changes)
@@ -154,6 +156,7 @@ def delete(desk: Desk, connection_id: str, by: Caller) -> Connection:
         if using:
             raise Conflict(f"{len(using)} jobs use the connection, for instance {using[0]!r}: delete them first")
         connections.change(tx, connection_id, deleted_at=rows.now(), sealed=None)
+        widths.forget(tx, desk.database, connection_id)
         admin_audit.write(tx, "connection.deleted", f"connection:{old.id}", old.name)
         return old
 

@@ -1,5 +1,9 @@
-"""How connections are worked at this moment: how many calls at once, and whether the platform asks to wait."""
+"""How connections are worked: how many calls at once, and whether the platform asks to wait.
 
+What this process does is known to the moment; of other workers, what they wrote down when it last changed.
+"""
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tallyport.connectors import registry, width
@@ -7,7 +11,9 @@ from tallyport.connectors.width import Traffic
 from tallyport.control.desk import Desk
 from tallyport.domain.connections import Connection
 from tallyport.domain.errors import TallyportError
-from tallyport.store import connections
+from tallyport.domain.width import start_of
+from tallyport.store import connections, widths
+from tallyport.store.widths import Noted
 
 MOST = 1_000  # connections that are looked through
 
@@ -18,6 +24,23 @@ class Worked(NamedTuple):
     id: str
     name: str
     traffic: Traffic
+
+
+class Shared(NamedTuple):
+    """A connection as all who work it share it."""
+
+    here: Traffic | None  # absent: nothing in this process works it
+    workers: Sequence[widths.Worked]  # that live and wrote something down
+    start: Noted | None  # what whoever opens it next begins with
+
+
+def shared(desk: Desk, connection: Connection) -> Shared:
+    """Say how one is worked, here and by every worker."""
+    with desk.database.read() as tx:
+        workers = widths.of_workers(tx, desk.database, connection.id)
+        noted = widths.newest(tx, desk.database, connection.id)
+    holds = noted is not None and start_of(noted.places, noted.age) is not None
+    return Shared(traffic(desk, connection), workers, noted if holds else None)
 
 
 def traffic(desk: Desk, connection: Connection) -> Traffic | None:

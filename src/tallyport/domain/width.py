@@ -17,6 +17,8 @@ LOSS = 0.85  # less flow than that: narrower
 BACK = 0.75  # of the width, when the flow fell
 THROTTLED = 0.5  # of the width, when the platform said so
 CALM = 10.0  # seconds between two tries of one more, when nothing changes
+MOST = 1_024  # places that anybody ever works at once; what says more makes no sense
+DAY = 24 * 3600.0  # seconds for which others begin with what was found; then the platform may be another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,39 @@ class Width:
     @property
     def places(self) -> int:
         return max(1, min(self.most, int(self.now)))
+
+
+def begun(at: float, *, most: int, found: int | None = None) -> Width:
+    """Begin with as many places as suited before; without such a number with few, and double them."""
+    if found is None:
+        return Width(most=most, began=at)
+    now = float(min(most, found))
+    return Width(most=most, now=now, last=now, is_starting=False, began=at, grew=at)
+
+
+def widened(width: Width, most: int, found: int | None) -> Width:
+    """Allow as many places as a job asks for: half of them at once, or as many as are known to suit."""
+    if most <= width.most:
+        return width
+    if found is None:
+        return replace(width, most=most, now=max(width.now, most / 2), last=most / 2)
+    now = max(width.now, float(min(most, found)))
+    return replace(width, most=most, now=now, last=now)
+
+
+def is_untried(width: Width) -> bool:
+    """Tell whether nothing was learnt yet."""
+    return width.is_starting and not width.flow
+
+
+def found(width: Width) -> int | None:
+    """Say how many places were found to suit, one more that is just being tried left out; None while they double."""
+    return None if width.is_starting else max(1, min(width.most, int(width.last)))
+
+
+def start_of(places: int, age: float) -> int | None:
+    """Say with how many to begin where somebody found so many suited, so many seconds ago; None: as if nobody had."""
+    return places if 1 <= places <= MOST and abs(age) <= DAY else None
 
 
 def done(width: Width, moved: int, at: float, *, seconds: float, was_full: bool) -> Width:

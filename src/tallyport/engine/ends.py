@@ -19,6 +19,7 @@ from tallyport.domain.jobs import Job
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.engine import original_names, uploads
 from tallyport.engine.job_maps import maps_of
+from tallyport.engine.widths import Widths
 from tallyport.engine.work import Terms
 from tallyport.store import connections, executions, frontier
 from tallyport.store.database import Database
@@ -33,9 +34,10 @@ PART_SIZE = 64 << 20  # bytes; equals the part of the content hash
 class Ends:
     """The ends of jobs whose connections are in one store."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database, vault: Vault, widths: Widths) -> None:
         self._database = database
         self._vault = vault
+        self._widths = widths
 
     def terms(self, job: Job, execution: Execution) -> Terms:
         """Say all that whoever carries has to know of both ends."""
@@ -143,6 +145,7 @@ class Ends:
 
     def _end(self, connection: Connection, path: str) -> tuple[str, str, str]:
         settings = self._vault.settings(connection)
+        self._widths.meet(connection, settings)
         if connection.measured:
             settings[probing.MEASURED] = probing.read(connection.measured)
         return connection.platform, json.dumps(settings), path

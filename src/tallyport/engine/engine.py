@@ -37,6 +37,7 @@ from tallyport.engine.schedule import keep_time
 from tallyport.engine.taking import Taker, tasks
 from tallyport.engine.tally import Scene
 from tallyport.engine.undoing import Undoing, order_of
+from tallyport.engine.widths import Widths
 from tallyport.store import audit, beginnings, error_categories, executions, frontier, jobs
 from tallyport.store.database import Database, is_outage
 from tallyport.store.frontier import BatchRow
@@ -73,11 +74,12 @@ class Engine:
         """``roster`` is given where other processes work on the same store."""
         self._database = database
         vault = vault or Vault()
-        self._ends = Ends(database, vault)
         self._dispatcher = dispatcher
         self._crews = crews
         self._roster = roster
         self._owner = "local" if roster is None else roster.owner
+        self._widths = Widths(database, self._owner)
+        self._ends = Ends(database, vault, self._widths)
         self._lease_end = 0  # until when we may work without hearing from the store; with a roster alone
         self._taker: Taker | None = None  # where others take from the same store
         if roster is not None:
@@ -122,6 +124,10 @@ class Engine:
         self._crews.other.close()
         if self._overseer.is_alive():
             self._overseer.join(grace)
+        try:
+            self._widths.keep(at_once=True)
+        except sa.exc.DBAPIError:
+            log.info("widths.unsaved")  # the next start finds them for itself
         if self._taker is not None:
             self._taker.let_go()
         if self._roster is not None:
@@ -201,6 +207,7 @@ class Engine:
                 return
             try:
                 self._look()
+                self._widths.keep(1 if self._roster is None else self._roster.others)
             except Exception:  # the top of a thread: an outage of the store passes, the next tick looks again
                 log.exception("overseer.failed")
             self._stopping.wait(0.04)  # many commits ask to look: one look serves them all

@@ -375,6 +375,16 @@ CREATE TABLE views (
 	CONSTRAINT list_word CHECK (list IN ('jobs', 'items', 'failed')),
 	FOREIGN KEY(user_id) REFERENCES users (id)
 );
+CREATE TABLE widths (
+	connection_id TEXT NOT NULL,
+	worker TEXT NOT NULL,
+	places INTEGER,
+	waits_until INTEGER,
+	found_at INTEGER NOT NULL,
+	PRIMARY KEY (connection_id, worker),
+	CONSTRAINT places_possible CHECK (places BETWEEN 1 AND 1024),
+	FOREIGN KEY(connection_id) REFERENCES connections (id)
+);
 CREATE TABLE delivery_attempts (
 	delivery_id INTEGER NOT NULL,
 	number INTEGER NOT NULL,

@@ -14,6 +14,7 @@ from tallyport.connectors import registry
 from tallyport.control import connections, measuring, probing
 from tallyport.control.desk import Right
 from tallyport.control.refusals import Invalid, NotFound
+from tallyport.control.traffic import shared
 from tallyport.domain import labels, paths
 from tallyport.domain.connections import Connection
 from tallyport.domain.documents import Reader
@@ -99,6 +100,12 @@ def show_connection(request: Request, desk: Desked, connection: str) -> Response
     if is_known(request, found.version):
         return Response(status_code=304, headers={"ETag": f'"{found.version}"'})
     return _answer(found)
+
+
+@router.get("/{connection}/traffic", summary="Say how a connection is worked: how many calls at once, by which worker")
+def show_traffic(desk: Desked, connection: str) -> Response:
+    shown = views.traffic(shared(desk, connections.show(desk, connection)))
+    return json_response({"status": 200, "type": "traffic", "traffic": shown, "data": shown})
 
 
 @router.patch("/{connection}", summary="Change a connection")

@@ -12,6 +12,7 @@ from tallyport.control.documents import shown_transfer
 from tallyport.control.items import Lacking
 from tallyport.control.pictures import Picture
 from tallyport.control.progress import Gauge
+from tallyport.control.traffic import Shared
 from tallyport.domain import folder_mapping, paths, transfer_block
 from tallyport.domain.connections import Connection
 from tallyport.domain.entries import Entry, Kind
@@ -166,6 +167,25 @@ def connection(value: Connection) -> dict[str, Any]:
             "modified_on": seconds(value.modified_at),
         }
     )
+
+
+def traffic(value: Shared) -> dict[str, Any]:
+    """Show how a connection is worked: by this server, by each worker, and what others begin with."""
+    here, start = value.here, value.start
+    return {
+        "here": None if here is None else {"places": here.places, "busy": here.busy, "wait_seconds": here.waits},
+        "workers": [
+            {
+                "worker": one.worker,
+                "host": one.host,
+                "places": one.places,
+                "wait_seconds": one.waits,
+                "found_on": seconds(one.found_at),
+            }
+            for one in value.workers
+        ],
+        "start": None if start is None else {"places": start.places, "found_on": seconds(start.found_at)},
+    }
 
 
 def entry(value: Entry, container: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from tallyport.store.tables.ledger import (
 from tallyport.store.tables.outbox import deliveries, delivery_attempts, events, replies, webhooks
 from tallyport.store.tables.principals import map_exceptions, map_exclusions, maps
 from tallyport.store.tables.runs import categories, error_categories, executions, jobs, plans, predecessors
-from tallyport.store.tables.work import batches, identity, process_numbers, tasks, visits, workers
+from tallyport.store.tables.work import batches, identity, process_numbers, tasks, visits, widths, workers
 
 __all__ = [
     "admin_audit",
@@ -74,5 +74,6 @@ __all__ = [
     "views",
     "visits",
     "webhooks",
+    "widths",
     "workers",
 ]

@@ -114,6 +114,18 @@ identity = Table(
     Column("text", Text, nullable=False),
 )
 
+# How many calls at once each worker found to suit a connection, and until when the platform asks to wait.
+widths = Table(
+    "widths",
+    metadata,
+    Column("connection_id", Text, ForeignKey("connections.id"), primary_key=True),
+    Column("worker", Text, primary_key=True),  # workers.id; "local" where one process works alone
+    Column("places", Integer),  # absent: not found yet
+    Column("waits_until", Big),  # by the database's clock; absent: it does not ask to wait
+    Column("found_at", Big, nullable=False),
+    CheckConstraint("places BETWEEN 1 AND 1024", name="places_possible"),
+)
+
 # Processes that work batches on a shared database. Times are the database's own.
 workers = Table(
     "workers",

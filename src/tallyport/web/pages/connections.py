@@ -10,7 +10,7 @@ from tallyport.control import accounts, connections, reading
 from tallyport.control.desk import Right
 from tallyport.control.failed import location
 from tallyport.control.reading import WantedJobs
-from tallyport.control.traffic import traffic
+from tallyport.control.traffic import shared
 from tallyport.domain.errors import TallyportError
 from tallyport.web.doorway import PREFIX
 from tallyport.web.page import Page, pages
@@ -79,7 +79,7 @@ def one(page: Page) -> Response:
         connection=found,
         platform=_platform_name(found.platform),
         place=location(found),
-        traffic=traffic(page.desk, found),
+        shared=shared(page.desk, found),
         measured=json.loads(found.measured) if found.measured else {},
         sources=[look(page, picture) for picture in using],
         destinations=[look(page, picture) for picture in into],
