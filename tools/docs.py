@@ -189,8 +189,8 @@ DECLARED = (
     "containers_implied",
 )
 ABILITIES = (
-    *("Stamps", "Moves", "Copies", "Uploads", "Pages", "Glimpses", "Pins", "Hashes", "Versions", "Grants"),
-    *("Principals", "Locks", "Properties", "Links", "Syncs", "Sweeps", "Forgets"),
+    *("Stamps", "Moves", "Copies", "Uploads", "Pages", "Glimpses", "Pins", "Hashes", "Versions", "Counts"),
+    *("Grants", "Principals", "Locks", "Properties", "Links", "Syncs", "Sweeps", "Forgets"),
 )
 
 

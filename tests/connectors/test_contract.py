@@ -17,6 +17,7 @@ from tallyport.connectors.protocol import Connector, Facts, Precondition
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import ConnectorContract
+from tallyport.testing.version_contract import VersionContract
 
 
 class TestMemory(ConnectorContract):
@@ -99,6 +100,15 @@ class TestMemoryInAllLayers(ConnectorContract):
     @pytest.fixture
     def connector(self) -> Connector:
         return Retrying(Throttled(Limited(Measured(Memory(Settings(glimpses=True))), 3), Bucket(None)))
+
+
+class TestMemoryThatKeepsVersions(VersionContract):
+    """Earlier contents, through every layer."""
+
+    @pytest.fixture(params=[False, True], ids=["whole", "glimpsed"])
+    def connector(self, request: pytest.FixtureRequest) -> Connector:
+        settings = Settings(versions=True, glimpses=request.param)
+        return Retrying(Throttled(Limited(Measured(Memory(settings)), 3), Bucket(None)))
 
 
 # -- the contract notices: each of these is wrong in one way, and the test beside it says so

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from tallyport.connectors.local import Local, Settings, open_local
+from tallyport.connectors.local_versions import VersionedFolder
 from tallyport.connectors.protocol import (
     Connector,
     Facts,
@@ -24,6 +25,7 @@ from tallyport.domain.capabilities import Durability
 from tallyport.domain.entries import Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import ConnectorContract
+from tallyport.testing.version_contract import VersionContract
 
 
 class TestLocal(ConnectorContract):
@@ -40,6 +42,13 @@ class TestLocal(ConnectorContract):
         with closing(writer):
             temporary = writer._temporary()
             os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=writer.root_fd))
+
+
+class TestLocalThatKeepsVersions(VersionContract):
+    @pytest.fixture
+    def connector(self, tmp_path: object) -> Iterator[Connector]:
+        with closing(VersionedFolder(str(tmp_path))) as connector:
+            yield connector
 
 
 class TestDurableLocal(TestLocal):

@@ -17,9 +17,10 @@ import pytest
 
 from tallyport.connectors import object_keys, s3_bucket
 from tallyport.connectors.object_listing import Found, Line
-from tallyport.connectors.protocol import Connector, Facts, Grants, Uploads, Versions
+from tallyport.connectors.protocol import Connector, Counts, Facts, Grants, Uploads, Versions
 from tallyport.connectors.registry import platform
 from tallyport.connectors.s3 import S3, Settings, open_s3
+from tallyport.connectors.s3_errors import Refused
 from tallyport.connectors.s3_sdk import client_of
 from tallyport.domain.access import Principal, PrincipalKind
 from tallyport.domain.entries import Entry, Kind
@@ -164,6 +165,43 @@ def test_a_bucket_with_versions_says_so(versioned: Other, listed: Other) -> None
     assert versioned.connector.limits.versions
     assert isinstance(versioned.connector, Versions)
     assert isinstance(listed.connector, Grants)
+
+
+@pytest.mark.parametrize("server", ["seaweed", "moto"])
+def test_versions_are_counted_across_pages_and_what_is_deleted_is_not_shown(
+    request: pytest.FixtureRequest, server: str
+) -> None:
+    with bucket_of(request.getfixturevalue(server)) as (_, connector):
+        connector.page_size = 3
+        times = {"a": 1, "a b": 2, "b": 5, "d/deep": 2, "gone": 4, "left/deep": 1, "z": 3, "é": 2}
+        for name, number in times.items():
+            for content in range(number):
+                connector.write(f"place/{name}", [b"%d" % content], Facts(size=1))
+        connector.delete("place/left/deep")
+        connector.delete("place/gone")
+        for glimpsed in (False, True):
+            found = {entry.name: entry.contents for entry in connector.counted("place", glimpsed=glimpsed)}
+            assert found.keys() == {entry.name for entry in connector.children("place")}
+            found.pop("left", None)  # one server shows a prefix below which all is deleted
+            assert found == {"a": 1, "a b": 2, "b": 5, "d": 0, "z": 3, "é": 2}
+
+
+def test_whoever_may_not_list_versions_copies_what_stands_there(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bucket_of(moto) as other:
+        other.connector.write("place/a", [b"content"], Facts(size=7))
+        call = s3_bucket.Bucket.call
+
+        def refusing(bucket: s3_bucket.Bucket, operation: str, **arguments: Any) -> Any:
+            if operation == "list_object_versions":
+                raise Refused("AccessDenied", 403, {})
+            return call(bucket, operation, **arguments)
+
+        monkeypatch.setattr(s3_bucket.Bucket, "call", refusing)
+        with closing(opened(moto, "place", bucket=other.connector.location.split("/")[2])) as connector:
+            assert not isinstance(connector, Versions | Counts)
+            assert [entry.name for entry in connector.children("")] == ["a"]
 
 
 # -- keys that are no paths

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tallyport.connectors.s3_listing import read
+from tallyport.connectors.s3_listing import read, read_versions
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
 FIRST = (
@@ -74,3 +74,37 @@ def test_a_page_of_nothing_is_empty() -> None:
 )
 def test_what_is_no_plain_page_is_left_to_the_sdk(content: bytes) -> None:
     assert read(content) is None
+
+
+VERSION = (
+    "<Version><Key>{key}</Key><VersionId>{number}</VersionId><IsLatest>{latest}</IsLatest>"
+    "<LastModified>2026-11-27T12:00:01.000Z</LastModified><ETag>&quot;tag&quot;</ETag><Size>7</Size></Version>"
+)
+GONE = "<DeleteMarker><Key>b</Key><VersionId>9</VersionId><IsLatest>true</IsLatest></DeleteMarker>"
+
+
+def versions(*inside: str, is_truncated: bool = False) -> bytes:
+    told = f"<IsTruncated>{str(is_truncated).lower()}</IsTruncated><EncodingType>url</EncodingType>"
+    return f"<ListVersionsResult>{told}{''.join(inside)}</ListVersionsResult>".encode()
+
+
+def test_a_page_of_all_contents_has_each_with_its_version_and_no_deletions() -> None:
+    first, second = VERSION.format(key="a+b", number=2, latest="true"), VERSION.format(key="a+b", number=1, latest="no")
+    on = "<NextKeyMarker>a+b</NextKeyMarker><NextVersionIdMarker>1</NextVersionIdMarker>"
+    found = read_versions(versions(first, second, GONE, on, is_truncated=True))
+    assert found is not None
+    assert [(one["Key"], one["VersionId"], one["IsLatest"]) for one in found["Versions"]] == [
+        ("a b", "2", True),
+        ("a b", "1", False),
+    ]
+    assert (found["NextKeyMarker"], found["NextVersionIdMarker"]) == ("a b", "1")
+    last = read_versions(versions(first))
+    assert last is not None
+    assert not last["IsTruncated"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", page(), versions(is_truncated=True), versions("<Version><Key>a</Key></Version>")]
+)
+def test_what_is_no_plain_page_of_contents_is_left_to_the_sdk(content: bytes) -> None:
+    assert read_versions(content) is None

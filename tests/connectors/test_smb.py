@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import cast
 
 import pytest
 
+from tallyport.connectors import smb_earlier
 from tallyport.connectors.protocol import (
     Connector,
     Copies,
@@ -368,6 +370,38 @@ def test_previous_versions_are_given_oldest_first_and_can_be_read(on_files: Smb,
         with refused(ErrorKind.NOT_FOUND), connector.read_version("letter", "@GMT-1999.01.01-00.00.00") as chunks:
             list(chunks)
     on_files.delete("letter")
+
+
+def test_a_listing_counts_the_previous_versions_of_each_file(
+    on_files: Smb, server: SmbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def past(day: str, name: str, data: bytes, moment: int) -> None:
+        path = os.path.join(server.folder, ".snapshots", f"@GMT-{day}-03.04.05", "counted", name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as stream:
+            stream.write(data)
+        os.utime(path, ns=(0, moment * 1_000_000_000))
+
+    on_files.make_container("counted", Facts())
+    for name, moment in {"never kept": 1, "as it was": 2, "Changed": 3, "turned": 4, "box/inside": 5}.items():
+        if "/" in name:
+            on_files.make_container("counted/box", Facts())
+        on_files.write(f"counted/{name}", [b"now"], Facts(modified=moment * 1_000_000_000))
+    for day in ("2026.01.02", "2026.01.04"):
+        past(day, "as it was", b"now", 2)
+        past(day, "changed", day.encode(), int(day[-2:]))
+        past(day, "gone", b"gone", 1)
+        past(day, "box/inside", b"then", 1)
+    past("2026.01.04", "turned/inside", b"then", 1)  # a folder had that name
+    for at_once in (10_000, 1):
+        monkeypatch.setattr(smb_earlier, "AT_ONCE", at_once)
+        with closing(open_smb(Settings(**server.settings()))) as connector:
+            found = {entry.name: entry.contents for entry in connector.counted("counted")}
+            assert found == {"never kept": 1, "as it was": 1, "Changed": 3, "turned": 1, "box": 0}
+            for name in ("never kept", "as it was", "turned"):  # of one that has other letters Samba tells none
+                assert found[name] == len(connector.versions(f"counted/{name}"))
+            assert [(entry.name, entry.contents) for entry in connector.counted("counted/box")] == [("inside", 2)]
+    shutil.rmtree(os.path.join(server.folder, "counted"))
 
 
 def test_a_share_without_previous_versions_has_the_current_one(on_posix: Smb) -> None:

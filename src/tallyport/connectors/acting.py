@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from tallyport.connectors import local_following, local_versions, registry  # noqa: F401
-from tallyport.connectors.layers.layer import Layer, innermost
+from tallyport.connectors.layers.layer import Layer, Listed, innermost
 from tallyport.connectors.local import Local
 from tallyport.connectors.local_identity import Identity, acting, identity_of, is_known, why_not
 from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
@@ -67,9 +67,9 @@ class Acting(Layer):
         with acting(self.identity):
             return act(*arguments, **named)
 
-    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+    def _listing(self, path: str, listed: Listed) -> Iterator[Entry]:
         with acting(self.identity):
-            entries = self._listed(path, glimpsed)
+            entries = listed(path)
         return self._taken(entries)
 
     def _taken(self, entries: Iterator[Entry]) -> Iterator[Entry]:

@@ -1,7 +1,8 @@
 """Earlier contents of a blob: versions that the account keeps, and snapshots, also those that we take."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby, takewhile
 
 from tallyport.connectors.azure_entries import is_now, quoted, version_id
 from tallyport.connectors.azure_prefix import Prefix
@@ -19,11 +20,10 @@ class Versions(Prefix):
     def versions(self, path: str) -> Sequence[Version]:
         key = self._key(path, "list the versions of")
         found = self._contents(key, path)
-        current = next((one for one in found if is_now(one)), None)
+        current = _current(found)
         if current is None:
             raise refusal(ErrorKind.NOT_FOUND, "list the versions of", path, "there is no such blob")
-        # A snapshot of what stands there now is no other content.
-        earlier = [one for one in found if not is_now(one) and one.tag != current.tag]
+        earlier = _earlier(found, current)
         earlier.sort(key=lambda one: one.snapshot or one.version)
         return [
             *(Version(version_id(one), one.size, self._entry("", one).modified) for one in earlier),
@@ -42,7 +42,7 @@ class Versions(Prefix):
         if not self._takes_snapshots:
             return
         found = self._contents(key, path)
-        current = next((one for one in found if is_now(one)), None)
+        current = _current(found)
         if current is None or any(one.snapshot and one.tag == current.tag for one in found):
             return
         headers = {"If-Match": quoted(current.tag)}
@@ -51,20 +51,42 @@ class Versions(Prefix):
 
     def _contents(self, key: str, path: str) -> list[Blob]:
         """Give every content of one name: the present one, snapshots, and versions where the account keeps them."""
-        for include in ("metadata,snapshots,versions", "metadata,snapshots"):
-            found: list[Blob] = []
-            marker = ""
+        # Other names that begin so come after it: what follows it is not asked for.
+        found = takewhile(lambda one: one.name == key, self._all(key, path))
+        return [one for one in found if not one.is_folder]
+
+    def _numbers(self, prefix: str, path: str) -> Iterator[tuple[str, int]]:
+        """Count as ``versions`` does; what is held is of one name."""
+        for name, some in groupby(self._all(prefix, path, delimiter="/"), key=lambda one: one.name):
+            found = list(some)
+            current = _current(found)
+            if current is not None:
+                yield name, len(_earlier(found, current)) + 1
+
+    def _all(self, prefix: str, path: str, *, delimiter: str = "") -> Iterator[Blob]:
+        """Give every content below a prefix, those of one name one after the other."""
+        include, marker = "metadata,snapshots,versions", ""
+        while True:
             try:
                 with self._container.translated("list the versions of", path):
-                    while True:
-                        listed = self._lines(key, path, marker=marker, include=include)
-                        found += [one for one in listed.lines if isinstance(one, Blob) and one.name == key]
-                        marker = listed.marker
-                        last = listed.lines[-1] if listed.lines else None
-                        if not marker or (isinstance(last, Blob) and last.name > key):
-                            return [one for one in found if not one.is_folder]
+                    listed = self._lines(prefix, path, marker=marker, delimiter=delimiter, include=include)
             except TallyportError as error:
                 # An account with a hierarchical namespace, and the emulator, know no versions.
-                if "versions" not in include or error.kind not in (ErrorKind.UNEXPECTED, ErrorKind.UNSUPPORTED):
+                is_refused = error.kind in (ErrorKind.UNEXPECTED, ErrorKind.UNSUPPORTED)
+                if marker or "versions" not in include or not is_refused:
                     raise
-        return []
+                include = "metadata,snapshots"
+                continue
+            yield from (one for one in listed.lines if isinstance(one, Blob))
+            marker = listed.marker
+            if not marker:
+                return
+
+
+def _current(found: Iterable[Blob]) -> Blob | None:
+    return next((one for one in found if is_now(one)), None)
+
+
+def _earlier(found: Iterable[Blob], current: Blob) -> list[Blob]:
+    """Give the earlier contents; a snapshot of what stands there now is no other content."""
+    return [one for one in found if not is_now(one) and one.tag != current.tag]

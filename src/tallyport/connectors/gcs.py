@@ -28,7 +28,7 @@ from tallyport.domain.paths import ROOT, split
 __all__ = ["LIMITS", "MIB", "UPLOAD_PART", "Gcs", "Settings", "open_gcs"]
 
 
-_OF_VERSIONS = frozenset({"versions", "read_version"})
+_OF_VERSIONS = frozenset({"versions", "read_version", "counted"})
 
 
 def open_gcs(settings: Settings, path: str = ROOT, *, make: bool = False) -> "Gcs":

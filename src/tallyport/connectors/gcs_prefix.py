@@ -28,6 +28,7 @@ from tallyport.connectors.object_http import Answer, Refused, chunks_of
 from tallyport.connectors.object_listing import Found
 from tallyport.connectors.object_metadata import MTIME
 from tallyport.connectors.object_store import CHANGED, base_of
+from tallyport.connectors.object_versions import numbers
 from tallyport.connectors.pausing import Pause
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.temporaries import is_temporary
@@ -118,6 +119,9 @@ class Prefix(ObjectContent[dict[str, Any]]):
         lines += [Found(one) for one in listed.get("prefixes", ())]
         lines.sort(key=lambda one: one.key.encode())
         return lines, listed.get("nextPageToken", "")
+
+    def _numbers(self, prefix: str, path: str) -> Iterator[tuple[str, int]]:
+        return numbers(one["name"] for one in self._all(prefix, path, delimiter="/", versions="true"))
 
     def _all(self, prefix: str, path: str, *, most: int = 0, **asked: str) -> Iterator[dict[str, Any]]:
         token = ""

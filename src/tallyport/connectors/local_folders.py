@@ -108,6 +108,7 @@ def entry_of(name: str, st: os.stat_result) -> Entry:
             name[:1] == ".",
             kind is _FILE and st.st_blocks * 512 < size,
             False,
+            0,
         ),
     )
 

@@ -41,9 +41,20 @@ class VersionedFolder(Local):
         return write_each(self, writes)
 
     def children(self, path: str) -> Iterator[Entry]:
+        return (entry._replace(contents=0) for entry in self.counted(path))
+
+    def counted(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
         entries = list(super().children(path))
-        files = {entry.name for entry in entries if entry.kind is Kind.FILE}
-        return (entry for entry in entries if not _is_version(entry, files))
+        files = {entry.name: entry for entry in entries if entry.kind is Kind.FILE}
+        numbers = dict.fromkeys(files, 1)
+        shown = []
+        for entry in entries:
+            of = files.get(_file_of(entry))
+            if of is None:
+                shown.append(entry)
+            elif entry.link_id is None or entry.link_id != of.link_id:
+                numbers[of.name] += 1
+        return (entry._replace(contents=numbers.get(entry.name, 0)) for entry in shown)
 
     def stat(self, path: str) -> Entry | None:
         entry = super().stat(path)
@@ -135,6 +146,7 @@ class VersionedFolder(Local):
         return sorted(found, key=lambda one: one[0])
 
 
-def _is_version(entry: Entry, files: set[str]) -> bool:
+def _file_of(entry: Entry) -> str:
+    """Give the name of the file that a numbered one may belong to; empty for any other."""
     match = _NUMBERED.fullmatch(entry.name) if entry.name.endswith("]") else None
-    return match is not None and entry.kind is Kind.FILE and match[1] in files
+    return match[1] if match is not None and entry.kind is Kind.FILE else ""

@@ -54,6 +54,10 @@ class Settings:
     max_versions: int | None = field(
         default=None, metadata={"help": "contents of one file that are kept", "check": _positive_or_none}
     )
+    counts: bool = field(
+        default=True,
+        metadata={"help": "counts the contents of files beside a listing, where it keeps earlier ones"},
+    )
     sweeps: bool = field(default=True, metadata={"help": "can remove temporaries that a crash left"})
     grants: bool = field(default=True, metadata={"help": "knows who may do what, and its own accounts"})
     locks: bool = field(default=True, metadata={"help": "can lock what stands in it"})
@@ -87,6 +91,7 @@ def abilities_lost(settings: Settings) -> frozenset[str]:
         "sweep": not settings.sweeps,
         "versions": not settings.versions,
         "read_version": not settings.versions,
+        "counted": not (settings.versions and settings.counts),
         **dict.fromkeys(("access", "set_access", "principals"), not settings.grants),
         **dict.fromkeys(("lock_of", "lock", "hold", "unlock"), not settings.locks),
         **dict.fromkeys(("properties", "set_properties"), not settings.properties),

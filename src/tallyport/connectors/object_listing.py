@@ -4,7 +4,7 @@ An object may have the name of a prefix (``a`` beside ``a/b``): both are shown, 
 object that says "here is a container" and holds nothing: ``a/``, or ``a`` where the platform marks folders so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from tallyport.connectors.object_keys import name_of, twin_of
@@ -17,6 +17,10 @@ class Found(NamedTuple):
     key: str  # whole; a prefix ends with its slash
     entry: Entry | None = None  # of an object; its name is not looked at
     is_marker: bool = False
+
+
+Listed = Callable[[str, str, str], tuple[Sequence[Found], str]]
+"""Lists some lines below a prefix of a path, from a token on; gives the next one."""
 
 
 class Line:

@@ -7,14 +7,15 @@ it says of an object is of its own kind (``F``); ``_entry`` and ``_metadata`` re
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, Generic, TypeVar
 
 from tallyport.connectors import object_metadata
 from tallyport.connectors.object_keys import is_twin, key_of
-from tallyport.connectors.object_listing import Found, Line
+from tallyport.connectors.object_listing import Found, Line, Listed
+from tallyport.connectors.object_versions import with_contents
 from tallyport.connectors.protocol import Facts, Page, Precondition
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_new, check_path
@@ -24,9 +25,6 @@ from tallyport.domain.errors import ErrorKind
 from tallyport.domain.paths import ROOT, split
 
 F = TypeVar("F")
-Listed = Callable[[str, str, str], tuple[Sequence[Found], str]]
-"""Lists some lines below a prefix of a path, from a token on; gives the next one."""
-
 CHANGED = {ErrorKind.ALREADY_EXISTS: ErrorKind.CHANGED_DURING_COPY}
 
 
@@ -81,6 +79,10 @@ class ObjectStore(ABC, Generic[F]):
         """Give some lines of a listing in the order of keys, and where it goes on."""
 
     @abstractmethod
+    def _numbers(self, prefix: str, path: str) -> Iterator[tuple[str, int]]:
+        """Count the contents of each object below a prefix, in the order of keys, where the platform keeps several."""
+
+    @abstractmethod
     def _describe(self, key: str, path: str, found: F, values: Mapping[str, str | None]) -> Entry:
         """Change some metadata of an object, if it still is what was looked at; None takes a value away."""
 
@@ -132,6 +134,18 @@ class ObjectStore(ABC, Generic[F]):
     def page(self, path: str, cursor: str | None = None) -> Page:
         return self._page(path, cursor, self._listed)
 
+    def counted(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+        numbers = self._numbers(self._prefix(self._key(path, "list"), path), path)
+        yield from self._children(path, with_contents(self._way(glimpsed=glimpsed), numbers))
+
+    def _way(self, *, glimpsed: bool) -> Listed:
+        """Give the listing that shows all of an entry, or the cheaper one where there is any."""
+        return self._listed
+
+    def _prefix(self, key: str, path: str) -> str:
+        """Give what all that lies in a container begins with."""
+        return f"{key}/" if path else self._base
+
     def _children(self, path: str, listed: Listed) -> Iterator[Entry]:
         cursor: str | None = None
         while True:
@@ -143,7 +157,7 @@ class ObjectStore(ABC, Generic[F]):
 
     def _page(self, path: str, cursor: str | None, listed: Listed) -> Page:
         key = self._key(path, "list")
-        prefix = f"{key}/" if path else self._base
+        prefix = self._prefix(key, path)
         token, held = json.loads(cursor) if cursor else ("", None)
         line = Line(prefix, held)
         entries: list[Entry] = []

@@ -260,6 +260,18 @@ class Versions(Protocol):
 
 
 @runtime_checkable
+class Counts(Protocol):
+    """Counts beside a listing how many contents each file has, for less than ``versions`` of each."""
+
+    def counted(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+        """Give each child once, as ``children`` does, files with the number of ``versions`` as their ``contents``.
+
+        With ``glimpsed`` as ``glimpses`` does, where there are any. A file that came or went while both were
+        looked at may be given without a number (0).
+        """
+
+
+@runtime_checkable
 class Grants(Protocol):
     """Knows who may do what."""
 

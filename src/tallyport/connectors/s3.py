@@ -17,7 +17,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/Welcome.html
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
-from functools import partial
+from itertools import takewhile
 from typing import Any, cast
 
 from tallyport.connectors import s3_access
@@ -25,7 +25,7 @@ from tallyport.connectors.bunches import read_each, with_entries, write_each
 from tallyport.connectors.hashing import digest
 from tallyport.connectors.object_keys import is_twin
 from tallyport.connectors.object_metadata import type_of
-from tallyport.connectors.object_store import folder, without
+from tallyport.connectors.object_store import base_of, folder, without
 from tallyport.connectors.pausing import Pause
 from tallyport.connectors.protocol import ANYTHING, Facts, Precondition, Read, SmallRead, SmallWrite, Written
 from tallyport.connectors.remote_content import chained
@@ -72,9 +72,9 @@ def _opened(bucket: Bucket, settings: Settings, path: str, make: bool) -> "S3":
     bucket.find(f"s3://{settings.bucket}")
     lost: set[str] = set()
     with translate("open", f"s3://{settings.bucket}"):
-        has_versions = _keeps_versions(bucket)
+        has_versions = _keeps_versions(bucket, base_of(settings.prefix, path))
     if has_versions is None:
-        lost |= {"versions", "read_version"}
+        lost |= {"versions", "read_version", "counted"}
     with translate("open", f"s3://{settings.bucket}"):
         has_access = s3_access.is_on(bucket)
     if not has_access:
@@ -135,7 +135,7 @@ class S3(Reading, Writing):
     # -- abilities
 
     def glimpses(self, path: str) -> Iterator[Entry]:
-        return self._children(path, partial(self._listed, glimpsed=True))
+        return self._children(path, self._way(glimpsed=True))
 
     def look_many(self, paths: Sequence[str]) -> Sequence[Entry | None]:
         looks = self._looks([self._key(path, "look at") for path in paths])
@@ -245,16 +245,8 @@ class S3(Reading, Writing):
 
     def versions(self, path: str) -> Sequence[Version]:
         key = self._key(path, "list the versions of")
-        found: list[dict[str, Any]] = []
-        marks: dict[str, Any] = {}
-        with translate("list the versions of", path):
-            while True:
-                answer = self._bucket.call("list_object_versions", Prefix=key, **marks)
-                found.extend(one for one in answer.get("Versions", ()) if one["Key"] == key)
-                following = answer.get("NextKeyMarker")
-                if not answer.get("IsTruncated") or not following or following > key:
-                    break
-                marks = {"KeyMarker": following, "VersionIdMarker": answer.get("NextVersionIdMarker")}
+        # Other keys that begin so come after it: what follows it is not asked for.
+        found = list(takewhile(lambda one: one["Key"] == key, self._contents(key, path)))
         if not found:
             raise refusal(ErrorKind.NOT_FOUND, "list the versions of", path, "there is no such object")
         return [self._version(key, path, one) for one in reversed(found)]
@@ -275,10 +267,12 @@ class S3(Reading, Writing):
         return s3_access.change(self._bucket, key, path, access, remove_others=remove_others)
 
 
-def _keeps_versions(bucket: Bucket) -> bool | None:
+def _keeps_versions(bucket: Bucket, base: str) -> bool | None:
     """Tell whether the bucket makes versions; None when it never did, and whoever may not ask cannot use them."""
     try:
         status = bucket.call("get_bucket_versioning").get("Status")
+        if status is not None:
+            bucket.call("list_object_versions", Prefix=base, MaxKeys=1)  # a right of its own
     except Refused:
         return None
     return None if status is None else status == "Enabled"

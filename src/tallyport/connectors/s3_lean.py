@@ -54,6 +54,8 @@ _QUERIES = {
     "Delimiter": "delimiter",
     "ContinuationToken": "continuation-token",
     "MaxKeys": "max-keys",
+    "KeyMarker": "key-marker",
+    "VersionIdMarker": "version-id-marker",
 }
 
 
@@ -73,6 +75,9 @@ _WAYS: Mapping[str, _Way] = {
     "delete_object": _Way("DELETE"),
     "copy_object": _Way("PUT", read=s3_xml.copied),
     "list_objects_v2": _Way("GET", {"list-type": 2, "encoding-type": "url"}, s3_listing.read, is_of_bucket=True),
+    "list_object_versions": _Way(
+        "GET", {"versions": "", "encoding-type": "url"}, s3_listing.read_versions, is_of_bucket=True
+    ),
     "create_multipart_upload": _Way("POST", {"uploads": ""}, s3_xml.begun),
     "upload_part": _Way("PUT"),
     "complete_multipart_upload": _Way("POST", read=s3_xml.completed),

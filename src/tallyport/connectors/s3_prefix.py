@@ -1,15 +1,17 @@
 """One prefix of a bucket: keys, and looking at what stands below it."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from tallyport.connectors.object_listing import Found
+from tallyport.connectors.object_listing import Found, Listed
 from tallyport.connectors.object_metadata import MTIME
 from tallyport.connectors.object_store import ObjectStore, base_of
+from tallyport.connectors.object_versions import numbers
 from tallyport.connectors.s3_bucket import (
     HASH,
     OURS,
@@ -110,6 +112,24 @@ class Prefix(ObjectStore[Mapping[str, Any]]):
             lines += [Found(prefix, MARKER) for found in objects if found["Key"] == prefix and not found["Size"]]
         lines.sort(key=lambda one: one.key.encode())
         return lines, answer.get("NextContinuationToken", "") if answer.get("IsTruncated") else ""
+
+    def _way(self, *, glimpsed: bool) -> Listed:
+        return partial(self._listed, glimpsed=glimpsed)
+
+    def _numbers(self, prefix: str, path: str) -> Iterator[tuple[str, int]]:
+        return numbers(one["Key"] for one in self._contents(prefix, path, delimiter="/"))
+
+    def _contents(self, prefix: str, path: str, *, delimiter: str | None = None) -> Iterator[dict[str, Any]]:
+        """Give every content below a prefix, in the order of keys, those of one key newest first."""
+        marks: dict[str, Any] = {"Prefix": prefix, "Delimiter": delimiter, "MaxKeys": self.page_size}
+        while True:
+            with translate("list the versions of", path):
+                answer = self._bucket.call("list_object_versions", **marks)
+            yield from answer.get("Versions", ())
+            following = answer.get("NextKeyMarker")
+            if not answer.get("IsTruncated") or not following:
+                return
+            marks |= {"KeyMarker": following, "VersionIdMarker": answer.get("NextVersionIdMarker") or None}
 
     # -- changing
 

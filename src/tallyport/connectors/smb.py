@@ -24,9 +24,9 @@ from tallyport.connectors.remote_content import Announced, blocks, hashed
 from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_new, check_path
 from tallyport.connectors.smb_companions import Companions
+from tallyport.connectors.smb_earlier import Earlier
 from tallyport.connectors.smb_entries import entry_of
 from tallyport.connectors.smb_folder import changed
-from tallyport.connectors.smb_reading import Reading
 from tallyport.connectors.smb_session import (
     CANNOT_DELETE,
     Settings,
@@ -51,17 +51,12 @@ def open_smb(settings: Settings, path: str = ROOT, *, make: bool = False) -> "Sm
     return Smb(settings, path, make=make)
 
 
-class Smb(Reading, Writing, Companions):
+class Smb(Earlier, Writing, Companions):
     """One folder of one share. ``token`` marks what is unfinished, so that :meth:`sweep` finds it."""
 
     tells = frozenset({"created_on", "denials"})  # see control/honoured.py
 
     # -- what every platform can do
-
-    def children(self, path: str) -> Iterator[Entry]:
-        check_path("list", path)
-        handle = self._open(path, smb.LIST | _LOOK, operation="list", options=smb.A_FOLDER).handle
-        return self._listing(path, handle)
 
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         check_path("read", path)

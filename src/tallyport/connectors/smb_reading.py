@@ -1,16 +1,14 @@
-"""Listing and reading over SMB, the earlier contents that a server keeps among it."""
+"""Listing and reading over SMB."""
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from tallyport.connectors import smb_messages as smb
 from tallyport.connectors.bunches import content_of
 from tallyport.connectors.protocol import Connector, Read, SmallRead
 from tallyport.connectors.remote_content import chained
-from tallyport.connectors.remote_errors import refusal
 from tallyport.connectors.remote_names import check_path, is_listed
 from tallyport.connectors.smb_entries import listed_entry
 from tallyport.connectors.smb_folder import Folder, Steps, changed
@@ -24,8 +22,7 @@ from tallyport.connectors.smb_session import (
 from tallyport.connectors.temporaries import is_temporary
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.domain.paths import ROOT, join
-from tallyport.domain.versions import Version
+from tallyport.domain.paths import join
 
 BEGINNING = 128 * 1024  # bytes of a file that are read as it is opened
 AHEAD = 4  # chunks under way at once
@@ -38,63 +35,12 @@ _SNAPSHOTS = 0x00144064
 class Reading(Folder):
     """A folder that can be listed and read."""
 
-    # -- earlier versions
-
-    def versions(self, path: str) -> Sequence[Version]:
-        """Give each content that a previous version of the share holds, and the current one last."""
-        check_path("look at", path)
-        found: list[Version] = []
-        seen: tuple[int, int] | None = None
-        for token, moment in self._enumerate_snapshots():
-            try:
-                opened = self._open(path, _LOOK, operation="look at", snapshot=moment)
-            except TallyportError as error:
-                if error.kind in (ErrorKind.NOT_FOUND, ErrorKind.UNSUPPORTED):
-                    continue  # it was not there yet
-                raise
-            self._close(opened.handle)
-            standing = opened.standing
-            if standing.attributes & smb.DIRECTORY or (standing.size, standing.modified) == seen:
-                continue
-            seen = standing.size, standing.modified
-            found.append(Version(token, standing.size, standing.modified))
-        now = self._stat(path)
-        if now.kind is not Kind.FILE:
-            raise refusal(ErrorKind.UNSUPPORTED, "look at", path, "only files have versions")
-        if found and (found[-1].size, found[-1].modified) == (now.size, now.modified):
-            found.pop()
-        return (*found, Version("current", now.size, now.modified, is_current=True))
-
-    def read_version(
-        self, path: str, version: str, *, offset: int = 0, length: int | None = None
-    ) -> AbstractContextManager[Iterator[bytes]]:
-        check_path("read", path)
-        if version == "current":
-            return self._reading(path, offset, length, None)
-        moment = next((moment for token, moment in self._enumerate_snapshots() if token == version), None)
-        if moment is None:
-            raise refusal(ErrorKind.NOT_FOUND, "read", path, f"there is no previous version {version!r}")
-        return self._reading(path, offset, length, moment)
-
-    def _enumerate_snapshots(self) -> tuple[tuple[str, int], ...]:
-        """Give the previous versions of the share, oldest first."""
-        if self._snapshots is None:
-            handle = self._open(ROOT, smb.LIST | _LOOK, operation="look at", options=smb.A_FOLDER).handle
-            try:
-                message = smb.control(_SNAPSHOTS, handle, most=65_536)
-                raw = smb.controlled(self._session.exchange("look at", ROOT, message)[0])
-            except TallyportError as error:
-                if error.kind is not ErrorKind.UNSUPPORTED:
-                    raise
-                raw = b""  # the share keeps none
-            finally:
-                self._close(handle)
-            names = raw[12:].decode("utf-16-le", "replace").split("\0") if len(raw) > 12 else []
-            found = ((name, moment) for name in names if name and (moment := _moment(name)) is not None)
-            self._snapshots = tuple(sorted(found, key=lambda one: one[1]))
-        return self._snapshots
-
     # -- listing
+
+    def children(self, path: str) -> Iterator[Entry]:
+        check_path("list", path)
+        handle = self._open(path, smb.LIST | _LOOK, operation="list", options=smb.A_FOLDER).handle
+        return self._listing(path, handle)
 
     def _listing(self, path: str, handle: bytes) -> Iterator[Entry]:
         try:
@@ -248,12 +194,3 @@ def _is_that(opened: smb.Opened, entry: Entry) -> bool:
     standing = opened.standing
     tag = opened.number + standing.changed
     return (standing.size, standing.modified, tag) == (entry.size, entry.modified, entry.tag)
-
-
-def _moment(token: str) -> int | None:
-    """Read ``@GMT-2026.01.02-03.04.05`` as the time that a request names."""
-    try:
-        moment = datetime.strptime(token, "@GMT-%Y.%m.%d-%H.%M.%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-    return int(moment.timestamp()) * 10_000_000 + smb.EPOCH

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple, TypeVar, cast
 
-from tallyport.connectors.layers.layer import Layer, P, T, innermost
+from tallyport.connectors.layers.layer import Layer, Listed, P, T, innermost
 from tallyport.connectors.pausing import LOOK, Pause, Pausing
 from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
 from tallyport.domain import width
@@ -178,10 +178,10 @@ class Holding(Layer):
         with self._hearing():
             return act(*arguments, **named)
 
-    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+    def _listing(self, path: str, listed: Listed) -> Iterator[Entry]:
         self.places.wait("children")
         with self._hearing():
-            yield from self._listed(path, glimpsed)
+            yield from listed(path)
 
     def _reading(
         self, path: str, offset: int, length: int | None, entry: Entry | None = None

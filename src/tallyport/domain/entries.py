@@ -60,6 +60,7 @@ class Entry(NamedTuple):
     hidden: bool = False
     sparse: bool = False  # allocates less than its size
     glimpsed: bool = False  # as a cheap listing shows it: ``modified`` is another clock's, other facts are not known
+    contents: int = 0  # that a file has, earlier ones and the present one; 0 = nobody counted them
 
 
 class Baseline(NamedTuple):

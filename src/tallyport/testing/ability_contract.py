@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
-import pytest
-
 from tallyport.connectors import hashing
 from tallyport.connectors.bunches import read_many
 from tallyport.connectors.protocol import (
@@ -22,7 +20,6 @@ from tallyport.connectors.protocol import (
     Properties,
     SmallRead,
     Uploads,
-    Versions,
 )
 from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind
 from tallyport.domain.entries import Entry, Kind, fingerprint
@@ -41,24 +38,19 @@ from tallyport.testing.contract_words import (
     stat,
     together,
 )
-from tallyport.testing.worlds import content, made_place, read_all
+from tallyport.testing.version_contract import VersionContract
+from tallyport.testing.worlds import content, read_all
 
 TAIL = 12_345  # bytes of the last part of an upload
 
 
-class AbilityContract:
+class AbilityContract(VersionContract):
     """What a connector keeps that can more than it must."""
 
     locks_open_files: ClassVar[bool] = False  # what somebody reads cannot be replaced meanwhile
     upload_part: ClassVar[int | None] = None  # bytes of a part of an upload; None: the least that is allowed
-    keeps_times: ClassVar[bool] = True
     changed_properties: ClassVar[frozenset[str]] = frozenset()  # names of values that this server alone spoils
     someone: ClassVar[Principal | None] = None  # whom access can be given to, besides everyone
-
-    @pytest.fixture
-    def place(self, connector: Connector) -> str:
-        """Make a container for one test."""
-        return made_place(connector)
 
     # -- pages
 
@@ -417,47 +409,6 @@ class AbilityContract:
         with refused():
             uploads.finish_upload(path, handle, [receipt, receipt], facts, when=ABSENT)
         uploads.abandon_upload(path, handle)
-
-    # -- versions
-
-    def test_contents_one_after_the_other_are_versions_oldest_first(self, connector: Connector, place: str) -> None:
-        versions = able(connector, Versions)
-        needs(connector.limits.versions, "this connection keeps no versions")
-        path = join(place, "a")
-        for number in range(3):
-            connector.write(path, [b"v%d" % number], Facts(size=2, modified=(number + 1) * SECOND))
-        found = versions.versions(path)
-        assert len(found) == 3
-        assert [one.is_current for one in found] == [False, False, True]
-        assert len({one.id for one in found}) == 3
-        contents = []
-        for one in found:
-            with versions.read_version(path, one.id) as chunks:
-                contents.append(b"".join(chunks))
-        assert contents == [b"v0", b"v1", b"v2"]
-        if self.keeps_times:
-            assert [one.modified for one in found] == [SECOND, 2 * SECOND, 3 * SECOND]
-
-    def test_a_range_of_a_version_is_read(self, connector: Connector, place: str) -> None:
-        versions = able(connector, Versions)
-        needs(connector.limits.versions, "this connection keeps no versions")
-        connector.write(join(place, "a"), [b"content"], Facts(size=7))
-        connector.write(join(place, "a"), [b"newer"], Facts(size=5))
-        oldest = versions.versions(join(place, "a"))[0]
-        with versions.read_version(join(place, "a"), oldest.id, offset=3, length=2) as chunks:
-            assert b"".join(chunks) == b"te"
-
-    def test_a_file_written_once_has_one_version(self, connector: Connector, place: str) -> None:
-        versions = able(connector, Versions)
-        connector.write(join(place, "a"), [b"content"], Facts(size=7))
-        connector.write(join(place, "ab"), [b"content"], Facts(size=7))
-        (only,) = versions.versions(join(place, "a"))
-        assert (only.size, only.is_current) == (7, True)
-
-    def test_the_versions_of_what_is_missing_are_not_found(self, connector: Connector, place: str) -> None:
-        versions = able(connector, Versions)
-        with refused(ErrorKind.NOT_FOUND):
-            versions.versions(join(place, "nothing"))
 
     # -- named values
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tallyport.connectors.layers.layer import Layer, P, T
+from tallyport.connectors.layers.layer import Layer, Listed, P, T
 from tallyport.connectors.local import Settings as LocalSettings
 from tallyport.connectors.local import open_local
 from tallyport.connectors.protocol import Bunches, Connector
@@ -93,9 +93,9 @@ class Slow(Layer):
         with self._under_way(is_counted=operation == "write" and _is_of_an_item(arguments[0])):
             return act(*arguments, **named)
 
-    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+    def _listing(self, path: str, listed: Listed) -> Iterator[Entry]:
         with self._under_way(is_counted=False):  # looks before a run list too, and nothing limits those
-            found = list(self.inner.children(path))
+            found = list(listed(path))
         yield from found
 
     def _reading(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tallyport.connectors.layers.layer import Layer, P, T
+from tallyport.connectors.layers.layer import Layer, Listed, P, T
 from tallyport.connectors.protocol import ANYTHING, Connector, Facts, Precondition
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -90,13 +90,13 @@ class Faulty(Layer):
             self._fail(fault, "write", path)
         return self.inner.write(path, self._spoiled(content, fault, "write", path), facts, when=when)
 
-    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+    def _listing(self, path: str, listed: Listed) -> Iterator[Entry]:
         fault = self._due("children", path)
         if fault is None or fault.after is None:
             self._fail(fault, "children", path)
-            yield from self._listed(path, glimpsed)
+            yield from listed(path)
             return
-        yield from itertools.islice(self._listed(path, glimpsed), fault.after)
+        yield from itertools.islice(listed(path), fault.after)
         self._fail(fault, "children", path)
 
     @contextmanager

@@ -8,7 +8,7 @@ Limits are taken over when the layer is made: probe a connection before wrapping
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar, ParamSpec, Self, TypeVar, cast
 
 from tallyport.connectors.bunches import read_each, write_each
@@ -17,6 +17,7 @@ from tallyport.connectors.protocol import (
     Bunches,
     Connector,
     Copies,
+    Counts,
     Facts,
     Forgets,
     Glimpses,
@@ -46,6 +47,9 @@ from tallyport.domain.entries import Entry
 from tallyport.domain.locks import Lock
 from tallyport.domain.versions import Version
 
+Listed = Callable[[str], Iterator[Entry]]
+"""One of the ways in which what is inside lists a container."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -71,12 +75,9 @@ class Layer:
         """Make one call. ``operation`` is the name of the method."""
         return act(*arguments, **named)
 
-    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
-        return self._listed(path, glimpsed)
-
-    def _listed(self, path: str, glimpsed: bool) -> Iterator[Entry]:
-        """List what is inside: every entry as it is, or as a cheaper listing shows it."""
-        return cast(Glimpses, self.inner).glimpses(path) if glimpsed else self.inner.children(path)
+    def _listing(self, path: str, listed: Listed) -> Iterator[Entry]:
+        """Make one listing: ``listed`` is the way of what is inside that was asked for."""
+        return listed(path)
 
     def _reading(
         self, path: str, offset: int, length: int | None, entry: Entry | None = None
@@ -108,7 +109,7 @@ class Layer:
         return self._call("stat", self.inner.stat, path)
 
     def children(self, path: str) -> Iterator[Entry]:
-        return self._listing(path)
+        return self._listing(path, self.inner.children)
 
     def read(self, path: str, *, offset: int = 0, length: int | None = None) -> AbstractContextManager[Iterator[bytes]]:
         return self._reading(path, offset, length)
@@ -173,7 +174,7 @@ class _Pinning(Layer):
 
 class _Glimpsing(Layer):
     def glimpses(self, path: str) -> Iterator[Entry]:
-        return self._listing(path, glimpsed=True)
+        return self._listing(path, cast(Glimpses, self.inner).glimpses)
 
     def look_many(self, paths: Sequence[str]) -> Sequence[Entry | None]:
         return self._call("look_many", cast(Glimpses, self.inner).look_many, paths)
@@ -224,6 +225,11 @@ class _Versioning(Layer):
     ) -> AbstractContextManager[Iterator[bytes]]:
         read = cast(Versions, self.inner).read_version
         return self._call("read_version", read, path, version, offset=offset, length=length)
+
+
+class _Counting(Layer):
+    def counted(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+        return self._listing(path, partial(cast(Counts, self.inner).counted, glimpsed=glimpsed))
 
 
 class _Granting(Layer):
@@ -277,6 +283,7 @@ ABILITIES: dict[type, type[Layer]] = {
     Uploads: _Uploading,
     Forgets: _Forgetting,
     Versions: _Versioning,
+    Counts: _Counting,
     Grants: _Granting,
     Principals: _Knowing,
     Locks: _Locking,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar, cast
 
-from tallyport.connectors.layers.layer import Layer, P, T
+from tallyport.connectors.layers.layer import Layer, Listed, P, T
 from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
@@ -59,8 +59,8 @@ class Limited(Layer):
         finally:
             self._leave(thread)
 
-    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
-        entries = self._call("children", self._listed, path, glimpsed)
+    def _listing(self, path: str, listed: Listed) -> Iterator[Entry]:
+        entries = self._call("children", listed, path)
         while True:
             entry = self._call("children", next, entries, None)
             if entry is None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
-from tallyport.connectors.layers.layer import Layer, P, T
+from tallyport.connectors.layers.layer import Layer, Listed, P, T
 from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
 from tallyport.domain.entries import Entry
 from tallyport.domain.errors import TallyportError
@@ -69,8 +69,8 @@ class Measured(Layer):
         finally:
             self._count(operation, self._clock() - begun, calls=1, errors=errors)
 
-    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
-        return self._counted_listing(self._call("children", self._listed, path, glimpsed))
+    def _listing(self, path: str, listed: Listed) -> Iterator[Entry]:
+        return self._counted_listing(self._call("children", listed, path))
 
     def _counted_listing(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         """Add up in local names: a container may hold a million."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import cast
 
-from tallyport.connectors.layers.layer import Layer, P, T
+from tallyport.connectors.layers.layer import Layer, Listed, P, T
 from tallyport.connectors.pausing import rest
 from tallyport.connectors.protocol import Bunches, Connector, Read, SmallRead, SmallWrite, Written
 from tallyport.domain.entries import Entry
@@ -94,12 +94,12 @@ class Retrying(Layer):
         if not rest(max(asked, self._chance.uniform(0, bound)), self._sleep):
             raise error
 
-    def _listing(self, path: str, *, glimpsed: bool = False) -> Iterator[Entry]:
+    def _listing(self, path: str, listed: Listed) -> Iterator[Entry]:
         given: set[str] = set()
         attempt = 1
         while True:
             try:
-                entries = iter(self._listed(path, glimpsed))
+                entries = iter(listed(path))
                 for entry in entries:
                     if entry.name not in given:
                         given.add(entry.name)
