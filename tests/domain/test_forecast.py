@@ -32,14 +32,14 @@ ASKING = Policies(permissions_policy=PermissionsPolicy.ADD, preserve_owners=True
 
 
 def full(source: Side = EVERYTHING, destination: Side = NOTHING, policies: Policies = ASKING) -> Tree:
-    found = Tree(shortfall_of(source, destination, policies))
-    found.add(Entry("a", Kind.FILE, 5, 1_500_000_001, mode=0o644, owner=7))
+    found = Tree(shortfall_of(source, destination, policies), counts_versions=True)
+    found.add(Entry("a", Kind.FILE, 5, 1_500_000_001, mode=0o644, owner=7, contents=3))
     found.add(Entry("b", Kind.FILE, 5, 2_000_000_000, mode=0o600, links=2))
     found.add(Entry("big", Kind.FILE, 500, 1_500_000_001, mode=0o600, owner=7))  # lost as a whole, counted once
     found.add(Entry("c", Kind.CONTAINER, mode=0o755))
     found.add(Entry("l", Kind.SYMLINK, target="a"))
     found.add(Entry("p", Kind.SPECIAL))
-    found.asked, found.named, found.versioned = 3, 2, 1
+    found.asked, found.named = 3, 2
     found.access["ntfs"], found.denied, found.denied_to_many = 3, 2, 1
     return found
 
@@ -51,7 +51,7 @@ def facts(source: Side, destination: Side, policies: Policies = ASKING, of: Tree
 
 def test_between_two_that_can_everything_only_what_nobody_carries_is_lost() -> None:
     newest = replace(ASKING, versioning_preserve=VersioningPreserve.NONE)
-    assert facts(EVERYTHING, EVERYTHING, newest) == {Fact.SPECIAL: 1, Fact.SIZE: 1}
+    assert facts(EVERYTHING, EVERYTHING, newest) == {Fact.SPECIAL: 1, Fact.SIZE: 1, Fact.VERSIONS: 1}
 
 
 def test_files_that_come_with_their_earlier_contents_are_no_names_of_one_file() -> None:
@@ -116,12 +116,32 @@ def test_an_empty_tree_loses_nothing() -> None:
         (replace(ASKING, permissions_policy=PermissionsPolicy.NONE), Fact.ACCESS),
         (replace(ASKING, permissions_policy=PermissionsPolicy.NONE), Fact.PROPERTIES),
         (replace(ASKING, properties=PropertiesPolicy.NONE), Fact.PROPERTIES),
-        (replace(ASKING, versioning_preserve=VersioningPreserve.NONE), Fact.VERSIONS),
-        (replace(ASKING, versioning_select=VersioningSelect.LATEST), Fact.VERSIONS),
     ],
 )
 def test_what_nobody_asked_for_is_not_lost(policies: Policies, fact: Fact) -> None:
     assert fact not in facts(EVERYTHING, NOTHING, policies)
+
+
+@pytest.mark.parametrize(
+    ("destination", "policies", "why"),
+    [
+        (NOTHING, ASKING, "the destination keeps the newest content alone"),
+        (EVERYTHING, replace(ASKING, versioning_preserve=VersioningPreserve.NONE), "the job carries the newest"),
+        (EVERYTHING, replace(ASKING, versioning_select=VersioningSelect.LATEST), "the job carries the newest"),
+        (EVERYTHING, replace(ASKING, versioning_from_source_max=2), "the newest 2 are carried"),
+        (Side(replace(EVERYTHING.limits, max_versions=2), EVERYTHING.abilities), ASKING, "the newest 2 are carried"),
+    ],
+)
+def test_earlier_contents_that_stay_behind_are_told_whoever_wills_it(
+    destination: Side, policies: Policies, why: str
+) -> None:
+    told = {loss.fact: loss for loss in forecast(destination, full(EVERYTHING, destination, policies), policies)}
+    assert (told[Fact.VERSIONS].number, told[Fact.VERSIONS].of) == (1, 3)
+    assert why in told[Fact.VERSIONS].words
+
+
+def test_as_many_contents_as_are_carried_are_not_lost() -> None:
+    assert Fact.VERSIONS not in facts(EVERYTHING, EVERYTHING, replace(ASKING, versioning_from_source_max=3))
 
 
 def test_every_loss_says_how_many_of_how_many_and_why() -> None:

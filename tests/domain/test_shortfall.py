@@ -13,6 +13,7 @@ from tallyport.domain.policies import Policies, Symlinks
 from tallyport.domain.shortfall import Shortfall, shortfalls
 
 FULL = Limits(symlinks=True, hard_links=True, permissions=True, owners=True)
+KEEPING = replace(FULL, versions=True)
 BARE = Limits(sets_times=False, dates_containers=False, max_size=10)
 SECONDS = replace(FULL, time_precision=1_000_000_000)
 ASKING = Policies(preserve_owners=True)
@@ -58,6 +59,30 @@ def test_a_folder_without_a_time_at_the_source_has_none_to_lose() -> None:
 
 def test_names_of_one_file_are_lost_where_each_is_a_series_of_contents() -> None:
     assert facts_of(Shortfall(FULL, FULL, ASKING, has_versions=True).of(FILE)) == (Fact.HARD_LINKS,)
+
+
+@pytest.mark.parametrize(
+    ("taking", "most", "left"),
+    [(FULL, None, {2, 3}), (KEEPING, None, set()), (KEEPING, 2, {3}), (replace(KEEPING, max_versions=1), 2, {2, 3})],
+)
+def test_a_file_with_more_contents_than_stand_there_in_the_end_leaves_some_behind(
+    taking: Limits, most: int | None, left: set[int]
+) -> None:
+    policies = replace(ASKING, versioning_from_source_max=most)
+    shortfall = shortfalls(KEEPING, taking, policies, has_versions=True)[Side.DESTINATION]
+    file = replace_(FILE, links=1)
+    assert {n for n in range(4) if Fact.VERSIONS in facts_of(shortfall.of(replace_(file, contents=n)))} == left
+    assert shortfall.leaves_versions("f") == bool(left)
+    assert shortfall.of(replace_(FOLDER, contents=9)) == shortfall.of(FOLDER)
+
+
+def test_what_becomes_an_archive_leaves_its_earlier_contents_behind() -> None:
+    taking = replace(KEEPING, refused_extensions=frozenset({"exe"}))
+    shortfall = Shortfall(KEEPING, taking, ASKING, has_versions=True)
+    some = replace_(FILE, contents=2, links=1)
+    assert facts_of(shortfall.of(some._replace(name="a.exe"))) == (Fact.VERSIONS,)
+    assert shortfall.of(some) == 0
+    assert [shortfall.leaves_versions(name) for name in ("a.exe", "a.txt")] == [True, False]
 
 
 def test_each_side_lacks_of_what_comes_from_the_other() -> None:

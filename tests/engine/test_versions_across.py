@@ -74,11 +74,11 @@ def test_every_content_arrives_oldest_first(database: Database, places: Places, 
     assert (again.failed, again.writes) == (0, 0)
 
 
-def snapshots(places: Places, end: End, given: list[tuple[bytes, int]]) -> None:
+def snapshots(places: Places, end: End, given: list[tuple[bytes, int]], name: str = NAME) -> None:
     """Have the share show earlier contents, as previous versions of Windows do."""
     root = Path(places.folders["smb"], ".snapshots")
     for number, (text, moment) in enumerate(given):
-        folder = root / f"@GMT-2026.01.0{number + 2}-03.04.05" / end.path[1:]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / NAME).write_bytes(text)
-        os.utime(folder / NAME, ns=(moment, moment))
+        path = root / f"@GMT-2026.01.0{number + 2}-03.04.05" / end.path[1:] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text)
+        os.utime(path, ns=(moment, moment))

@@ -76,7 +76,7 @@ def look_closely(connector: Connector, path: str, glimpse: Entry) -> Entry:
     entry = connector.stat(path)
     if entry is None or (entry.kind, entry.size, entry.tag) != (glimpse.kind, glimpse.size, glimpse.tag):
         raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, "it changed since it was listed")
-    return entry
+    return entry._replace(contents=glimpse.contents)
 
 
 def _seen_and_read(connector: Connector, one: SmallRead) -> Seen:

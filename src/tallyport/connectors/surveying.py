@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
+from tallyport.connectors.counting import Counting
 from tallyport.connectors.layers.layer import innermost
 from tallyport.connectors.protocol import Connector, Grants, Links, Locks, Properties, Versions
 from tallyport.connectors.temporaries import is_temporary
@@ -57,7 +58,11 @@ def survey(
         manifest.add_root(root)
         if there is not None:
             ask(source, paths.ROOT, root, manifest.tree)
-    for number, (path, entry) in enumerate(walk(source, judge, manifest.deny)):
+    counting = Counting(source, manifest.tree.shortfall)
+    manifest.tree.counts_versions = counting.lists
+    for number, (path, entry) in enumerate(walk(source, judge, manifest.deny, counting)):
+        if counting.lists:
+            entry = counting.counted(path, entry)  # of what came while it was listed
         will_stand = manifest.add(path, entry)
         is_plain = entry.kind in (Kind.FILE, Kind.CONTAINER)
         if there is not None and will_stand and is_plain and manifest.tree.asked < SAMPLE:
@@ -84,26 +89,29 @@ def ask(source: Connector, path: str, entry: Entry, tree: Tree) -> None:
             is_named = bool(source.properties(path))
             tree.named += is_named
             tree.named_folders += is_named and entry.kind is Kind.CONTAINER
-        if isinstance(source, Versions) and entry.kind is Kind.FILE:
-            tree.versioned += len(source.versions(path)) > 1
+        if not tree.counts_versions:
+            tree.versioned += tree.loses_versions(Counting(source, tree.shortfall).counted(path, entry))
     except TallyportError as error:
         if REMEDIES[error.kind][0] is not Scope.ITEM:
             raise
 
 
-def walk(source: Connector, judge: Judge | None, deny: Callable[[str, str], None]) -> Iterator[tuple[str, Entry]]:
+def walk(
+    source: Connector, judge: Judge | None, deny: Callable[[str, str], None], counting: Counting | None = None
+) -> Iterator[tuple[str, Entry]]:
     """Give (path, entry) of all that a filter lets through. A container that cannot be listed is told to ``deny``.
 
     The items of a container come in the order in which a run goes through them, so that of two names that collide the
     same one is changed; in one that is larger than a page, in that order page by page. Memory grows with the depth and
     with the containers beside one another, never with the files.
     """
+    listing = source.children if counting is None else counting.listing
     waiting = [paths.ROOT]
     while waiting:
         container = waiting.pop()
         below: list[str] = []
         try:
-            for entry in _in_order(source.children(container)):
+            for entry in _in_order(listing(container)):
                 path = paths.join(container, entry.name)
                 if is_temporary(entry.name) or (judge is not None and judge(path, entry, True) is not None):
                     continue

@@ -1,7 +1,8 @@
 """What a pair of connections will lose of a tree, told before a run from what both can and what the tree has.
 
-Facts that every listing gives are counted over the whole tree. What costs a call for each item (access lists,
-named values, earlier versions) is counted over the first items, and said to be so.
+Facts that every listing gives are counted over the whole tree, earlier versions among them where a platform counts
+them beside a listing. What costs a call for each item (access lists, named values, earlier versions elsewhere) is
+counted over the first items, and said to be so.
 """
 
 from collections import Counter
@@ -12,9 +13,10 @@ from typing import Any, NamedTuple
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.carrying import carriage_of
 from tallyport.domain.entries import Entry, Kind
+from tallyport.domain.entries import Side as End
 from tallyport.domain.losses import BITS, Fact
 from tallyport.domain.policies import PermissionsPolicy, Policies
-from tallyport.domain.shortfall import Shortfall
+from tallyport.domain.shortfall import Shortfall, shortfalls
 from tallyport.domain.versions import carries_versions
 
 SAMPLE = 200  # items that are asked about
@@ -55,7 +57,8 @@ class Tree:
     named: int = 0  # items of the sample with named values
     access_of_folders: int = 0  # of those that have a list
     named_folders: int = 0
-    versioned: int = 0  # files of the sample with earlier versions
+    versioned: int = 0  # files of the sample with earlier versions that stay behind
+    counts_versions: bool = False  # every file comes with the number of its contents: no sample is needed
 
     def add(self, entry: Entry) -> None:
         """Count an item."""
@@ -75,6 +78,14 @@ class Tree:
         """Tell whether the destination cannot take an item at all."""
         return self.shortfall is not None and self.shortfall.whole(entry) > 0
 
+    def leaves_versions(self, entry: Entry) -> bool:
+        """Tell whether it matters how many contents an item has: earlier ones may stay behind."""
+        return self.shortfall is not None and entry.kind is Kind.FILE and self.shortfall.leaves_versions(entry.name)
+
+    def loses_versions(self, entry: Entry) -> bool:
+        """Tell whether a file whose contents were counted will lose some."""
+        return self.shortfall is not None and self.shortfall.of(entry) & BITS[Fact.VERSIONS] > 0
+
     def number(self, fact: Fact) -> int:
         """Give how many items will lack something that a listing tells."""
         return sum(count for bits, count in self.lacking.items() if bits & BITS[fact])
@@ -83,7 +94,7 @@ class Tree:
 def shortfall_of(source: Side, destination: Side, policies: Policies) -> Shortfall:
     """Give what the destination lacks of what comes from the source."""
     keeps_versions = carries_versions(policies) and all("Versions" in side.abilities for side in (source, destination))
-    return Shortfall(source.limits, destination.limits, policies, has_versions=keeps_versions)
+    return shortfalls(source.limits, destination.limits, policies, has_versions=keeps_versions)[End.DESTINATION]
 
 
 def forecast(destination: Side, tree: Tree, policies: Policies) -> tuple[Loss, ...]:
@@ -126,10 +137,7 @@ def forecast(destination: Side, tree: Tree, policies: Policies) -> tuple[Loss, .
             carriage_of(policies).has_properties and "Properties" in destination.abilities and to.containers_implied,
             Loss(Fact.PROPERTIES, tree.named_folders, tree.asked, "folders of the destination keep no named values"),
         ),
-        (
-            carries_versions(policies) and not to.versions,
-            Loss(Fact.VERSIONS, tree.versioned, tree.asked, "the destination keeps the newest content alone"),
-        ),
+        (True, _versions(to, tree, policies)),
         (True, Loss(Fact.NAMES, tree.renamed, every, "the destination takes other names")),
     )
     return tuple(loss for is_lost, loss in rows if is_lost and loss.number)
@@ -142,6 +150,22 @@ def _denials(to: Limits, tree: Tree) -> Loss:
             Fact.DENIALS, tree.denied_to_many, tree.asked, "the destination's lists can deny an account, and no group"
         )
     return Loss(Fact.DENIALS, tree.denied, tree.asked, "the destination's lists can only allow")
+
+
+def _versions(to: Limits, tree: Tree, policies: Policies) -> Loss:
+    """Say of how many files earlier versions stay behind, and by whose will."""
+    most = None if tree.shortfall is None else tree.shortfall.most_contents
+    if not carries_versions(policies):
+        words = "the job carries the newest content alone"
+    elif not to.versions:
+        words = "the destination keeps the newest content alone"
+    elif most is None:
+        words = "what becomes an archive has its newest content alone"
+    else:
+        words = f"of the contents of a file the newest {most} are carried"
+    if tree.counts_versions:
+        return Loss(Fact.VERSIONS, tree.number(Fact.VERSIONS), tree.files, words)
+    return Loss(Fact.VERSIONS, tree.versioned, tree.asked, words)
 
 
 def document(losses: Collection[Loss]) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ WORDS: Mapping[Fact, str] = {
     Fact.ACCESS: "grants were not kept as they were",
     Fact.DENIALS: "a denial was not kept",
     Fact.PROPERTIES: "named values were not kept as they were",
-    Fact.VERSIONS: "earlier contents were not carried",
+    Fact.VERSIONS: "earlier contents of it stayed behind",
     Fact.NAMES: "it has another name at the destination",
     Fact.ACCOUNTS: "somebody of its owners or grants is unknown at the destination",
     Fact.LOCKS: "its lock was not made again",

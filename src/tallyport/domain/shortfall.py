@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from tallyport.domain.capabilities import Limits
 from tallyport.domain.entries import Entry, Kind, Side
 from tallyport.domain.losses import BITS, Fact
+from tallyport.domain.naming import is_converted
 from tallyport.domain.policies import Policies, Symlinks
+from tallyport.domain.versions import most_kept
 
 _FILE, _CONTAINER = Kind.FILE, Kind.CONTAINER
 _SYMLINKS, _SPECIAL, _SIZE = BITS[Fact.SYMLINKS], BITS[Fact.SPECIAL], BITS[Fact.SIZE]
+_VERSIONS = BITS[Fact.VERSIONS]
 
 
 class Shortfall:
@@ -23,15 +26,31 @@ class Shortfall:
         "_max_size",
         "_modes",
         "_owners",
+        "_policies",
         "_precision",
         "_step",
         "_step_of_folders",
         "_symlinks",
+        "_taking",
         "_times",
+        "most_contents",
     )
 
-    def __init__(self, giving: Limits, taking: Limits, policies: Policies, *, has_versions: bool = False) -> None:
-        """``has_versions``: each file comes as a series of contents, which its names cannot share."""
+    def __init__(
+        self,
+        giving: Limits,
+        taking: Limits,
+        policies: Policies,
+        *,
+        has_versions: bool = False,
+        most_contents: int | None = None,
+    ) -> None:
+        """``has_versions``: each file comes as a series of contents, which its names cannot share.
+
+        Of those at most ``most_contents``, as the job says.
+        """
+        self._policies, self._taking = policies, taking
+        self.most_contents = most_kept(taking, most_contents, has_versions=has_versions)  # None: all that come
 
         def bit(fact: Fact, *, is_lost: bool) -> int:
             return BITS[fact] if is_lost else 0
@@ -73,11 +92,26 @@ class Shortfall:
             step = self._step_of_folders
         else:
             bits |= self._times
-            if kind is _FILE and entry.links > 1:
-                bits |= self._links
+            if kind is _FILE:
+                if entry.links > 1:
+                    bits |= self._links
+                if entry.contents > 1 and self._loses_versions(entry):
+                    bits |= _VERSIONS
         if kind is not Kind.SYMLINK and entry.mode is not None:  # a symlink has none of its own
             bits |= self._modes
         return bits | step if step and entry.modified % self._precision else bits
+
+    def leaves_versions(self, name: str) -> bool:
+        """Tell whether earlier contents of a file may stay behind, so that it matters how many it has.
+
+        What is carried as an archive has its newest content alone.
+        """
+        return self.most_contents is not None or is_converted(name, self._policies, self._taking)
+
+    def _loses_versions(self, entry: Entry) -> bool:
+        if self.most_contents is not None and entry.contents > self.most_contents:
+            return True
+        return is_converted(entry.name, self._policies, self._taking)
 
 
 def shortfalls(
@@ -85,6 +119,18 @@ def shortfalls(
 ) -> Mapping[Side, Shortfall]:
     """Give what each side lacks of what is carried to it."""
     return {
-        Side.DESTINATION: Shortfall(source, destination, policies, has_versions=has_versions),
-        Side.SOURCE: Shortfall(destination, source, policies, has_versions=has_versions),
+        Side.DESTINATION: Shortfall(
+            source,
+            destination,
+            policies,
+            has_versions=has_versions,
+            most_contents=policies.versioning_from_source_max,
+        ),
+        Side.SOURCE: Shortfall(
+            destination,
+            source,
+            policies,
+            has_versions=has_versions,
+            most_contents=policies.versioning_from_destination_max,
+        ),
     }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tallyport.domain.access import Principal
+from tallyport.domain.capabilities import Limits
 from tallyport.domain.policies import Policies, VersioningPreserve, VersioningSelect
 
 
@@ -22,6 +23,17 @@ def carries_versions(policies: Policies) -> bool:
     return (
         policies.versioning_preserve is VersioningPreserve.NATIVE and policies.versioning_select is VersioningSelect.ALL
     )
+
+
+def most_kept(taking: Limits, limit: int | None, *, has_versions: bool) -> int | None:
+    """Give how many contents of one file stand at a side in the end at most; None where nothing limits them.
+
+    ``has_versions``: they come one after the other, up to the job's own ``limit``.
+    """
+    if not has_versions or not taking.versions:
+        return 1
+    limits = [most for most in (limit, taking.max_versions) if most is not None]
+    return max(1, min(limits)) if limits else None
 
 
 def chosen(versions: Sequence[Version], *limits: int | None) -> Sequence[Version]:

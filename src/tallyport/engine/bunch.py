@@ -190,7 +190,8 @@ class _Run:
                 expected = digest(content)
                 when = Precondition(absent=True) if small.replaces is None else Precondition(entry=small.replaces)
                 if small.entry.glimpsed:
-                    small.ticket.entry = entry  # as it was seen with its content
+                    # As it was seen with its content; how many it had before is known of the listing alone.
+                    small.ticket.entry = entry = entry._replace(contents=small.entry.contents)
                 facts = way.facts_of(entry, taking, content=expected)
                 yield SmallWrite(small.receiving, content, facts, when, (number, expected), way.guard)
 

@@ -178,8 +178,14 @@ class LocalCrossing:
         path = self._work.path if side is _SOURCE else self._work.d_path
         return entry_of((segments(path) or [""])[-1] or ".", os.fstat(fd))
 
-    def listing(self, side: Side) -> LocalListing:
+    def listing(self, side: Side, *, counts: bool = True) -> LocalListing:
         return LocalListing(self._fd(side), self._work.path if side is _SOURCE else self._work.d_path)
+
+    def recounted(self, listing: LocalListing) -> LocalListing:
+        return listing
+
+    def counted(self, side: Side, entry: Entry) -> Entry:
+        return entry
 
     def look(self, side: Side, name: str) -> Entry | None:
         fd = self._fd(side)

@@ -72,18 +72,21 @@ class StreamCrossing:
             return self._source
         return self._passage.destination.stat(self._work.d_path) if self._stands else None
 
-    def listing(self, side: Side) -> "StreamListing":
+    def listing(self, side: Side, *, counts: bool = True) -> "StreamListing":
         if side is _SOURCE:
             stands = self._source is not None
         else:
             stands = self._stands
-        connector = self._passage.connector(side)
         path = self._work.path if side is _SOURCE else self._work.d_path
         if not stands:
             return StreamListing(())
-        if side is _SOURCE and isinstance(connector, Glimpses):
-            return StreamListing(connector.glimpses(path))
-        return StreamListing(connector.children(path))
+        return StreamListing(self._passage.counting[side].listing(path, glimpsed=side is _SOURCE, counts=counts))
+
+    def recounted(self, listing: Any) -> Any:
+        return self.listing(_SOURCE) if self._passage.counting[_SOURCE].lists else listing
+
+    def counted(self, side: Side, entry: Entry) -> Entry:
+        return self._passage.counting[side].counted(self._path(side, entry.name), entry)
 
     def look(self, side: Side, name: str) -> Entry | None:
         if side is _DESTINATION and not self._stands:

@@ -92,13 +92,14 @@ class Hand:
         try:
             if self._regrants:
                 if source is not None and source.glimpsed:
-                    visit.glimpsed.append(Glimpsed(name, d_name, destination, seen, row))
+                    visit.glimpsed.append(Glimpsed(name, d_name, destination, seen, row, source.contents))
                     return
                 self._regrant(visit, name, d_name, source, destination, row)
                 return
             action, pair = decide_on(visit, name, d_name, source, destination, seen, row, self._rules)
             if type(action) is Look or (type(action) is Transfer and self._goes_apart(pair.source)):
-                visit.glimpsed.append(Glimpsed(name, d_name, pair.destination, pair.destination_seen, row))
+                contents = 0 if pair.source is None else pair.source.contents
+                visit.glimpsed.append(Glimpsed(name, d_name, pair.destination, pair.destination_seen, row, contents))
                 return
             if visit.work.gone and type(action) is not Delete and type(action) is not Forget:
                 visit.keeps = True
@@ -134,6 +135,7 @@ class Hand:
         visit.wrote = visit.wrote or has_changed
         was_known = (row.d_size, row.d_modified, row.d_tag) == tuple(fingerprint(destination))
         if losses or (has_changed and was_known):
+            source = visit.crossing.counted(_SOURCE, source)
             self._notes.regranted(visit, row, source, there if was_known else None, losses, has_changed=has_changed)
             visit.unchanged -= 1
             visit.unchanged_bytes -= source.size
@@ -261,6 +263,7 @@ class Hand:
         is_linked = entry.links > 1 and self._passage.has_links and not self._passage.has_versions
         is_apart = is_linked or entry.size > self._part_size
         if kind == _FILE and to is _DESTINATION and is_apart and not self._is_converted(entry):
+            entry = visit.crossing.counted(_SOURCE, entry)
             item = self._notes.planned(name, d_name, entry, replaces, row, reason)
             task = "link" if is_linked else "big"
             temporary = "" if is_linked else visit.crossing.begin(entry, d_name)
@@ -287,6 +290,8 @@ class Hand:
             wrote = 0 if fingerprint(before) == fingerprint(there) else 1
             visit.wrote = visit.wrote or wrote > 0
         content, level = self._prove(visit, pair, 0)
+        if source is not None and not self._notes.is_dry:
+            source = visit.crossing.counted(_SOURCE, source)
         self._notes.settled(
             visit,
             name,
@@ -313,8 +318,10 @@ class Hand:
         content, level = self._prove(visit, pair, 0)
         if to is _DESTINATION:
             destination, wrote = visit.crossing.stamp(to, source, destination.name), 1
+            source = visit.crossing.counted(_SOURCE, source)
         else:
             source, wrote = visit.crossing.stamp(to, destination, source.name), 2
+            destination = visit.crossing.counted(_DESTINATION, destination)
         visit.wrote = True
         self._notes.settled(
             visit,

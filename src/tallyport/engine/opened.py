@@ -44,6 +44,7 @@ class Glimpsed(NamedTuple):
     destination: Entry | None
     seen: bool
     row: Known | None
+    contents: int  # that the listing counted
 
 
 class Opened:

@@ -101,8 +101,17 @@ class Crossing(Protocol):
     def container(self, side: Side) -> Entry | None:
         """Give the container itself, or None where it does not stand."""
 
-    def listing(self, side: Side) -> Listing:
-        """List one side; a container that does not stand there lists as empty."""
+    def listing(self, side: Side, *, counts: bool = True) -> Listing:
+        """List one side; a container that does not stand there lists as empty.
+
+        With ``counts`` each file has the number of its contents, where that matters and the platform tells it.
+        """
+
+    def recounted(self, listing: Any) -> Any:
+        """Give the source's listing with ``counts``, where it was made without."""
+
+    def counted(self, side: Side, entry: Entry) -> Entry:
+        """Give a file with the number of its contents, where that matters and nobody counted them."""
 
     def look(self, side: Side, name: str) -> Entry | None:
         """See one entry."""

@@ -73,14 +73,17 @@ class Scan:
             self._scan_only(visit, work.only)
             return True
         visit.hidden = self._policies.quarantine or "" if not work.path else ""
-        listing = visit.listing = crossing.listing(_SOURCE)
+        is_trusted = self._rules.trusts_baseline and not (work.full or work.resumed or work.gone or visit.hidden)
+        is_signed = is_trusted and work.signature is not None
+        listing = visit.listing = crossing.listing(_SOURCE, counts=not is_signed)
         most = self._policies.max_items_per_container
         if most is not None and listing.count > most:
             visit.too_many = f"{listing.count} items, and a container may have {most} (max_items_per_container)"
             return True
-        is_trusted = self._rules.trusts_baseline and not (work.full or work.resumed or work.gone or visit.hidden)
         if is_trusted and work.signature is not None and is_as_signed(visit, listing, work.signature, self._salt):
             return True
+        if is_signed:
+            listing = visit.listing = crossing.recounted(listing)
         if is_trusted and work.signature is not None and self._find_changes(visit, listing, work.signature):
             if visit.names:
                 return False
@@ -377,6 +380,8 @@ class Scan:
             for one, source in zip(asked, found, strict=True):
                 if self._stopped():
                     raise Halt("stopped")
+                if source is not None:
+                    source = source._replace(contents=one.contents)
                 self._hand.do(visit, one.name, one.d_name, source, one.destination, one.seen, one.row, 0)
                 if self._is_due(visit):
                     self._settle()

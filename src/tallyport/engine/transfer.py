@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from tallyport.connectors import width
 from tallyport.connectors.bunches import look_closely
+from tallyport.connectors.counting import Counting
 from tallyport.connectors.hashing import ContentHash
 from tallyport.connectors.layers.layer import find
 from tallyport.connectors.protocol import (
@@ -105,6 +106,9 @@ class StreamPassage:
         self.has_parts = uploads.takes_parts(destination) and not self.has_versions
         self.is_dry = policies.simulation
         self.both_ways = policies.transfer_type is TransferType.SYNC
+        gives = () if policies.simulation else tuple(Side) if self.both_ways else (_SOURCE,)
+        shortfall_of = {side: self.shortfalls[side.other] for side in gives}
+        self.counting = {side: Counting(self.connector(side), shortfall_of.get(side)) for side in Side}
         self.token = token
         self._policies = policies
         self._proof = Proof(policies.verify)
@@ -206,6 +210,8 @@ class StreamPassage:
             return False
         if (replaces is not None and self.keepers) or (self._meter is not None and self._meter.is_limited):
             return False
+        if self.counting[to.other].is_owed(entry):
+            return False
         return to is _SOURCE or not is_converted(entry.name, self._policies, self.destination_limits)
 
     def _carry_bunch(self) -> None:
@@ -224,13 +230,15 @@ class StreamPassage:
         *,
         after: TallyportError | None = None,
     ) -> None:
-        stopped, pool = self._stopped, self._pool
+        stopped, pool, counting = self._stopped, self._pool, self.counting[to.other]
 
         def act() -> int:
             def carry() -> Landed:
                 nonlocal entry
                 if entry.glimpsed:
                     entry = ticket.entry = look_closely(self.connector(to.other), path, entry)
+                if counting.is_owed(entry):
+                    entry = ticket.entry = counting.counted(path, entry)
                 return self.carry(to, path, entry, receiving, replaces)
 
             try:
