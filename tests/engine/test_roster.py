@@ -1,6 +1,6 @@
 """Workers know of each other by their beats, and take over what a dead one held."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -100,6 +100,46 @@ def test_a_worker_that_was_itself_stalled_judges_nobody(database: Database, exec
     silence(database, other, 31)
     stalled._beaten = clock() - 31_000_000_000
     assert stalled.sweep() == []
+
+
+@pytest.fixture
+def shift(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have the database's clock be so many seconds ahead."""
+    real = workers.now
+
+    def ahead(seconds: int) -> None:
+        monkeypatch.setattr(workers, "now", lambda tx, database: real(tx, database) + seconds * 1_000_000)
+
+    return ahead
+
+
+def test_a_dead_worker_is_found_after_the_patience_although_the_clock_of_the_database_was_set_back(
+    database: Database, execution: int, shift: Callable[[int], None]
+) -> None:
+    shift(7_200)
+    dead, other = joined(database), joined(database)
+    batch = hold(database, execution, dead.owner)
+    shift(0)
+    other._beat()
+    assert other.sweep() == [], "it may live, and has had no time to beat by the new clock"
+    shift(31)  # that long later
+    other._beat()
+    other._doubts_until = 0
+    assert other.sweep() == [task_id(batch)]
+
+
+def test_nobody_is_given_up_because_the_clock_of_the_database_was_set_ahead(
+    database: Database, execution: int, shift: Callable[[int], None]
+) -> None:
+    one, other = joined(database), joined(database)
+    batch = hold(database, execution, one.owner)
+    shift(7_200)
+    other._beat()
+    assert other.sweep() == [], "its lease goes on, and it beats within seconds"
+    with database.begin() as tx:
+        assert frontier.holds(tx, database, batch.id, batch.epoch)
+    other._doubts_until = 0  # a patience later by its own clock, and no beat since
+    assert other.sweep() == [task_id(batch)]
 
 
 def test_a_draining_worker_counts_for_no_width(database: Database) -> None:

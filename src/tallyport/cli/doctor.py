@@ -70,8 +70,9 @@ def _shared(url: str) -> Iterator[Finding]:
         yield Finding("warning", "workers", "none: nothing is carried until `tallyport worker` runs somewhere")
     for worker in found:
         silent = (now - worker.beat_at) / 1e6
-        level = "warning" if silent > 30 or worker.trouble else "ok"
-        words = f"{worker.id}, {worker.width} wide, beat {silent:.0f} s ago"
+        level = "warning" if not -5 < silent <= 30 or worker.trouble else "ok"
+        words = f"{worker.id}, {worker.width} wide, beat "
+        words += f"{silent:.0f} s ago" if silent > -5 else "before the database's clock was set back"
         words += f", reaches {worker.labels}" if worker.labels else ""
         words += f": {worker.trouble}" if worker.trouble else ""
         yield Finding(level, "workers", words)

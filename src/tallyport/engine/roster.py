@@ -2,6 +2,7 @@
 
     every BEAT seconds: beat; renew the lease; fence batches whose holder has not beaten for PATIENCE seconds
 
+A clock of the database that jumps is no silence: who has not beaten by the new time is judged a patience later.
 Whoever was given up wrongly finds its batch fenced at its next commit, and its lease over before it shows anything.
 """
 
@@ -26,6 +27,7 @@ log = logging.getLogger("tallyport.roster")
 BEAT = 5.0  # seconds
 PATIENCE = 30.0  # seconds without a beat after which a worker is given up
 SWEEPERS = 10  # workers that sweep at each beat, about
+JUMP = 0.1  # of the patience: more than this gained at once, and the database's clock was set ahead
 MEMORY = 24 * 3600.0  # seconds that a worker which is gone stays on the list
 
 
@@ -56,6 +58,8 @@ class Roster:
         self._renew: Callable[[int], None] = lambda end: None
         self._orphaned: Callable[[Iterable[str]], None] = lambda tasks: None
         self._beaten = 0  # by our own clock
+        self._beat_at = 0  # the same moment by the database's clock
+        self._doubts_until = 0  # nobody is judged before, by our own clock
         self._others = 1  # workers that live, as of the last sweep
         self._beats_to_sweep = 0
         self._ending = threading.Event()
@@ -114,9 +118,10 @@ class Roster:
 
         A process that has itself not beaten in time judges nobody.
         """
-        if clock() - self._beaten > self._patience * 1e9:
+        if clock() - self._beaten > self._patience * 1e9 or clock() < self._doubts_until:
             return []
         with self._database.begin() as tx:
+            workers.bring_back(tx, workers.now(tx, self._database))
             self._others = len(self.living(tx))
             lost = workers.orphans(tx, self._database, self._since(tx))
             for batch in lost:
@@ -168,7 +173,11 @@ class Roster:
             self._trouble,
         )
         with self._database.begin() as tx:
-            workers.beat(tx, self._database, row)
-        self._beaten = begun
+            at = workers.beat(tx, self._database, row)
+        ahead = (at - self._beat_at) * 1_000 - (clock() - self._beaten)  # what the database's clock gained on ours
+        if self._beaten and ahead > self._patience * JUMP * 1e9:
+            self._doubts_until = clock() + int(self._patience * 1e9)
+            log.warning("roster.clock_jumped", extra={"seconds": round(ahead / 1e9)})
+        self._beaten, self._beat_at = begun, at
         # over before the others give us up: they count from when the database saw the beat, which is later
         self._renew(begun + int(self._patience * 0.8e9))

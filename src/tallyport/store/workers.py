@@ -35,12 +35,13 @@ def now(tx: sa.Connection, database: Database) -> int:
     return int(tx.exec_driver_sql("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint").scalar_one())
 
 
-def beat(tx: sa.Connection, database: Database, worker: WorkerRow) -> None:
-    """Say that a worker lives; the first time makes its row."""
+def beat(tx: sa.Connection, database: Database, worker: WorkerRow) -> int:
+    """Say that a worker lives, and give when that is; the first time makes its row."""
     at = now(tx, database)
     values = {"beat_at": at, "draining": worker.draining, "trouble": worker.trouble}
     if tx.execute(sa.update(workers).where(workers.c.id == worker.id).values(**values)).rowcount == 0:
         tx.execute(sa.insert(workers).values(**worker._asdict() | values | {"started_at": at}))
+    return at
 
 
 def leave(tx: sa.Connection, worker_id: str) -> None:
@@ -63,6 +64,11 @@ def able(tx: sa.Connection, since: int) -> list[tuple[frozenset[str], int]]:
     """Give labels and width of the workers that beat since then and take work."""
     query = sa.select(workers.c.labels, workers.c.width).where(workers.c.beat_at >= since, sa.not_(workers.c.draining))
     return [(labels.read(row.labels), row.width) for row in tx.execute(query)]
+
+
+def bring_back(tx: sa.Connection, to: int) -> None:
+    """Have whoever beat later than now beat now: the database's clock was set back, and patience begins again."""
+    tx.execute(sa.update(workers).where(workers.c.beat_at > to).values(beat_at=to))
 
 
 def forget(tx: sa.Connection, before: int) -> None:
