@@ -55,6 +55,7 @@ class Scripted(Lean):
         if self._idle:
             return super()._line()
         ours, theirs = socket.socketpair()
+        ours.settimeout(self.timeout)
         self.peers[ours.fileno()] = theirs
         self._all.append(theirs)
         return _Line(ours, cast(Any, ours.makefile("rb")))

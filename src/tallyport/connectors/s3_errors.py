@@ -1,10 +1,10 @@
 """What goes wrong in S3, as our errors. `Codes <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>`_."""
 
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from time import time
+from types import TracebackType
 from typing import Any
 
 from tallyport.connectors.tls import BROKEN, is_distrust
@@ -98,20 +98,30 @@ class Refused(Exception):
         return cls(code, int(facts.get("HTTPStatusCode", 0)), facts.get("HTTPHeaders", {}))
 
 
-@contextmanager
-def translate(operation: str, path: str, instead: Mapping[ErrorKind, ErrorKind] | None = None) -> Iterator[None]:
+class translate:  # lower case: it reads as a verb, with translate("list", path)
     """Raise the platform's errors as ours; ``instead`` gives another kind for a kind."""
-    try:
-        yield
-    except TallyportError:
-        raise
-    except Refused as error:
-        raise _from_answer(error, operation, path, instead) from error
-    except Exception as error:
+
+    __slots__ = ("_instead", "_operation", "_path")
+
+    def __init__(self, operation: str, path: str, instead: Mapping[ErrorKind, ErrorKind] | None = None) -> None:
+        self._operation = operation
+        self._path = path
+        self._instead = instead
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, TallyportError) or not isinstance(error, Exception):
+            return
+        if isinstance(error, Refused):
+            raise _from_answer(error, self._operation, self._path, self._instead) from error
         inner = getattr(error, "kwargs", {}).get("error")
         if isinstance(inner, TallyportError):  # of our own guard, inside the SDK
             raise inner from error
-        raise _of_transport(error, operation, path) from error
+        raise _of_transport(error, self._operation, self._path) from error
 
 
 def _of_transport(error: Exception, operation: str, path: str) -> TallyportError:

@@ -15,10 +15,12 @@ import ssl
 import threading
 import urllib.request
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from types import TracebackType
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, urlsplit
 
@@ -118,6 +120,26 @@ class _Line(NamedTuple):
         self.socket.close()
 
 
+class _broken:  # lower case: it reads as a word, with _broken(line)
+    """Let go of a connection that breaks."""
+
+    __slots__ = ("_line",)
+
+    def __init__(self, line: _Line) -> None:
+        self._line = line
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError | ValueError):
+            self._line.close()
+            if isinstance(error, ValueError) and not isinstance(error, OSError):
+                raise ConnectionError("what came is no answer") from error
+
+
 class Begun:
     """One call that is under way."""
 
@@ -156,7 +178,7 @@ class Lean:
         """Make one call, or raise NotLean when the SDK is to make it."""
         method, head, body = self._made(operation, arguments)
         line = self._line()
-        with self._broken(line):
+        with _broken(line):
             if len(body) < 65_536:
                 line.socket.sendall(head + body)
             else:
@@ -174,7 +196,11 @@ class Lean:
     def push(self, begun: Begun) -> None:
         """Send more of a call, as far as that needs no waiting."""
         line = begun.line
-        with self._broken(line):
+        with _broken(line):
+            if not self.is_encrypted:  # a socket with a timeout never blocks by itself
+                with suppress(BlockingIOError):
+                    begun.rest = begun.rest[os.write(line.socket.fileno(), begun.rest) :]
+                return
             line.socket.settimeout(0)
             try:
                 begun.rest = begun.rest[line.socket.send(begun.rest) :]
@@ -246,25 +272,13 @@ class Lean:
     # -- the way there and back
 
     def _ended(self, operation: str, method: str, line: _Line, *, is_sent: bool = True) -> dict[str, Any]:
-        with self._broken(line):
+        with _broken(line):
             status, answer = _read_head(line.stream)
             while status == 100:
                 status, answer = _read_head(line.stream)
             if not is_sent:
                 answer["connection"] = "close"  # it is answered before it was heard to its end
             return self._answered(operation, method, line, status, answer)
-
-    @contextmanager
-    def _broken(self, line: _Line) -> Iterator[None]:
-        """Let go of a connection that breaks."""
-        try:
-            yield
-        except OSError:
-            line.close()
-            raise
-        except ValueError as error:
-            line.close()
-            raise ConnectionError("what came is no answer") from error
 
     def _line(self) -> _Line:
         """Take an idle connection that is still open, or make one."""
@@ -376,6 +390,12 @@ class Body:
 
 
 def _read_head(stream: io.BufferedReader) -> tuple[int, dict[str, str]]:
+    ahead = stream.peek()
+    end = ahead.find(b"\r\n\r\n")
+    if end > 0 and ahead.startswith(b"HTTP/1."):  # it is all there, as it mostly is
+        first, *lines = stream.read(end + 4)[:end].decode("latin-1").split("\r\n")
+        pairs = (line.partition(":") for line in lines)
+        return int(first[9:12]), {name.lower(): value.strip() for name, _, value in pairs}
     line = stream.readline(8192)
     if not line.startswith(b"HTTP/1."):
         raise ConnectionResetError("the server closed the connection")
@@ -404,6 +424,7 @@ def _rest(stream: io.BufferedReader, answer: Mapping[str, str]) -> bytes:
     return found
 
 
+@lru_cache(maxsize=64)  # what is written together is dated together
 def _moment(text: str) -> datetime:
     try:
         return parsedate_to_datetime(text)

@@ -13,7 +13,7 @@ from tallyport.connectors.remote_content import twice
 from tallyport.connectors.s3_assembled import Assembled, count_in, lengths
 from tallyport.connectors.s3_bucket import checked, etag_of, has_plain_tag, tag_of
 from tallyport.connectors.s3_errors import Refused, refusal, translate
-from tallyport.connectors.s3_flights import Journey
+from tallyport.connectors.s3_flights import Journey, alone
 from tallyport.connectors.s3_prefix import Prefix
 from tallyport.connectors.s3_settings import CHUNK
 from tallyport.domain.errors import ErrorKind
@@ -37,10 +37,11 @@ class Reading(Prefix):
         wanted = None
         if offset or length is not None:
             wanted = f"bytes={offset}-{'' if length is None else offset + length - 1}"
-        with self._opening(path, what):
+        with translate("read", path, CHANGED):
             try:
                 answer = self._bucket.call("get_object", Key=key, Range=wanted, **what)
             except Refused as error:
+                _check_gone(error, path, what)
                 if error.status != 416:
                     raise
                 answer = None  # the range begins at the end, or after it
@@ -82,8 +83,7 @@ class Reading(Prefix):
         self, key: str, path: str, answer: Mapping[str, Any], what: Mapping[str, Any]
     ) -> Iterator[Iterator[bytes]]:
         same = {"IfMatch": answer["ETag"], **what} if answer.get("ETag") else what
-        with self._opening(path, same):
-            again = self._bucket.call("get_object", Key=key, **same)
+        again = alone(self._bucket, self._asking(key, path, same))
         with closing(again["Body"]) as body:
             yield self._chunks(body, path, again["ContentLength"])
 
@@ -91,8 +91,7 @@ class Reading(Prefix):
         """Get one object whole that is as it was seen; what was only glimpsed is seen now."""
         key, path = self._readable(one.path), one.path
         what = {"IfMatch": etag_of(one.entry)} if one.entry.tag else {}
-        with self._opening(path, what):
-            answer = yield "get_object", {"Key": key, **what}
+        answer = yield from self._asking(key, path, what)
         size, entry = answer["ContentLength"], one.entry
         if entry.glimpsed:
             entry = self._entry(entry.name, answer)
@@ -104,6 +103,14 @@ class Reading(Prefix):
             yield from self._proving(one, content, answer)
         return entry, content
 
+    def _asking(self, key: str, path: str, what: Mapping[str, Any]) -> Journey[dict[str, Any]]:
+        with translate("read", path, CHANGED):
+            try:
+                return (yield "get_object", {"Key": key, **what})
+            except Refused as error:
+                _check_gone(error, path, what)
+                raise
+
     def _proving(self, one: SmallRead, content: bytes, answer: Mapping[str, Any]) -> Journey[None]:
         """Compare small content with its ETag, or with what comes when it is asked for again."""
         tag = tag_of(answer).decode()
@@ -113,8 +120,7 @@ class Reading(Prefix):
             if assembled.is_whole():
                 return
         same = {"IfMatch": answer["ETag"]} if answer.get("ETag") else {}
-        with self._opening(one.path, same):
-            again = yield "get_object", {"Key": self._readable(one.path), **same}
+        again = yield from self._asking(self._readable(one.path), one.path, same)
         with closing(again["Body"]) as body:
             chunks = self._chunks(body, one.path, again["ContentLength"])
             b"".join(twice([content], lambda: nullcontext(chunks), one.path))
@@ -123,17 +129,6 @@ class Reading(Prefix):
         if path == ROOT or is_twin(split(path)[1]):
             raise refusal(ErrorKind.UNSUPPORTED, "read", path, "a container has no content")
         return self._key(path, "read")
-
-    @contextmanager
-    def _opening(self, path: str, what: Mapping[str, Any]) -> Iterator[None]:
-        with translate("read", path, CHANGED):
-            try:
-                yield
-            except Refused as error:
-                if error.status == 404 and "IfMatch" in what:
-                    why = "it is gone since it was seen"
-                    raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, why) from error
-                raise
 
     def _chunks(self, body: Any, path: str, length: int) -> Iterator[bytes]:
         came = 0
@@ -145,3 +140,8 @@ class Reading(Prefix):
                 raise refusal(ErrorKind.UNAVAILABLE, "read", path, why)
             came += len(chunk)
             yield chunk
+
+
+def _check_gone(error: Refused, path: str, what: Mapping[str, Any]) -> None:
+    if error.status == 404 and "IfMatch" in what:
+        raise refusal(ErrorKind.CHANGED_DURING_COPY, "read", path, "it is gone since it was seen") from error
