@@ -66,6 +66,31 @@ def test_a_task_that_was_taken_back_before_it_began_is_not_worked(dispatcher: Di
     dispatcher.purge()
 
 
+@pytest.mark.parametrize("is_purged", [False, True])
+def test_a_task_that_is_taken_away_while_it_is_worked_ends_without_an_alarm(
+    dispatcher: Dispatcher, caplog: pytest.LogCaptureFixture, is_purged: bool
+) -> None:
+    """As in a worker that was frozen and given up: another has the batch, and the ledger fenced this one."""
+    begun, go_on = threading.Event(), threading.Event()
+    worked: list[int] = []
+
+    def work(task: TaskRef) -> None:
+        begun.set()
+        go_on.wait(10)
+        worked.append(task.batch_id)
+
+    dispatcher.start(work, lambda: None)
+    dispatcher.submit([ref(1)])
+    assert begun.wait(15)
+    dispatcher.cancel(["batch-1-e1"])
+    if is_purged:
+        dispatcher.purge()
+    go_on.set()
+    assert until(lambda: worked == [1])
+    dispatcher.stop(5.0)
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == []
+
+
 def test_no_more_tasks_of_a_queue_are_worked_at_once_than_its_width(tmp_path: Path) -> None:
     dispatcher = DbosDispatcher(f"sqlite:///{tmp_path / 'dispatch.db'}", width=2)
     lock = threading.Lock()

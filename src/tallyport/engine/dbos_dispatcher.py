@@ -14,11 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetWorkflowID, error
 
 from tallyport.engine.dispatch import Handler, TaskRef, Tick
 from tallyport.engine.lanes import Lanes
 
+log = logging.getLogger("tallyport.dispatcher")
+
+_TAKEN_AWAY = (
+    error.DBOSAwaitedWorkflowCancelledError,
+    error.DBOSNonExistentWorkflowError,
+    error.DBOSWorkflowCancelledError,
+    error.DBOSWorkflowConflictIDError,
+)  # the last two are no Exception: uncaught they would end the thread and keep its place
 APPLICATION_VERSION = "tallyport-1"  # constant on purpose: a task may outlive an upgrade
 
 
@@ -67,8 +75,11 @@ class DbosDispatcher:
         self._lanes.add(tasks)
 
     def _call(self, task: TaskRef) -> None:
-        with SetWorkflowID(task.task_id):
-            self._run(task.task_id, task.queue, task.batch_id, task.epoch)
+        try:
+            with SetWorkflowID(task.task_id):
+                self._run(task.task_id, task.queue, task.batch_id, task.epoch)
+        except _TAKEN_AWAY:
+            log.info("task.taken_away: %s", task.task_id)  # from a process that was given up: the ledger fenced it
 
     def cancel(self, task_ids: Iterable[str]) -> None:
         if ids := list(task_ids):
