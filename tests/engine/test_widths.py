@@ -53,6 +53,11 @@ def noted(database: Database, connection: str) -> Noted | None:
         return widths.newest(tx, database, connection)
 
 
+def workers_noted(database: Database) -> list[str]:
+    with database.read() as tx:
+        return list(tx.exec_driver_sql("SELECT worker FROM widths ORDER BY worker").scalars())
+
+
 def test_what_the_platform_halved_in_one_process_is_where_the_next_begins(
     database: Database, bucket: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,17 +67,24 @@ def test_what_the_platform_halved_in_one_process_is_where_the_next_begins(
     halved()
     ann.keep(at_once=True)
     monkeypatch.setattr(width, "_all", {})
-    Widths(database, "bob").meet(bucket, SETTINGS)
+    bob = Widths(database, "bob")
+    bob.meet(bucket, SETTINGS)
     places = places_of("s3", SETTINGS)
     assert places.count == 16
     places.widen(64)
     assert places.count == 16, "a job that asks for more does not run into the same limit again"
+    bob.keep(at_once=True)
+    assert workers_noted(database) == ["ann"], "no call of bob's says that this still holds"
+    places.trouble(TallyportError(ErrorKind.RATE_LIMITED, "slower"))
+    bob.keep(at_once=True)
+    assert workers_noted(database) == ["ann", "bob"]
+    assert (noted(database, bucket.id) or (0,))[0] == 8
 
 
 def test_nothing_is_written_while_nothing_is_found_and_again_only_when_it_changed(
     database: Database, bucket: Connection
 ) -> None:
-    clock = Clock(1_000.0)
+    clock = Clock()
     ann = Widths(database, "ann", clock=clock)
     ann.meet(bucket, SETTINGS)
     ann.keep(at_once=True)
@@ -91,7 +103,7 @@ def test_nothing_is_written_while_nothing_is_found_and_again_only_when_it_change
 def test_it_is_written_at_most_so_often_and_less_often_the_more_workers_there_are(
     database: Database, bucket: Connection
 ) -> None:
-    clock = Clock(1_000.0)
+    clock = Clock()
     ann = Widths(database, "ann", clock=clock)
     ann.meet(bucket, SETTINGS)
     halved()

@@ -29,16 +29,17 @@ class _Met:
     def __init__(self, places: Places, now: float) -> None:
         self.places = places
         self.told: int | None = None
-        self.told_at = now  # that what was told still holds
+        self.told_at = now  # calls of before are nothing new
         self.waits_until = 0.0
 
     def news(self, now: float) -> tuple[int | None, float] | None:
         """Give (places, seconds to wait) when that is worth a write."""
         found, waits = self.places.found, self.places.traffic.waits
+        is_new = found is not None and found.at > self.told_at
         is_other = found is not None and found.places != self.told
-        is_confirmed = found is not None and found.at > self.told_at and now - self.told_at >= STILL
         asks = waits >= 1 and abs(now + waits - self.waits_until) > 1
-        return (None if found is None else found.places, waits) if is_other or is_confirmed or asks else None
+        is_news = asks or (is_new and (is_other or now - self.told_at >= STILL))
+        return (None if found is None else found.places, waits) if is_news else None
 
 
 class Widths:
@@ -64,13 +65,11 @@ class Widths:
             return
         with self._database.read() as tx:
             noted = widths.newest(tx, self._database, connection.id)
-        met = _Met(places, self._clock())
         start = None if noted is None else width.start_of(noted.places, noted.age)
         if start is not None:
-            met.told = start
             places.begin_with(start)
         with self._lock:
-            self._met[connection.id] = met
+            self._met[connection.id] = _Met(places, self._clock())
 
     def keep(self, workers: int = 1, *, at_once: bool = False) -> None:
         """Write down what is news, if it is time; ``workers`` is how many do so on this store."""
