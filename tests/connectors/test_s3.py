@@ -186,6 +186,24 @@ def test_versions_are_counted_across_pages_and_what_is_deleted_is_not_shown(
             assert found == {"a": 1, "a b": 2, "b": 5, "d": 0, "z": 3, "é": 2}
 
 
+def test_a_server_that_gives_one_page_of_versions_for_ever_is_not_believed(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bucket_of(moto) as (_, connector):
+        for content in (b"1", b"2"):
+            connector.write("place/a", [content], Facts(size=1))
+        call = s3_bucket.Bucket.call
+
+        def stuck(bucket: s3_bucket.Bucket, operation: str, **arguments: Any) -> Any:
+            if operation == "list_object_versions":
+                arguments |= {"KeyMarker": None, "VersionIdMarker": None, "MaxKeys": 1}
+            return call(bucket, operation, **arguments)
+
+        monkeypatch.setattr(s3_bucket.Bucket, "call", stuck)
+        with refused(ErrorKind.UNEXPECTED):
+            list(connector.counted("place"))
+
+
 def test_whoever_may_not_list_versions_copies_what_stands_there(
     moto: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

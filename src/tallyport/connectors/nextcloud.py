@@ -23,6 +23,7 @@ from tallyport.connectors.webdav_xml import DAV, propfind
 from tallyport.domain.capabilities import LengthUnit, Limits
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
+from tallyport.domain.paths import split
 from tallyport.domain.versions import Version
 
 __all__ = ["HOME", "Nextcloud", "Settings"]
@@ -105,12 +106,9 @@ class Nextcloud(Webdav):
     def versions(self, path: str) -> Sequence[Version]:
         """Give all contents, oldest first, the current one last."""
         check_path("look at", path)
-        entry = self._standing(path)
-        if entry.kind is not Kind.FILE:
-            raise refusal(ErrorKind.UNSUPPORTED, "look at", path, "only files have versions")
+        entry, url = self._numbered(path)
         asked = (f"{DAV}getcontentlength", f"{DAV}getlastmodified")
         found: list[Version] = []
-        url = self._versions_url(path)
         with self._propfind(path, "look at", 1, propfind(asked), url=url, allowed=(404, 501)) as responses:
             for response in responses:
                 name = unquote(urlsplit(response.href).path.rstrip("/").rpartition("/")[2])
@@ -135,15 +133,20 @@ class Nextcloud(Webdav):
         known = next((one for one in self.versions(path) if one.id == version), None)
         if known is None:
             raise refusal(ErrorKind.NOT_FOUND, "read", path, f"there is no version {version!r}")
-        yield from self._ranged(f"{self._versions_url(path)}/{version}", path, known.size, offset, length, None)
+        yield from self._ranged(f"{self._numbered(path)[1]}/{version}", path, known.size, offset, length, None)
 
-    def _versions_url(self, path: str) -> str:
-        with self._propfind(path, "look at", 0, propfind([FILE_ID])) as found:
-            for response in found:
-                node = response.found.get(FILE_ID)
-                if node is not None and node.text.strip().isdigit():
-                    return f"{self._dav}/versions/{self._user}/versions/{node.text.strip()}"
-        raise refusal(ErrorKind.UNSUPPORTED, "look at", path, "the server tells no number of the file")
+    def _numbered(self, path: str) -> tuple[Entry, str]:
+        """Give a file, and where its versions are."""
+        with self._propfind(path, "look at", 0, propfind(self.asked), allowed=(404, 409, 410)) as found:
+            response = next(iter(found), None)
+            if response is None or response.status in (404, 409, 410):
+                raise refusal(ErrorKind.NOT_FOUND, "look at", path, "it is not there")
+            entry, number = self.entry(split(path)[1], response), response.found.get(FILE_ID)
+        if entry.kind is not Kind.FILE:
+            raise refusal(ErrorKind.UNSUPPORTED, "look at", path, "only files have versions")
+        if number is None or not number.text.strip().isdigit():
+            raise refusal(ErrorKind.UNSUPPORTED, "look at", path, "the server tells no number of the file")
+        return entry, f"{self._dav}/versions/{self._user}/versions/{number.text.strip()}"
 
     # -- behind them
 

@@ -129,7 +129,11 @@ class Prefix(ObjectStore[Mapping[str, Any]]):
             following = answer.get("NextKeyMarker")
             if not answer.get("IsTruncated") or not following:
                 return
-            marks |= {"KeyMarker": following, "VersionIdMarker": answer.get("NextVersionIdMarker") or None}
+            on = {"KeyMarker": following, "VersionIdMarker": answer.get("NextVersionIdMarker") or None}
+            if marks == marks | on:  # it would go on for ever
+                why = "the server gives the same page of versions again and again"
+                raise refusal(ErrorKind.UNEXPECTED, "list the versions of", path, why)
+            marks |= on
 
     # -- changing
 
