@@ -1,4 +1,4 @@
-"""What is mounted over a network has another machine's clock."""
+"""What is mounted over a network has another machine's clock, and some file systems keep times in steps."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ LINE = "{number} 1 {device} / {place} rw,relatime shared:1 master:2 - {type} {so
 
 
 @pytest.mark.parametrize(
-    ("type", "skew"),
-    [("nfs4", UNMEASURED_SKEW), ("cifs", UNMEASURED_SKEW), ("fuse.sshfs", UNMEASURED_SKEW), ("ext4", 0)],
+    ("type", "skew", "step"),
+    [
+        ("nfs4", UNMEASURED_SKEW, 1),
+        ("cifs", UNMEASURED_SKEW, 1),
+        ("fuse.sshfs", UNMEASURED_SKEW, 1),
+        ("ext4", 0, 1),
+        ("vfat", 0, 2_000_000_000),
+    ],
 )
-def test_a_share_that_is_mounted_counts_as_a_server_whose_clock_nobody_measured(
-    type: str, skew: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_how_a_folder_is_mounted_tells_whose_clock_dates_it_and_how_finely(
+    type: str, skew: int, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = os.stat(tmp_path).st_dev
     table = tmp_path / "mountinfo"
@@ -32,7 +38,7 @@ def test_a_share_that_is_mounted_counts_as_a_server_whose_clock_nobody_measured(
     )
     monkeypatch.setattr(mounts, "_MOUNTS", str(table))
     opened = open_connection("fs", {"path": str(tmp_path)})
-    assert opened.limits.clock_skew == (0 if type == "ext4" else UNMEASURED_SKEW)
+    assert (opened.limits.clock_skew, opened.limits.time_precision) == (skew, step)
     opened.close()
 
 

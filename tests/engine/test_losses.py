@@ -17,6 +17,7 @@ import pytest
 from tallyport.connectors.memory import Memory
 from tallyport.connectors.memory_settings import Settings
 from tallyport.connectors.opening import open_connection
+from tallyport.connectors.probing import MEASURED
 from tallyport.connectors.protocol import Facts
 from tallyport.connectors.surveying import side_of, survey
 from tallyport.domain.access import Access, AccessRight, Grant, Principal, PrincipalKind
@@ -208,3 +209,24 @@ def test_what_goes_from_one_to_another_is_equal_or_its_difference_is_in_a_ledger
         ways[-1].run()
         assert lost(ways[-1]) == said, (here.platform, there.platform)
     assert unexplained(source, back, *ways) == []
+
+
+@pytest.mark.parametrize("policies", [PLAIN, ASKING], ids=["plain", "asking"])
+def test_a_folder_found_to_keep_times_coarsely_has_its_losses_item_by_item(
+    database: Database, tmp_path: Path, policies: Policies
+) -> None:
+    source = tmp_path / "source"
+    planted(source)
+    (source / "a/many").mkdir()
+    for number in range(20):  # plain and small: what a new folder is filled with at once
+        (source / f"a/many/{number}").write_bytes(b"x")
+        os.utime(source / f"a/many/{number}", ns=(MOMENT, MOMENT + number % 2))
+    here = End("fs", {"path": str(source)})
+    there = End("fs", {"path": str(tmp_path / "there"), MEASURED: {"time_precision": SECOND}})
+    said = foretold(here, there, policies)
+    assert said["time_precision"] >= 10
+    way = Way(database, here, there, policies)
+    way.run()
+    assert lost(way) == said
+    way.run()
+    assert lost(way) == said

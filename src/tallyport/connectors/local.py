@@ -114,6 +114,7 @@ class Local:
         finally:
             os.close(base_fd)
         self.limits = Limits(
+            time_precision=mounts.time_step(self.root_fd),
             max_name=os.fpathconf(self.root_fd, "PC_NAME_MAX"),
             symlinks=True,
             hard_links=True,

@@ -1,4 +1,4 @@
-"""Which folders of this machine are another machine's: what is mounted over a network has that one's clock."""
+"""What is known of a folder of this machine by how it is mounted: whose clock dates what is in it, and how finely."""
 
 import os
 
@@ -12,15 +12,35 @@ _OVER_NETWORK = frozenset(
 )
 
 
+_STEPS = {
+    "vfat": 2_000_000_000,
+    "msdos": 2_000_000_000,
+    "exfat": 10_000_000,
+    "hfs": 1_000_000_000,
+    "hfsplus": 1_000_000_000,
+}
+"""Nanoseconds between two times of last change that a file system can keep, where that is told by its type."""
+
+
 def is_over_network(fd: int) -> bool:
     """Tell whether an open folder is mounted over a network, so that another clock may date what is written there."""
+    return not _OVER_NETWORK.isdisjoint(_types(fd))
+
+
+def time_step(fd: int) -> int:
+    """Give the step that times have in an open folder, as far as its type tells: 1 = exact."""
+    return max((_STEPS.get(one, 1) for one in _types(fd)), default=1)
+
+
+def _types(fd: int) -> list[str]:
+    """Give the types of what is mounted from the device of an open folder; none where the system does not tell."""
     number = os.fstat(fd).st_dev
     device = f"{os.major(number)}:{os.minor(number)}"
     try:
         with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:
-            return any(_type(line) in _OVER_NETWORK for line in mounts if line.split(" ", 3)[2] == device)
+            return [_type(line) for line in mounts if line.split(" ", 3)[2] == device]
     except OSError:
-        return False
+        return []
 
 
 def _type(line: str) -> str:

@@ -11,7 +11,7 @@ import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from tallyport.connectors.local_identity import Identity
 from tallyport.connectors.protocol import Connector
@@ -40,6 +40,9 @@ from tallyport.engine.work import (
     Terms,
     VisitWork,
 )
+
+if TYPE_CHECKING:
+    from tallyport.connectors.local import Local
 
 R = TypeVar("R")
 
@@ -254,13 +257,11 @@ def open_passage(terms: Terms, policies: Policies) -> Passage:
         from tallyport.engine.joining import open_connections
 
         return open_connections(terms, policies)
-    from tallyport.connectors.local import Local
     from tallyport.engine.passage_local import LocalPassage
 
     # Whoever works what is opened here is who it is opened as: see mover.Bench.
     source, destination = (
-        Local(json.loads(settings)["path"], path.strip("/"), make=make)
-        for (_, settings, path), make in ((terms.source, False), (terms.destination, not policies.simulation))
+        _folder(*end, make=make) for end, make in ((terms.source, False), (terms.destination, not policies.simulation))
     )
     return LocalPassage(
         source,
@@ -270,6 +271,19 @@ def open_passage(terms: Terms, policies: Policies) -> Passage:
         maps=terms.maps,
         quarantine=quarantine_of(terms.quarantine, terms.execution_id),
     )
+
+
+def _folder(_: str, settings: str, path: str, *, make: bool) -> "Local":
+    """Open a folder of this machine; what a probe found of it goes before what it shows."""
+    from tallyport.connectors.local import Local
+
+    document = json.loads(settings)
+    folder = Local(document["path"], path.strip("/"), make=make)
+    if len(document) > 1:  # loaded only where there may be something to read
+        from tallyport.connectors import probing
+
+        folder.limits = probing.apply(folder.limits, document.get(probing.MEASURED) or {})
+    return folder
 
 
 def carrier_of(

@@ -114,9 +114,10 @@ class LocalPassage:
         self.staged: list[LocalCrossing] = []  # filled out of sight, to be shown
         self._parents: dict[str, int] = {}  # folders of the destination that stages stand in
         self._staged_files = 0
-        self.may_stage = (
-            policies.timestamps and not policies.simulation and self.carrier is None and not self._reads_back
-        )
+        # A folder that is filled at once has no word for what a plain file of it lost.
+        keeps_all = destination.limits.time_precision <= source.limits.time_precision
+        is_plain = self.carrier is None and not self._reads_back and keeps_all
+        self.may_stage = policies.timestamps and not policies.simulation and is_plain
         self.failures: list[Settled] = []
         self.guard: Guard = free
         self.seats = 0  # whatever it says: one item after the other
