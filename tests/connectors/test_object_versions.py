@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import pytest
 
 from tallyport.connectors.object_listing import Found
 from tallyport.connectors.object_versions import numbers, with_contents
 from tallyport.domain.entries import Entry, Kind
+from tallyport.domain.errors import ErrorKind, TallyportError
 
 FILE = Entry("", Kind.FILE, 1)
 
 
-def counted(lines: Sequence[Sequence[Found]], keys: Sequence[str]) -> list[tuple[str, int | None]]:
+def counted(lines: Sequence[Sequence[Found]], keys: Iterable[str]) -> list[tuple[str, int | None]]:
     def listed(prefix: str, path: str, token: str) -> tuple[Sequence[Found], str]:
         page = int(token or 0)
         return lines[page], str(page + 1) if page + 1 < len(lines) else ""
@@ -39,6 +42,22 @@ def test_each_object_has_the_number_of_its_contents_across_pages() -> None:
 def test_what_stands_no_more_is_passed_over_and_what_came_meanwhile_has_no_number() -> None:
     lines = [[Found("p/b", FILE), Found("p/c", FILE), Found("p/z", FILE)]]
     assert counted(lines, ["p/a", "p/a", "p/b", "p/d"]) == [("p/b", 1), ("p/c", 0), ("p/z", 0)]
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.PERMISSION_DENIED, ErrorKind.UNAVAILABLE])
+def test_a_walk_that_is_refused_takes_nothing_from_the_listing_and_one_that_broke_off_is_made_again(
+    kind: ErrorKind,
+) -> None:
+    def keys() -> Iterator[str]:
+        yield from ("p/a", "p/a", "p/b")
+        raise TallyportError(kind, "no more of this")
+
+    lines = [[Found("p/a", FILE), Found("p/b", FILE), Found("p/c", FILE)]]
+    if kind is ErrorKind.UNAVAILABLE:
+        with pytest.raises(TallyportError):
+            counted(lines, keys())
+    else:
+        assert counted(lines, keys()) == [("p/a", 2), ("p/b", 0), ("p/c", 0)]
 
 
 def test_a_hundred_thousand_versions_are_counted_in_the_memory_of_one_page() -> None:

@@ -200,8 +200,10 @@ def test_a_server_that_gives_one_page_of_versions_for_ever_is_not_believed(
             return call(bucket, operation, **arguments)
 
         monkeypatch.setattr(s3_bucket.Bucket, "call", stuck)
-        with refused(ErrorKind.UNEXPECTED):
-            list(connector.counted("place"))
+        connector.write("place/b", [b"1"], Facts(size=1))
+        assert {entry.name: entry.contents for entry in connector.counted("place")} == {"a": 0, "b": 0}
+        with refused(ErrorKind.IO_ERROR):
+            connector.versions("place/a")
 
 
 def test_whoever_may_not_list_versions_copies_what_stands_there(

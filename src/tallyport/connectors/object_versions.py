@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from tallyport.connectors.object_listing import Found, Listed
+from tallyport.domain.errors import REMEDIES, Scope, TallyportError
 
 
 def numbers(keys: Iterable[str]) -> Iterator[tuple[str, int]]:
@@ -17,14 +18,22 @@ def numbers(keys: Iterable[str]) -> Iterator[tuple[str, int]]:
 
 
 def with_contents(listed: Listed, counted: Iterator[tuple[str, int]]) -> Listed:
-    """List as ``listed`` does, each object with the number that goes with its key; 0 where there is none."""
+    """List as ``listed`` does, each object with the number that goes with its key; 0 where there is none.
+
+    A walk that the platform refuses takes nothing from the listing: from there on there are no numbers.
+    """
     ahead: tuple[str, int] | None = ("", 0)
 
     def number_of(key: str) -> int:
         nonlocal ahead
         wanted = key.encode()
-        while ahead is not None and ahead[0].encode() < wanted:
-            ahead = next(counted, None)
+        try:
+            while ahead is not None and ahead[0].encode() < wanted:
+                ahead = next(counted, None)
+        except TallyportError as error:
+            if REMEDIES[error.kind][0] is not Scope.ITEM:
+                raise
+            ahead = None
         return 0 if ahead is None or ahead[0] != key else ahead[1]
 
     def listed_with(prefix: str, path: str, token: str) -> tuple[Sequence[Found], str]:

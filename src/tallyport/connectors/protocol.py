@@ -267,7 +267,7 @@ class Counts(Protocol):
         """Give each child once, as ``children`` does, files with the number of ``versions`` as their ``contents``.
 
         With ``glimpsed`` as ``glimpses`` does, where there are any. A file that came or went while both were
-        looked at may be given without a number (0).
+        looked at, or that the platform refuses to count, is given without a number (0).
         """
 
 

@@ -132,7 +132,7 @@ class Prefix(ObjectStore[Mapping[str, Any]]):
             on = {"KeyMarker": following, "VersionIdMarker": answer.get("NextVersionIdMarker") or None}
             if marks == marks | on:  # it would go on for ever
                 why = "the server gives the same page of versions again and again"
-                raise refusal(ErrorKind.UNEXPECTED, "list the versions of", path, why)
+                raise refusal(ErrorKind.IO_ERROR, "list the versions of", path, why)
             marks |= on
 
     # -- changing
