@@ -125,7 +125,9 @@ def open_ledger(data: Path) -> Iterator["Database"]:
 
     url = database_url()
     if url is None and bundled_postgres.is_made(data):
-        url = bundled_postgres.url(data)  # answers while its server runs
+        if (why := bundled_postgres.not_running(data)) is not None:
+            raise TallyportError(ErrorKind.UNAVAILABLE, why)
+        url = bundled_postgres.url(data)
     if url is None:
         with open_store(data) as database:
             yield database

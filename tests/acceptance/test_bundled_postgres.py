@@ -72,6 +72,8 @@ def test_a_job_outlives_kills_of_the_server_and_of_its_postgresql(server: Server
     state = server.wait(job)
     assert state["status"] == "complete", state
     assert compare.differences(source, destination, modes=False, owners=False) == []
+    assert " wide, beat " in tallyport("doctor", data=server.data).out
+    assert os.stat(os.path.join(server.data, "postgresql.log")).st_mode & 0o077 == 0
     listed = tallyport("runs", "list", data=server.data).out
     assert f"{made.files + made.symlinks:,}" in listed
     last = pid_of(server.data)

@@ -143,6 +143,24 @@ def test_the_doctor_of_a_shared_database_leaves_the_ledger_of_before_alone(
     assert "cannot reach" in found[1]["text"]
 
 
+def test_of_a_bundled_postgresql_that_does_not_run_the_doctor_and_others_say_what_starts_it(world: World) -> None:
+    """Its account may pass through the data folder: that is no warning, what others may read would be."""
+    (world.data / "postgresql").mkdir(parents=True)
+    (world.data / "postgresql" / "PG_VERSION").write_text("16\n")
+    world.data.chmod(0o711)
+    done = world.call("doctor", "--json")
+    found = {line["topic"]: line for line in json.loads(done.stdout)["findings"]}
+    assert done.exit_code == 0
+    assert (found["data"]["level"], found["database"]["level"]) == ("ok", "note")
+    assert "serve --bundled-postgres --data" in found["database"]["text"]
+    assert "ledger" not in found
+    listed = world.call("runs", "list")
+    assert listed.exit_code == 1
+    assert "serve --bundled-postgres --data" in listed.stderr
+    world.data.chmod(0o755)
+    assert "chmod 711" in world.call("doctor").stdout
+
+
 @pytest.mark.parametrize(
     ("version", "level"), [((3, 30, 0), "error"), ((3, 40, 1), "note"), ((3, 51, 2), "note"), ((3, 51, 3), "ok")]
 )

@@ -28,10 +28,16 @@ def doctor(as_json: bool, data: str | None) -> None:
 def examine(data: Path) -> Iterator[Finding]:
     """Look at everything, one thing after the other."""
     from tallyport import app
+    from tallyport.store import bundled_postgres
 
     yield from machine(data)
     url = app.database_url()
-    if url is None:
+    if url is None and bundled_postgres.is_made(data):
+        if (why := bundled_postgres.not_running(data)) is not None:
+            yield Finding("note", "database", f"{why}; nothing else can be said of the ledger until then")
+            return
+        url = bundled_postgres.url(data)
+    elif url is None:
         yield from _ledger(data)
         return
     if (data / "ledger.db").exists():

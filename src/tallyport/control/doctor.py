@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tallyport import __version__
 from tallyport.control.desk import Desk
-from tallyport.store import executions
+from tallyport.store import bundled_postgres, executions
 
 WAL_RESET_FIXED = (3, 51, 3)  # before, two writers on one file could lose a commit in a race
 SMALLEST_SQLITE = (3, 35, 0)  # RETURNING
@@ -101,8 +101,9 @@ def _folder(data: Path) -> Iterator[Finding]:
         )
     elif kind in ("tmpfs", "ramfs"):
         yield Finding("warning", "data", f"{data} is on {kind}: the ledger is gone after a restart of the machine")
-    if data.exists() and data.stat().st_mode & 0o077:
-        yield Finding("warning", "data", f"others than its owner may look into {data}: chmod 700 {data}")
+    mode = 0o711 if bundled_postgres.is_made(data) else 0o700  # PostgreSQL's account passes through
+    if data.exists() and data.stat().st_mode & 0o777 & ~mode:
+        yield Finding("warning", "data", f"others than its owner may look into {data}: chmod {mode:o} {data}")
 
 
 def _limits(_data: Path) -> Iterator[Finding]:

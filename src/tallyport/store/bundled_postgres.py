@@ -44,6 +44,13 @@ def is_made(folder: Path) -> bool:
     return (folder / "postgresql" / "PG_VERSION").exists()
 
 
+def not_running(folder: Path) -> str | None:
+    """Say that the PostgreSQL of a data folder does not run, and what starts it; None where it seems to."""
+    if (_socket_folder(folder) / ".s.PGSQL.5432").exists():
+        return None
+    return f"the PostgreSQL in {folder} runs with its server: tallyport serve --bundled-postgres --data {folder}"
+
+
 def url(folder: Path) -> str:
     """Give the URL by which other programs of this machine reach the one of a data folder, while it runs."""
     return f"postgresql://{USER}@/{DATABASE}?host={quote(str(_socket_folder(folder)), safe='/')}"
@@ -124,7 +131,8 @@ class _Server:
         settings = {**_SETTINGS, "unix_socket_directories": str(self._sockets), "unix_socket_permissions": "0700"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         said = self._folder / "postgresql.log"
-        with open(said, "ab") as output:
+        with open(said, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
+            os.fchmod(output.fileno(), 0o600)  # a statement that failed stands in it, with names of files
             process = subprocess.Popen(
                 [str(self._programs / "postgres"), "-D", str(self._cluster), *options],
                 stdin=subprocess.DEVNULL,
