@@ -47,6 +47,10 @@ def test_credentials_refused_midway_halt_the_run_and_it_goes_on_by_itself(
             engine.nudge()
             until(lambda: way.find(execution_id).state == "waiting")
             assert way.find(execution_id).failed == 0
+            info = way.find(execution_id).info or ""
+            assert info.startswith("the destination '"), info
+            assert f"' ({place.end.platform}) refuses its credentials" in info
+            assert "The last error: " in info
             proxy.script.clear()
             ended = way.wait(engine, execution_id)
         assert (ended.result, ended.failed) == ("clean", 0), ended.info

@@ -75,14 +75,20 @@ REMEDIES: dict[ErrorKind, tuple[Scope, Remedy]] = {
 }
 
 
-# What a person reads when a connection, not an item, is in trouble.
-HALTS: dict[ErrorKind, str] = {
-    ErrorKind.NO_SPACE: "no space left at the destination: it goes on when there is room",
-    ErrorKind.READ_ONLY: "the destination is read-only: make it writable, then run the job again",
-    ErrorKind.UNAVAILABLE: "a connection is not available: it is tried again",
-    ErrorKind.TIMEOUT: "a connection does not answer in time: it is tried again",
-    ErrorKind.RATE_LIMITED: "a connection asks for a slower pace: it goes on in a while",
-    ErrorKind.UNAUTHENTICATED: "a connection refuses its credentials: put them right, it is tried again",
+_ACCOUNTS = (ErrorKind.PERMISSION_DENIED, ErrorKind.UNAUTHENTICATED)
+_UNUSUAL = {  # what one thinks of the other end at
+    "source": ("write", "make", "delete", "remove", "rename", "stamp"),
+    "destination": ("read", "look at", "list", "hash"),
+}
+
+# What a person reads when a connection, not an item, is in trouble: whose it is where nobody knows, what comes of it.
+HALTS: dict[ErrorKind, tuple[str, str]] = {
+    ErrorKind.NO_SPACE: ("the destination", "{} has no space left: it goes on when there is room"),
+    ErrorKind.READ_ONLY: ("the destination", "{} is read-only: make it writable, then run the job again"),
+    ErrorKind.UNAVAILABLE: ("a connection", "{} is not available: it is tried again"),
+    ErrorKind.TIMEOUT: ("a connection", "{} does not answer in time: it is tried again"),
+    ErrorKind.RATE_LIMITED: ("a connection", "{} asks for a slower pace: it goes on in a while"),
+    ErrorKind.UNAUTHENTICATED: ("a connection", "{} refuses its credentials: put them right, it is tried again"),
 }
 
 
@@ -106,3 +112,27 @@ class TallyportError(Exception):
         self.side = side
         self.operation = operation
         self.retry_after = retry_after  # seconds
+        self.whose = ""  # for a person: the end of a job, as in: the destination 'archive' (s3)
+
+
+def claimed(error: TallyportError, side: str, name: str) -> None:
+    """Write down at which end of a job an error came up, unless that was done; its message says so where it helps.
+
+    It helps where an account may not do something, and where the other end is the one that one thinks of.
+    """
+    if error.whose:
+        return
+    error.side = error.side or side
+    error.whose = f"the {side} {name}".rstrip()
+    if error.kind in _ACCOUNTS or error.operation in _UNUSUAL.get(side, ()):
+        error.message = f"{error.whose}: {error.message}"
+        error.args = (error.message,)
+
+
+def halt(kind: ErrorKind, error: TallyportError | None = None) -> str:
+    """Say that a connection is in trouble: whose, what comes of it, and its last error."""
+    anybody, text = HALTS.get(kind, ("a connection", f"{{}} has a trouble ({kind})"))
+    if error is None:
+        return text.format(anybody)
+    said = text.format(error.whose or anybody)
+    return f"{said}. The last error: {error.message.removeprefix(f'{error.whose}: ')}"

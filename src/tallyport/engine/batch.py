@@ -279,7 +279,7 @@ class Batch:
             if what == "report":
                 self._rows += len(value.items) + len(value.filled) + value.unchanged
             if value.halted is not None:
-                self._halt(value.halted, value.error[1] if value.error else "")
+                self._halt(value.halted, value.error[1] if value.error else value.why if what == "report" else "")
         elif what == "done":
             self._groups.pop(value, None)
         else:  # lost: what it held goes back to pending when the batch ends, and is looked at again
@@ -291,6 +291,8 @@ class Batch:
         if self._halted is None or self._halted == "stopped":
             self._halted = why
             self._message = message or self._message
+        elif self._halted == why:
+            self._message = self._message or message
         self._crew.stop(self._slot)
 
     def _commit(self) -> None:

@@ -6,13 +6,14 @@ import json
 import logging
 
 from tallyport.connectors import probing, registry
+from tallyport.connectors.layers.named import naming
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.protocol import Connector
 from tallyport.domain import paths, stops
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.carrying import carriage_of
 from tallyport.domain.connections import LOCAL_PLATFORMS, Connection
-from tallyport.domain.entries import Kind
+from tallyport.domain.entries import Kind, Side
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.executions import Execution
 from tallyport.domain.jobs import Job
@@ -60,6 +61,7 @@ class Ends:
             revision=execution.revision,
             quarantine=policies.quarantine,
             first_run=first_run,
+            names=(_name(source), _name(destination)),
             places=f"{_place(source, job.source_path)} {_place(destination, job.destination_path)}",
             maps=maps,
             regrants=execution.reset == "permissions",
@@ -72,14 +74,16 @@ class Ends:
         terms = self.terms(job, execution)
         policies = policies_from_json(execution.policies)
         original_names.check(self._database, job, policies)
-        for side, (platform, settings, path), act_as in (
-            ("source", terms.source, policies.source_account),
-            ("destination", terms.destination, policies.destination_account),
+        for side, name, (platform, settings, path), act_as in (
+            ("source", terms.names[0], terms.source, policies.source_account),
+            ("destination", terms.names[1], terms.destination, policies.destination_account),
         ):
             make = side == "destination" and not execution.simulation
-            connector = open_connection(platform, json.loads(settings), path, make=make, act_as=act_as)
+            with naming(Side(side), name):
+                connector = open_connection(platform, json.loads(settings), path, make=make, act_as=act_as)
             try:
-                root = connector.stat("")
+                with naming(Side(side), name):
+                    root = connector.stat("")
                 if root is None and not (side == "destination" and execution.simulation):
                     place = f"{connector.location}"
                     raise TallyportError(ErrorKind.NOT_FOUND, f"the {side} {place} does not exist")
@@ -139,7 +143,8 @@ class Ends:
         if found.measured is not None:
             probing.tidy(found.platform, self._vault.settings(found), book)
             return
-        facts = probing.probe(found.platform, self._vault.settings(found), job.destination_path, book=book)
+        with naming(Side.DESTINATION, _name(found)):
+            facts = probing.probe(found.platform, self._vault.settings(found), job.destination_path, book=book)
         with self._database.begin() as tx:
             connections.measured(tx, found.id, facts)
 
@@ -178,6 +183,10 @@ def nothing_there(end: tuple[str, str, str], execution: Execution, *, first_run:
         raise
     connector.close()
     return end
+
+
+def _name(connection: Connection) -> str:
+    return f"{connection.name!r} ({connection.platform})"
 
 
 def _place(connection: Connection, path: str) -> tuple[str, str, str]:

@@ -14,7 +14,7 @@ from tallyport.connectors.width import AUTOMATIC
 from tallyport.domain import folder_mapping, labels, parts, stops
 from tallyport.domain.categories import Judge as Failures
 from tallyport.domain.connections import LOCAL_PLATFORMS
-from tallyport.domain.errors import HALTS, REMEDIES, ErrorKind, Remedy, TallyportError
+from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, TallyportError, halt
 from tallyport.domain.executions import Execution
 from tallyport.domain.guards import warned_reasons
 from tallyport.domain.jobs import Job
@@ -466,7 +466,7 @@ class Engine:
         if ending.halted is None or ending.halted not in ErrorKind._value2member_map_:
             return
         _, remedy = REMEDIES[ErrorKind(ending.halted)]
-        info = ending.message or HALTS.get(ErrorKind(ending.halted), ending.halted)
+        info = ending.message or halt(ErrorKind(ending.halted))
         halted = ending.halted
 
         def act() -> None:

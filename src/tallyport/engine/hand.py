@@ -19,7 +19,7 @@ from tallyport.domain.actions import (
 )
 from tallyport.domain.capabilities import VerifyLevel
 from tallyport.domain.entries import Entry, Kind, Pair, Side, fingerprint
-from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
+from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError, halt
 from tallyport.domain.inspecting import enters, tracks_foreign
 from tallyport.domain.items import DONE, Status
 from tallyport.domain.naming import is_converted
@@ -144,7 +144,7 @@ class Hand:
         """Try again what changed or was damaged meanwhile; write down what failed; halt where a connection did."""
         visit = ticket.visit
         if REMEDIES[error.kind][0] is Scope.CONNECTION:
-            visit.halted = str(error.kind)
+            visit.halted, visit.why = str(error.kind), halt(error.kind, error)
             return
         again = error.kind in (ErrorKind.CHANGED_DURING_COPY, ErrorKind.ALREADY_EXISTS, ErrorKind.CORRUPT)
         if not again or ticket.tries + 1 >= TRIES or not may_retry:
@@ -161,7 +161,7 @@ class Hand:
             self.do(visit, ticket.name, ticket.d_name, source, there, True, ticket.row, ticket.tries + 1)
         except TallyportError as worse:
             if REMEDIES[worse.kind][0] is Scope.CONNECTION:
-                visit.halted = str(worse.kind)
+                visit.halted, visit.why = str(worse.kind), halt(worse.kind, worse)
             else:
                 self._notes.failed(visit, ticket.name, ticket.entry, ticket.row, worse)
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tallyport.connectors.layers.named import Named, naming
 from tallyport.connectors.opening import open_connection
 from tallyport.connectors.probing import MEASURED
 from tallyport.connectors.protocol import (
@@ -11,6 +12,7 @@ from tallyport.connectors.protocol import (
 )
 from tallyport.connectors.registry import below
 from tallyport.domain.connections import LOCAL_PLATFORMS
+from tallyport.domain.entries import Side
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.policies import Policies, Symlinks, TransferType
 from tallyport.engine.imports import Imported
@@ -27,30 +29,37 @@ _SOURCE_STAYS = (TransferType.COPY, TransferType.PUBLISH, TransferType.TAXONOMY)
 
 def open_connections(terms: Terms, policies: Policies) -> StreamPassage:
     """Open both connections of an execution and the way between them."""
-    source = open_connection(
-        terms.source[0],
-        json.loads(terms.source[1]),
-        terms.source[2],
-        read_only=policies.simulation or policies.transfer_type in _SOURCE_STAYS,
-        token=terms.token,
-        follow=policies.symlinks is Symlinks.FOLLOW_INSIDE,
-        act_as=policies.source_account,
-        durability=policies.durability,
-    )
-    destination = open_connection(
-        terms.destination[0],
-        json.loads(terms.destination[1]),
-        terms.destination[2],
-        make=True,
-        read_only=policies.simulation,
-        token=terms.token,
-        act_as=policies.destination_account,
-        durability=policies.durability,
-    )
+    names = terms.names
+    with naming(Side.SOURCE, names[0]):
+        source = open_connection(
+            terms.source[0],
+            json.loads(terms.source[1]),
+            terms.source[2],
+            read_only=policies.simulation or policies.transfer_type in _SOURCE_STAYS,
+            token=terms.token,
+            follow=policies.symlinks is Symlinks.FOLLOW_INSIDE,
+            act_as=policies.source_account,
+            durability=policies.durability,
+        )
+    try:
+        with naming(Side.DESTINATION, names[1]):
+            destination = open_connection(
+                terms.destination[0],
+                json.loads(terms.destination[1]),
+                terms.destination[2],
+                make=True,
+                read_only=policies.simulation,
+                token=terms.token,
+                act_as=policies.destination_account,
+                durability=policies.durability,
+            )
+    except BaseException:
+        source.close()
+        raise
     both_local = all(end[0] in LOCAL_PLATFORMS for end in (terms.source, terms.destination))
     passage = StreamPassage(
-        source,
-        destination,
+        Named(source, Side.SOURCE, names[0]),
+        Named(destination, Side.DESTINATION, names[1]),
         policies=policies,
         token=terms.token,
         inside=_inside(terms, policies, destination),

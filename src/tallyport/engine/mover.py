@@ -38,7 +38,7 @@ from tallyport.connectors.hashing import digest
 from tallyport.connectors.local_identity import Identity, acting
 from tallyport.connectors.pausing import heeding
 from tallyport.domain.entries import Side
-from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
+from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError, halt
 from tallyport.domain.paths import split
 from tallyport.domain.policies_json import policies_from_json
 from tallyport.domain.revising import deciding
@@ -304,16 +304,17 @@ def _refuse(
     A job that is set up in a way that cannot work is not tried again: its containers fail with the reason.
     """
     is_theirs = REMEDIES[error.kind][0] is Scope.CONNECTION
-    halted: str | None = str(error.kind if is_theirs else ErrorKind.UNAVAILABLE)
-    wrong = None
+    kind = error.kind if is_theirs else ErrorKind.UNAVAILABLE
+    halted: str | None = str(kind)
+    wrong, why = None, halt(kind, error)
     if error.kind is ErrorKind.CONFIG:
-        halted, wrong = None, (str(error.kind), error.message)
+        halted, wrong, why = None, (str(error.kind), error.message), ""
     for work in works:
         if type(work) is VisitWork:
-            report(VisitReport(work.visit_id, (), (), (), 0, 0, True, error=wrong, halted=halted))
+            report(VisitReport(work.visit_id, (), (), (), 0, 0, True, error=wrong, halted=halted, why=why))
         else:
             for number in _numbers(work):
-                task(TaskReport(number, error=(str(error.kind), error.message), halted=halted))
+                task(TaskReport(number, error=(str(error.kind), why or error.message), halted=halted))
 
 
 class Mover:

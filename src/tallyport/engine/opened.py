@@ -80,6 +80,7 @@ class Opened:
         "unchanged",
         "unchanged_bytes",
         "waiting",
+        "why",
         "work",
         "wrote",
     )
@@ -107,6 +108,7 @@ class Opened:
         self.waiting = 0  # items carried and not settled
         self.scanned = False
         self.halted: str | None = None
+        self.why = ""  # with halted: whose trouble it is, and its last error
         self.error: tuple[str, str] | None = None
         self.too_many: str | None = None
         self.slices: list[tuple[bytes, bytes | None, bool]] = []  # for others to work: engine.slices

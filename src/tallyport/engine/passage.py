@@ -20,7 +20,7 @@ from tallyport.domain.capabilities import Limits
 from tallyport.domain.carrying import carriage_of
 from tallyport.domain.connections import LOCAL_PLATFORMS
 from tallyport.domain.entries import Entry, Fingerprint, Kind, Side
-from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError
+from tallyport.domain.errors import REMEDIES, ErrorKind, Scope, TallyportError, halt
 from tallyport.domain.items import Status
 from tallyport.domain.losses import Loss, bits_of, told
 from tallyport.domain.paths import display
@@ -323,7 +323,7 @@ def expected_at(name: str, item: tuple[Any, ...]) -> Entry | None:
 def task_error(task_id: int, error: TallyportError) -> TaskReport:
     """Report a task that failed, or one to be done again once the connection is well."""
     if REMEDIES[error.kind][0] is Scope.CONNECTION:
-        return TaskReport(task_id, error=(str(error.kind), error.message), halted=str(error.kind))
+        return TaskReport(task_id, error=(str(error.kind), halt(error.kind, error)), halted=str(error.kind))
     return TaskReport(task_id, error=(str(error.kind), error.message))
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from time import monotonic
 
 from tallyport.domain.entries import Entry, Side
-from tallyport.domain.errors import REMEDIES, Scope, TallyportError
+from tallyport.domain.errors import REMEDIES, Scope, TallyportError, halt
 from tallyport.domain.losses import Loss
 from tallyport.engine.hand import Hand
 from tallyport.engine.lease import is_over
@@ -116,7 +116,7 @@ class Round:
         except TallyportError as error:
             if REMEDIES[error.kind][0] is Scope.CONNECTION:
                 self._halted = str(error.kind)
-                self._emit(_ended_early(work, halted=self._halted))
+                self._emit(_ended_early(work, halted=self._halted)._replace(why=halt(error.kind, error)))
             else:
                 self._emit(_ended_early(work, error=(str(error.kind), error.message)))
             return
@@ -232,6 +232,7 @@ class Round:
         """End a scan at an error of the container itself, or of a connection."""
         if REMEDIES[error.kind][0] is Scope.CONNECTION:
             visit.halted = self._halted = str(error.kind)
+            visit.why = halt(error.kind, error)
         else:
             visit.error = (str(error.kind), error.message)
 
@@ -304,6 +305,7 @@ class Round:
                 tuple(visit.slices),
                 () if self._passage.carrier is None else self._passage.carrier.locks(),
                 visit.keeps,
+                visit.why if last else "",
             )
         )
         if not last:

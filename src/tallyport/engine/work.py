@@ -129,6 +129,7 @@ class VisitReport(NamedTuple):
     slices: tuple[tuple[bytes, bytes | None, bool], ...] = ()  # slice, last name in it, whether nothing stands there
     locks: tuple[tuple[str, str, str, str], ...] = ()  # made again: Held
     keeps: bool = False  # something stays in a container that is to go
+    why: str = ""  # with halted: whose trouble it is, and its last error
 
 
 def parted(report: VisitReport, most: int) -> tuple[VisitReport, VisitReport]:
@@ -188,6 +189,7 @@ class Terms(NamedTuple):
     regrants: bool = False  # reset=permissions: grants alone are applied again
     maps: str = ""  # JSON of the account map and the group map, empty where the job has none
     job: str = ""  # whose execution it is: locks that it makes again are known by it
+    names: tuple[str, str] = ("", "")  # of both connections, as a person knows them
 
     def __repr__(self) -> str:
         """Show what may be shown: the settings of both ends may hold secrets."""
