@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tallyport.store import widths, workers
+from tallyport.store.workers import WorkerRow
 from tests.cli.line import Line
 from tests.client.server import Served
 
@@ -30,6 +32,21 @@ def test_connections_are_added_listed_shown_and_removed(line: Line, tmp_path: Pa
     assert json.loads(line.good("connections", "show", made, "--json"))
     assert line.good("connections", "rm", made) == f"removed {made}"
     assert line.call("connections", "show", made).exit_code == 3
+
+
+def test_a_connection_is_shown_with_what_each_worker_found(line: Line, served: Served, tmp_path: Path) -> None:
+    made = line.good("connections", "add", "fs", "--path", str(tmp_path), "--name", "mine")
+    assert "begins" not in line.good("connections", "show", made)
+    with served.database.begin() as tx:
+        for name in ("ann", "bob"):
+            workers.beat(tx, served.database, WorkerRow(name, "host", 1, "1", "", 2, 0, 0, False, None))
+        widths.note(tx, served.database, made, "ann", 12, 0.0)
+        widths.note(tx, served.database, made, "bob", 6, 60.0)
+    shown = line.good("connections", "show", "mine")
+    assert "worker    ann: 12 calls at once suit it\n" in shown
+    assert "worker    bob: 6 calls at once suit it, and it asks to wait for " in shown
+    assert shown.endswith("begins    with 6 calls at once")
+    assert len(line.json("connections", "show", made)["traffic"]["workers"]) == 2
 
 
 def test_a_connection_that_cannot_be_is_a_usage_error(line: Line, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from tallyport.client import Client, Connection, Invalid, Job, NotFound, NotSignedIn, TimedOut
 from tallyport.domain.paths import to_bytes
-from tallyport.store import executions, failures, items, jobs
+from tallyport.store import executions, failures, items, jobs, widths
 from tallyport.store.database import Database
 from tallyport.store.ids import Ids
+from tests.carried import PART, carry_parts
 from tests.client.server import Served, finish
 
 
@@ -125,6 +126,29 @@ def test_failed_items_are_listed_grouped_and_tried_again(served: Served, client:
     client.jobs.retry(job)
     again = client.jobs.wait(job, timeout=60)
     assert again.execution != ended.execution
+
+
+def test_the_parts_of_a_huge_file_are_listed_with_their_workers(served: Served, client: Client, job: Job) -> None:
+    served.play = failing
+    client.jobs.start(job)
+    client.jobs.wait(job, timeout=60)
+    (item,) = client.items.iterate(job, status="remediation")
+    assert list(client.items.parts(item)) == []
+    carry_parts(served.database, 1, int(item.id), ["ann", "bob"], [], 1)
+    parts = list(client.items.parts(item.id))
+    assert [(one["start"], one["state"], one.get("worker")) for one in parts] == [
+        (0, "carried", "ann"),
+        (PART, "carried", "bob"),
+        (2 * PART, "waiting", None),
+    ]
+
+
+def test_traffic_says_what_the_next_one_begins_with(served: Served, client: Client, job: Job) -> None:
+    (connection, *_) = client.connections.list()
+    assert client.connections.traffic(connection.id)["start"] is None
+    with served.database.begin() as tx:
+        widths.note(tx, served.database, connection.id, "ann", 7, 0.0)
+    assert client.connections.traffic(connection.id)["start"]["places"] == 7
 
 
 def test_a_run_is_paused_resumed_and_canceled(served: Served, client: Client, job: Job) -> None:

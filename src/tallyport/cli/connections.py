@@ -85,8 +85,9 @@ def show(connection: str, as_json: bool, url: str, token_file: str | None) -> No
     """Show one connection, by its id or name."""
     with server(url, token_file) as client:
         found = client.connections.get(_named(client, connection))
+        traffic = client.connections.traffic(found.id)
     if as_json:
-        click.echo(json.dumps(found.raw))
+        click.echo(json.dumps({**found.raw, "traffic": traffic}))
         return
     click.echo(f"id        {found.id}\nplatform  {found.platform}\nname      {line(found.name)}")
     body = found.raw.get("connection", found.raw)
@@ -94,6 +95,12 @@ def show(connection: str, as_json: bool, url: str, token_file: str | None) -> No
         click.echo(f"labels    {line(', '.join(body['labels']))}")
     if body.get("max_transfers"):
         click.echo(f"at once   {body['max_transfers']} transfers")
+    for one in traffic["workers"]:
+        waits = f", and it asks to wait for {one['wait_seconds']:.0f} s" if one["wait_seconds"] >= 1 else ""
+        suits = f"{one['places']} calls at once suit it" if one["places"] else "tries how many calls at once suit it"
+        click.echo(f"worker    {line(one['worker'])}: {suits}{waits}")
+    if traffic["start"]:
+        click.echo(f"begins    with {traffic['start']['places']} calls at once")
 
 
 @connections.command()

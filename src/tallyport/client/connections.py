@@ -61,6 +61,11 @@ class Connections:
         found: dict[str, Any] = answer["connection"]["measured"]
         return found
 
+    def traffic(self, connection_id: str) -> Mapping[str, Any]:
+        """Say how many calls at once suit a connection, as each worker found, and what the next one begins with."""
+        found: Mapping[str, Any] = self._transport.get(f"/v1/connections/{_segment(connection_id)}/traffic")["traffic"]
+        return found
+
     def delete(self, connection_id: str) -> None:
         """Remove a connection that no job uses."""
         self._transport.delete(f"/v1/connections/{_segment(connection_id)}")

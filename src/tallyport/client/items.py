@@ -1,6 +1,7 @@
 """Items: what became of each path of a job."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from tallyport.client import shapes
 from tallyport.client.paging import pages
@@ -20,3 +21,8 @@ class Items:
         params = {"job": job.id if isinstance(job, Job) else job, "status": chosen}
         for document in pages(self._transport, "/v1/transfers/items", "item", params):
             yield shapes.item(document)
+
+    def parts(self, item: Item | str) -> Iterator[Mapping[str, Any]]:
+        """Give the parts of a huge file by their ranges, each with its worker; none of a file that goes whole."""
+        place = f"/v1/transfers/items/{item.id if isinstance(item, Item) else item}/parts"
+        return pages(self._transport, place, "parts", {}, offset=False)
