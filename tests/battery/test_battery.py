@@ -1,5 +1,6 @@
 """The battery attacks, tells what came of it, and bites when a promise is broken."""
 
+import contextlib
 import json
 import os
 import pty
@@ -17,6 +18,7 @@ from tallyport.battery import ground
 from tallyport.battery.__main__ import ATTACKS, Attack
 from tallyport.battery.ground import Broken, Ground, NotHere
 from tallyport.cli.main import tallyport
+from tallyport.testing import faults
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "battery.md"
 BAD = """
@@ -180,3 +182,26 @@ def test_ctrl_c_ends_the_command_with_the_card_so_far() -> None:
         os.close(ours)
     assert program.returncode == 130
     assert b"stopped in round 1 of 2" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_kill_of_the_command_alone_ends_its_battery_with_the_card_so_far(tmp_path: Path, number: int) -> None:
+    """As of one that a shell put into the background, where Ctrl-C is ignored."""
+    words = ["--battery", "--quick", "--only", "C1", "--scratch", str(tmp_path)]
+    program = subprocess.Popen(
+        ["/bin/sh", "-c", 'trap "" INT; exec "$0" -m tallyport selftest "$@"', sys.executable, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert faults.wait_until(lambda: any(tmp_path.glob("battery-*/*/*")), 60), "a round has begun"
+        program.send_signal(number)
+        out, _ = program.communicate(timeout=60)
+        assert faults.wait_until(lambda: faults.living(program.pid) == [], 10)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+    assert program.returncode == 130
+    assert b"stopped in round 1 of 2" in out
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -121,4 +122,6 @@ def _score(attack: Attack, scratch: str, seed: int, *, quick: bool) -> Score:
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell lets what it puts into the background ignore the first
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main())

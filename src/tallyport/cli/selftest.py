@@ -1,5 +1,6 @@
 """``tallyport selftest``: the attacks that a release must stand, on the machine of whoever doubts it."""
 
+import signal
 import subprocess
 import sys
 
@@ -25,8 +26,8 @@ def selftest(
     Runs are killed, disks filled, ledgers damaged, files rewritten under the reader; each attack says which promise
     it attacks and whether it held. Touches nothing but its scratch folder and what it mounts there.
 
-    Ends with 0 when every attack that this machine can make was held, with 1 when something broke. Ctrl-C ends it with
-    the card so far, and 130.
+    Ends with 0 when every attack that this machine can make was held, with 1 when something broke. Ctrl-C, or a kill of
+    this process, ends it with the card so far, and 130.
     """
     if not battery:
         raise Stop(Exit.USAGE, "say what to test: `tallyport selftest --battery --quick` takes a few minutes")
@@ -35,6 +36,9 @@ def selftest(
     words += [f"--scratch={scratch}"] if scratch else []
     # A program of its own: it drives the product from outside, and the product does not import its tests.
     with subprocess.Popen([sys.executable, "-m", "tallyport.battery", *words]) as program:
+        signal.signal(signal.SIGTERM, lambda number, _: program.send_signal(number))
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # nobody's Ctrl-C: it is meant for this process alone
+            signal.signal(signal.SIGINT, lambda number, _: program.send_signal(number))
         finish(_ended(program))
 
 
