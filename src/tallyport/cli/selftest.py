@@ -1,8 +1,10 @@
 """``tallyport selftest``: the attacks that a release must stand, on the machine of whoever doubts it."""
 
+import contextlib
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -36,10 +38,20 @@ def selftest(
     words += [f"--scratch={scratch}"] if scratch else []
     # A program of its own: it drives the product from outside, and the product does not import its tests.
     with subprocess.Popen([sys.executable, "-m", "tallyport.battery", *words]) as program:
-        signal.signal(signal.SIGTERM, lambda number, _: program.send_signal(number))
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # nobody's Ctrl-C: it is meant for this process alone
-            signal.signal(signal.SIGINT, lambda number, _: program.send_signal(number))
-        finish(_ended(program))
+        with _passing_on(program):
+            finish(_ended(program))
+
+
+@contextlib.contextmanager
+def _passing_on(program: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Have it hear a kill of this process, and an interrupt where a shell has that ignored: nobody's Ctrl-C is that."""
+    numbers = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else [])]
+    before = [signal.signal(one, lambda number, _: program.send_signal(number)) for one in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _ended(program: "subprocess.Popen[bytes]") -> Exit:
