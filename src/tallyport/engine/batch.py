@@ -22,6 +22,7 @@ from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, Scope
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import DONE
 from tallyport.domain.policies_json import policies_from_json
+from tallyport.domain.standing import Standing
 from tallyport.engine.crew import Crew
 from tallyport.engine.mover import Work
 from tallyport.engine.original_names import reader
@@ -39,7 +40,7 @@ from tallyport.engine.work import (
     Terms,
     VisitWork,
 )
-from tallyport.store import executions, frontier, items
+from tallyport.store import executions, frontier, items, linked_names
 from tallyport.store.database import Database
 from tallyport.store.frontier import LEFT_OUT, PURGE, TaskRow, VisitRow
 from tallyport.store.ids import Ids
@@ -172,7 +173,7 @@ class Batch:
         self._recorder.expect(visits, tasks)
         self._claimed.update((row.id, row) for row in visits)
         works: list[Work] = [self._visit(row) for row in visits if row.attempts <= VISIT_ATTEMPTS]
-        works.extend(_task_works(tasks))
+        works.extend(_task_works(tasks, self._standing))
         for row in visits:
             if row.attempts > VISIT_ATTEMPTS:
                 self._give_up(row)
@@ -345,13 +346,22 @@ class Batch:
         terms = self._orders.terms
         self._crew.limit(terms.execution_id, rates_now(self._policies, time.time(), started=terms.started / 1e9))
 
+    def _standing(self, members: Sequence[TaskRow]) -> Sequence[Standing]:
+        """Give names of the same file that stand at the destination; in a first run all of them come together."""
+        orders, one = self._orders, members[0]
+        if orders.terms.first_run and all(member.attempts == 0 for member in members):
+            return ()
+        scene = orders.scene
+        asked = scene.job, scene.execution_id, one.device, one.inode
+        return self._database.outlast(lambda: linked_names.standing(self._database, *asked), stopped=self._given_up)
+
 
 def scope_of(halted: str) -> tuple[Scope, Remedy] | None:
     """Say how far a halt reaches, when it is an error's."""
     return REMEDIES[ErrorKind(halted)] if halted in ErrorKind._value2member_map_ else None
 
 
-def _task_works(tasks: Sequence[TaskRow]) -> list[Work]:
+def _task_works(tasks: Sequence[TaskRow], standing: Callable[[Sequence[TaskRow]], Sequence[Standing]]) -> list[Work]:
     works: list[Work] = []
     groups: dict[tuple[int, int], list[TaskRow]] = {}
     for task in tasks:
@@ -369,6 +379,7 @@ def _task_works(tasks: Sequence[TaskRow]) -> list[Work]:
                 tuple(item for item, _ in loaded),
                 tuple(replaces for _, replaces in loaded),
                 1 + max(member.attempts for member in members),  # it counts those before
+                tuple(tuple(one) for one in standing(members)),
             )
         )
     return works

@@ -23,7 +23,7 @@ from tallyport.domain.policies import EmptyContainers, ItemInspection, LockPropa
 from tallyport.domain.policies_json import policies_from_json, policies_to_json
 from tallyport.domain.rules import EMPTIES_SOURCE
 from tallyport.engine.undoing import order_of
-from tallyport.store import audit, empties, executions, frontier, items, jobs, keeping, locks, rows, seats
+from tallyport.store import audit, empties, executions, frontier, items, jobs, keeping, linked_names, locks, rows, seats
 from tallyport.store.database import Database
 from tallyport.store.frontier import BatchRow
 from tallyport.store.ids import Ids
@@ -272,6 +272,7 @@ def fail(tx: sa.Connection, database: Database, ids: Ids, execution: Execution, 
     """End an execution that cannot go on: ``failed`` or ``failed_to_start``, with the reason."""
     open_states = ("created", "ready", "executing", "waiting", "pausing", "canceling")
     if executions.move(tx, execution.id, open_states, state, phase="complete", info=info):
+        linked_names.keep(tx, database, execution.id)
         note(tx, database, ids, execution, 5, f"execution.{state}", info)
 
 
@@ -320,6 +321,7 @@ def _complete(tx: sa.Connection, database: Database, ids: Ids, execution: Execut
     elif executions.move(tx, execution.id, ("executing",), state, phase="complete", result=result, info=info):
         note(tx, database, ids, execution, 3, "execution.complete", info)
         frontier.mark_unclean(tx, execution.job_id, execution.id)
+        linked_names.keep(tx, database, execution.id)
         frontier.purge(tx, execution.id)
     return True
 
@@ -331,6 +333,7 @@ def _stopped(tx: sa.Connection, database: Database, ids: Ids, execution: Executi
         return False
     info = execution.info or "canceled"  # by whom or by what
     executions.move(tx, execution.id, ("canceling",), "canceled", phase="complete", info=info)
+    linked_names.keep(tx, database, execution.id)
     note(tx, database, ids, execution, 4, "execution.canceled", info)
     return True
 

@@ -26,6 +26,7 @@ from tallyport.domain.losses import Loss, bits_of, told
 from tallyport.domain.paths import display
 from tallyport.domain.policies import Policies, Symlinks
 from tallyport.domain.shortfall import Shortfall
+from tallyport.domain.standing import Standing
 from tallyport.engine.carrier import Carrier, Maps
 from tallyport.engine.lease import Guard
 from tallyport.engine.throttle import Meter
@@ -391,6 +392,12 @@ def item_kept(work: DeleteWork, error: TallyportError) -> tuple[Any, ...] | None
     if work.kind != Kind.CONTAINER or error.kind is not ErrorKind.ALREADY_EXISTS:
         return None
     return (*work.item[:2], int(Status.SKIPPED), str(Reason.NOT_EMPTY), work.item[4], 0, *work.item[6:19], None)
+
+
+def others_of(work: LinkWork) -> list[Standing]:
+    """Give the other names of a file that were carried before, with the content that it has now."""
+    found = [Standing(*one) for one in work.standing]
+    return [one for one in found if tuple(one.source) == tuple(work.items[0][6:8])]
 
 
 def item_gone(item: tuple[Any, ...], side: str, *, kept: str = "") -> tuple[Any, ...]:

@@ -40,6 +40,7 @@ from tallyport.domain.paths import split
 from tallyport.domain.policies import Policies, TransferType
 from tallyport.domain.rules import EMPTIES_SOURCE
 from tallyport.domain.shortfall import shortfalls
+from tallyport.domain.standing import Standing
 from tallyport.engine import passage, staging
 from tallyport.engine.crossing_local import LocalCrossing, seen
 from tallyport.engine.dressing import Dresser
@@ -52,6 +53,7 @@ from tallyport.engine.passage import (
     item_done,
     item_gone,
     item_kept,
+    others_of,
     plain,
     planned_source,
     task_error,
@@ -309,7 +311,9 @@ class LocalPassage:
         folders: dict[str, int] = {}
         kept: dict[int, str] = {}
         to_replace = self._to_replace(work)
+        others = others_of(work)
         try:
+            standing = self._made_earlier(work, others, held)
             for position, task_id in enumerate(work.task_ids):
                 try:
                     self.guard()
@@ -325,7 +329,8 @@ class LocalPassage:
                         replaces = _still_the_same(d_fd, d_name, seen)
                     replaces, kept[position] = self.keep(_DESTINATION, work.d_paths[position], replaces)
                     try:
-                        content, moved, losses = self._link_one(work, position, d_fd, d_name, replaces, made)
+                        names = made or standing
+                        content, moved, losses = self._link_one(work, position, d_fd, d_name, replaces, names)
                     except TallyportError as error:
                         content, moved, losses = self._made_before(work, position, d_fd, d_name, error), 0, ()
                     made.append(Made(position, d_fd, d_name, content, moved, losses))
@@ -342,9 +347,10 @@ class LocalPassage:
                     reports[position] = task_error(work.task_ids[position], gone)
                     continue
                 item: Row = work.items[position]
-                if not moved and position:
+                is_first = position == made[0].position and not standing
+                if not moved and not is_first:
                     item = (*item[:3], str(Reason.LINKED), *item[4:])
-                elif position:  # the file system took no link
+                elif not is_first or others:  # the file system took no link, or what stood there is another file by now
                     item = (*item[:19], (item[19] or 0) | BITS[Fact.HARD_LINKS])
                 place = kept.get(position, "")
                 done = item_done(item, entry, content=content, level=self.level, moved=moved, losses=losses, kept=place)
@@ -353,6 +359,28 @@ class LocalPassage:
             for d_fd in held:
                 os.close(d_fd)
         return [reports[position] for position in range(len(work.task_ids))]
+
+    def _made_earlier(self, work: LinkWork, others: Sequence[Standing], held: list[int]) -> "list[Made]":
+        """Give a name that an earlier run made, if it still is as it was left and holds what the source holds."""
+        if not others:
+            return []
+        container, name = split(work.paths[0])
+        try:
+            s_fd = self.source.open_container(container)
+            try:
+                content = hash_file(s_fd, name)
+            finally:
+                os.close(s_fd)
+            for one in others:
+                d_container, d_name = split(one.d_path)
+                held.append(self.destination.open_container(d_container))
+                there = entry_at(held[-1], d_name)
+                is_left = there is not None and there.kind is _FILE and tuple(fingerprint(there)) == one.there
+                if is_left and content == one.hash:
+                    return [Made(-1, held[-1], d_name, content, 0, ())]
+        except TallyportError:
+            pass  # said where it is to be carried
+        return []
 
     def _to_replace(self, work: LinkWork) -> dict[int, Entry]:
         """See what is to be replaced, as it was decided on: replacing one name changes the tag of the others."""

@@ -1,16 +1,18 @@
 """Tasks between any two connections: a part of a big file, its whole, and the other names of a file."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tallyport.connectors.protocol import Links, Precondition
 from tallyport.domain.actions import Reason
 from tallyport.domain.entries import Entry, Kind, Side, fingerprint
 from tallyport.domain.errors import ErrorKind, TallyportError
-from tallyport.domain.losses import Loss
+from tallyport.domain.losses import BITS, Fact, Loss
 from tallyport.domain.paths import split
+from tallyport.domain.standing import Standing
 from tallyport.engine import uploads
-from tallyport.engine.crossing_stream import error_of
-from tallyport.engine.passage import Landed, expected_at, item_done, plain, planned_source, task_error
+from tallyport.engine.crossing_stream import error_of, hash_of
+from tallyport.engine.passage import Landed, expected_at, item_done, others_of, plain, planned_source, task_error
 from tallyport.engine.work import FinishWork, LinkWork, PartWork, TaskReport
 
 if TYPE_CHECKING:
@@ -56,10 +58,14 @@ def link(passage: "StreamPassage", work: LinkWork) -> list[TaskReport]:
     reports: list[TaskReport] = []
     made: tuple[str, bytes | None, tuple[Loss, ...]] | None = None
     carried: list[tuple[int, tuple[Any, ...], str, bytes | None, int, int, tuple[Loss, ...], str]] = []
+    others = others_of(work)
+    made = _made_earlier(passage, work, others)
+    seen = [_seen(passage, work, position) for position in range(len(work.task_ids))]
     for position, task_id in enumerate(work.task_ids):
-        path, d_path, item = work.paths[position], work.d_paths[position], work.items[position]
-        replaces = expected_at(split(d_path)[1], item) if work.replaces[position] else None
+        path, d_path = work.paths[position], work.d_paths[position]
+        item: tuple[Any, ...] = work.items[position]
         try:
+            replaces = _as_it_stands(passage, d_path, seen[position])
             passage.guard()
             entry = passage.source.stat(path)
             if entry is None:
@@ -77,6 +83,8 @@ def link(passage: "StreamPassage", work: LinkWork) -> list[TaskReport]:
                 item = (*item[:3], str(Reason.LINKED), *item[4:])
                 carried.append((task_id, item, d_path, made[1], passage.level, 0, made[2], kept))
             else:
+                if others:  # what stood there is another file by now
+                    item = (*item[:19], (item[19] or 0) | BITS[Fact.HARD_LINKS])
                 landed = passage.carry(_DESTINATION, path, entry, d_path, replaces)
                 made = d_path, landed.hash, landed.losses
                 proved = landed.hash, landed.level or 0, landed.moved, landed.losses, landed.kept
@@ -94,6 +102,47 @@ def link(passage: "StreamPassage", work: LinkWork) -> list[TaskReport]:
         done = item_done(item, entry, content=content, level=level, moved=moved, losses=losses, kept=kept)
         reports.append(TaskReport(task_id, done, losses=plain(losses)))
     return reports
+
+
+def _seen(passage: "StreamPassage", work: LinkWork, position: int) -> Entry | None:
+    """See what a name is to replace, as it was decided on; None where it replaces nothing."""
+    if not work.replaces[position]:
+        return None
+    d_path = work.d_paths[position]
+    expected = expected_at(split(d_path)[1], work.items[position])
+    try:
+        there = passage.destination.stat(d_path)
+    except TallyportError:
+        return expected  # said where it is to be made
+    is_still = there is not None and expected is not None and fingerprint(there) == fingerprint(expected)
+    return there if is_still else expected
+
+
+def _as_it_stands(passage: "StreamPassage", d_path: str, seen: Entry | None) -> Entry | None:
+    """Give what is to be replaced as it is now: replacing one name of a file changes the tag of the others."""
+    if seen is None or seen.links == 1:
+        return seen
+    now = passage.destination.stat(d_path)
+    is_of_it = now is not None and now[:4] == seen[:4] and now.links < seen.links
+    return now if is_of_it else seen
+
+
+def _made_earlier(
+    passage: "StreamPassage", work: LinkWork, others: Sequence[Standing]
+) -> tuple[str, bytes | None, tuple[Loss, ...]] | None:
+    """Give a name that an earlier run made, if it still is as it was left and holds what the source holds."""
+    if not others or not passage.has_links:
+        return None
+    try:
+        content = hash_of(passage.source, work.paths[0])
+        for one in others:
+            there = passage.destination.stat(one.d_path)
+            is_left = there is not None and there.kind is Kind.FILE and tuple(fingerprint(there)) == tuple(one.there)
+            if is_left and content == one.hash:
+                return one.d_path, content, ()
+    except TallyportError:
+        pass  # said where it is to be carried
+    return None
 
 
 def _keeping(passage: "StreamPassage", work: FinishWork) -> tuple[FinishWork, str]:

@@ -232,6 +232,7 @@ class LinkWork(NamedTuple):
     items: tuple[tuple[object, ...], ...]  # pending ItemResults
     replaces: tuple[bool, ...]
     attempt: int = 1  # above 1: an earlier one may have left temporaries
+    standing: tuple[tuple[Any, ...], ...] = ()  # domain.standing.Standing: names that were carried before
 
 
 class DeleteWork(NamedTuple):

@@ -140,6 +140,14 @@ CREATE INDEX items_job ON items (job, status, id);
 CREATE INDEX items_lost ON items (job, id, lost) WHERE lost > 0;
 CREATE UNIQUE INDEX items_name ON items (parent_id, name, job);
 CREATE INDEX items_renamed ON items (parent_id, d_name) WHERE d_name IS NOT NULL;
+CREATE TABLE linked_names (
+	item_id INTEGER NOT NULL,
+	job INTEGER NOT NULL,
+	device INTEGER NOT NULL,
+	inode INTEGER NOT NULL,
+	PRIMARY KEY (item_id)
+);
+CREATE INDEX linked_names_file ON linked_names (job, device, inode);
 CREATE TABLE locks (
 	job INTEGER NOT NULL,
 	side TEXT NOT NULL,

@@ -124,6 +124,17 @@ carried_parts = Table(
     Column("carried_at", Big, nullable=False),
 )
 
+# Names of one file at the source (hard links) that were carried, by what they have in common there.
+linked_names = Table(
+    "linked_names",
+    metadata,
+    Column("item_id", Big, primary_key=True, autoincrement=False),
+    Column("job", Integer, nullable=False),  # jobs.number
+    Column("device", Big, nullable=False),
+    Column("inode", Big, nullable=False),
+)
+Index("linked_names_file", linked_names.c.job, linked_names.c.device, linked_names.c.inode)
+
 # Who was met on the items of a job, and became whom.
 security_map = Table(
     "security_map",
