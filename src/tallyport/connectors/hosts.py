@@ -41,16 +41,18 @@ def addresses(host: str, port: int, *, allow_private: bool) -> Sequence[str]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise TallyportError(
-            ErrorKind.UNAVAILABLE, f"the host {host[:200]!r} cannot be resolved: {error}", operation="open"
+            ErrorKind.UNAVAILABLE,
+            f"the host {host[:200]!r} cannot be resolved: {error}",
+            operation="open",
+            setting="host",
         ) from error
     named = list(dict.fromkeys(str(one[4][0]) for one in found))
     for address in named:
         why = refusal(address, allow_private=allow_private)
         if why is not None:
             hint = "" if allow_private or "link-local" in why else f": see the setting {SETTING}"
-            raise TallyportError(
-                ErrorKind.CONFIG, f"the host {host[:200]!r} leads to {address}, which {why}{hint}", operation="open"
-            )
+            message = f"the host {host[:200]!r} leads to {address}, which {why}{hint}"
+            raise TallyportError(ErrorKind.CONFIG, message, operation="open", setting="host")
     return named
 
 

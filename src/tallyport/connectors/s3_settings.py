@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 from tallyport.connectors.setting_checks import not_positive
 from tallyport.domain.capabilities import Limits, VerifyLevel
@@ -19,7 +20,14 @@ def _wrong_bucket(value: str) -> str | None:
 
 
 def _wrong_endpoint(value: str) -> str | None:
-    return None if not value or value.startswith(("https://", "http://")) else "must begin with https:// or http://"
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        is_known = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        return f"is not an address: {error}"
+    return None if is_known else "must begin with https:// or http:// and name a host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

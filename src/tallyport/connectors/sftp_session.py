@@ -227,7 +227,7 @@ class Session:
             f"{self.where} shows the host key {seen} and {known}: ask whoever runs the server for the fingerprint; "
             "if it is this one, put it into the setting host_key"
         )
-        return TallyportError(ErrorKind.CONFIG, message, operation="open")
+        return TallyportError(ErrorKind.CONFIG, message, operation="open", setting="host_key")
 
 
 class _Visitor(asyncssh.SSHClient):

@@ -177,7 +177,7 @@ class Session:
             return TallyportError(ErrorKind.UNAUTHENTICATED, message, operation="open")
         if status == 0xC00000CC:
             message = f"there is no share {settings.share!r} on {self.where}: correct the name, or share the folder"
-            return TallyportError(ErrorKind.NOT_FOUND, message, operation="open")
+            return TallyportError(ErrorKind.NOT_FOUND, message, operation="open", setting="share")
         if status == 0xC0000022:
             message = f"{settings.username!r} may not use the share {settings.share!r} on {self.where}"
             return TallyportError(ErrorKind.PERMISSION_DENIED, message, operation="open")

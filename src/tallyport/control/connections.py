@@ -234,8 +234,20 @@ def _check(desk: Desk, draft: Draft, *, make: bool) -> tuple[dict[str, object], 
         ) from error
     except TallyportError as error:
         error.message = secrets.scrub(error.message, resolved)
-        raise refusal(error, "/auth/path" if "path" in draft.settings else "/auth") from error
+        raise refusal(error, _field_of(error, draft.settings)) from error
     return shown, hidden
+
+
+def _field_of(error: TallyportError, settings: Mapping[str, object]) -> str:
+    """Give the place in what was sent that an error of opening is told of."""
+    if error.setting == "host" or error.kind in (ErrorKind.UNAVAILABLE, ErrorKind.TIMEOUT):
+        fields: Sequence[str] = (*PLACES, "connection_string")
+    elif error.setting:
+        fields = (error.setting,)
+        settings = {**settings, error.setting: True}  # it may be what is missing
+    else:
+        fields = () if error.kind is ErrorKind.UNAUTHENTICATED else ("path",)
+    return next((f"/auth/{name}" for name in fields if settings.get(name)), "/auth")
 
 
 def _check_places(settings: Mapping[str, object]) -> None:

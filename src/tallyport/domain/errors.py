@@ -104,6 +104,7 @@ class TallyportError(Exception):
         side: str | None = None,
         operation: str | None = None,
         retry_after: float | None = None,
+        setting: str = "",
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -112,6 +113,7 @@ class TallyportError(Exception):
         self.side = side
         self.operation = operation
         self.retry_after = retry_after  # seconds
+        self.setting = setting  # of a connection: what is to be put right; host stands for whatever says where it is
         self.whose = ""  # for a person: the end of a job, as in: the destination 'archive' (s3)
 
 
