@@ -249,6 +249,7 @@ def test_plan_and_ledger_agree_between_servers(
     way = Way(database, source, there, policies)
     run = way.run()
     assert run.failed == 0, run.info
+    assert run.transferred_bytes == sum(NAMES.values()), "where the newest alone stays, no other is sent"
     assert lost(way) == said
     with way.database.read() as tx:
         told = {row.path for row in items.iterate(tx, way.job.number, lost=VERSIONS)}

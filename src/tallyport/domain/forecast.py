@@ -17,7 +17,7 @@ from tallyport.domain.entries import Side as End
 from tallyport.domain.losses import BITS, Fact
 from tallyport.domain.policies import PermissionsPolicy, Policies
 from tallyport.domain.shortfall import Shortfall, shortfalls
-from tallyport.domain.versions import carries_versions
+from tallyport.domain.versions import carries_versions, goes_in_series
 
 SAMPLE = 200  # items that are asked about
 DENIALS = "denials"  # beside the names of abilities: grants may deny
@@ -93,8 +93,9 @@ class Tree:
 
 def shortfall_of(source: Side, destination: Side, policies: Policies) -> Shortfall:
     """Give what the destination lacks of what comes from the source."""
-    keeps_versions = carries_versions(policies) and all("Versions" in side.abilities for side in (source, destination))
-    return shortfalls(source.limits, destination.limits, policies, has_versions=keeps_versions)[End.DESTINATION]
+    both_know = all("Versions" in side.abilities for side in (source, destination))
+    has_versions = goes_in_series(policies, destination.limits, both_know=both_know)
+    return shortfalls(source.limits, destination.limits, policies, has_versions=has_versions)[End.DESTINATION]
 
 
 def forecast(destination: Side, tree: Tree, policies: Policies) -> tuple[Loss, ...]:

@@ -25,6 +25,11 @@ def carries_versions(policies: Policies) -> bool:
     )
 
 
+def goes_in_series(policies: Policies, taking: Limits, *, both_know: bool) -> bool:
+    """Tell whether files come with their earlier contents: to where they would be replaced at once, none is sent."""
+    return both_know and taking.versions and carries_versions(policies)
+
+
 def most_kept(taking: Limits, limit: int | None, *, has_versions: bool) -> int | None:
     """Give how many contents of one file stand at a side in the end at most; None where nothing limits them.
 

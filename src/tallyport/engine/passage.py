@@ -182,7 +182,7 @@ class Passage(Protocol):
     destination_limits: Limits
     level: int  # domain.capabilities.VerifyLevel that a carried file reaches
     has_parts: bool  # big files can be carried in parts
-    has_versions: bool  # both sides keep earlier contents, and the job carries them
+    has_versions: bool  # the destination keeps the earlier contents that come, and the job carries them
     has_links: bool  # hard links can be made at the destination
     shortfalls: Mapping[Side, Shortfall]  # by the side that something is carried to: what it lacks of it
     guard: Guard  # called before anything is made visible

@@ -30,7 +30,7 @@ from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.domain.naming import is_converted
 from tallyport.domain.policies import EmptyContainers, Policies, TransferType
 from tallyport.domain.shortfall import shortfalls
-from tallyport.domain.versions import carries_versions
+from tallyport.domain.versions import goes_in_series
 from tallyport.engine import tasks_stream, uploads
 from tallyport.engine.archive import zipped
 from tallyport.engine.bunch import Bunch, Small, carries_bunches, is_small
@@ -99,9 +99,8 @@ class StreamPassage:
         self.destination_limits = destination.limits
         self.has_links = isinstance(destination, Links) and destination.limits.hard_links
         self.skips_empty = policies.empty_containers is EmptyContainers.SKIP
-        self.has_versions = (
-            isinstance(source, Versions) and isinstance(destination, Versions) and carries_versions(policies)
-        )
+        both_know = isinstance(source, Versions) and isinstance(destination, Versions)
+        self.has_versions = goes_in_series(policies, destination.limits, both_know=both_know)
         self.shortfalls = shortfalls(source.limits, destination.limits, policies, has_versions=self.has_versions)
         self.has_parts = uploads.takes_parts(destination) and not self.has_versions
         self.is_dry = policies.simulation
@@ -306,7 +305,11 @@ class StreamPassage:
             made = taking.make_symlink(receiving, entry.target or "", facts, when=when)
             return self.with_companions(to, path, entry, receiving, Landed(made, None, 0), is_new=replaces is None)
         earlier = 0
-        if self.has_versions and not is_converted(entry.name, self._policies, self.destination_limits):
+        if (
+            self.has_versions
+            and taking.limits.versions
+            and not is_converted(entry.name, self._policies, self.destination_limits)
+        ):
             when, earlier = self.series(to, path, receiving).carry_earlier(self.facts_of(entry, taking), when)
         elif to is _DESTINATION and self._inside is not None and self._may_copy(entry):
             landed = self._copy(self._inside, path, entry, receiving, when)
