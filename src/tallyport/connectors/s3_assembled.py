@@ -6,6 +6,7 @@ Nothing says how long each part is but what the platform tells of the first, and
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from tallyport.connectors.s3_parts import slice_length
 from tallyport.connectors.s3_settings import MIB, PART, PARTS_MAX, UPLOAD_PART
@@ -56,10 +57,16 @@ class Assembled:
         self._room = next(self._left, 0)
 
     def passing(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Give chunks as they are while the hashes run along."""
-        for chunk in chunks:
-            self.update(chunk)
-            yield chunk
+        """Give chunks as they are while the hashes run along, each beside what its receiver does with it."""
+        with ThreadPoolExecutor(1, thread_name_prefix="etag") as pool:
+            hashing: Future[None] | None = None
+            for chunk in chunks:
+                if hashing is not None:
+                    hashing.result()
+                hashing = pool.submit(self.update, chunk)
+                yield chunk
+            if hashing is not None:
+                hashing.result()
 
     def update(self, chunk: bytes) -> None:
         """Take the next chunk."""
