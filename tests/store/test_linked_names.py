@@ -53,6 +53,8 @@ def test_names_that_stand_are_told_by_what_they_have_in_common(
     asked = DEVICE, INODE
     assert linked_names.standing(database, job.number, execution.id, *asked) == expected
     with database.begin() as tx:
+        again = (900, execution.id, "link", 10, BOX, b"box/a", b"there/a", DEVICE, INODE, 0, 0, "", b"", "done")
+        frontier.add_tasks(tx, database, [again])
         linked_names.keep(tx, database, execution.id)
         linked_names.keep(tx, database, execution.id)  # whoever ends it again says the same
         frontier.purge(tx, execution.id)

@@ -12,9 +12,10 @@ MOST = 8  # names of one file that are tried
 
 _KEEP = """
 INSERT INTO linked_names (item_id, job, device, inode)
-SELECT tasks.item_id, jobs.number, tasks.device, tasks.inode
+SELECT tasks.item_id, jobs.number, max(tasks.device), max(tasks.inode)
 FROM tasks JOIN executions ON executions.id = tasks.execution_id JOIN jobs ON jobs.id = executions.job_id
 WHERE tasks.execution_id = ? AND tasks.state = 'done' AND tasks.task = 'link'
+GROUP BY tasks.item_id, jobs.number -- an item that was planned anew has two
 ON CONFLICT (item_id) DO UPDATE SET device = excluded.device, inode = excluded.inode
 """
 _STANDING = f"""
