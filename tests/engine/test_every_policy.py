@@ -380,7 +380,7 @@ ROWS: tuple[Row, ...] = (
     ),
 )
 
-KEYS_OF_ENDS = ("source", "destination", "type")  # test_acting, test_transfer_block
+KEYS_OF_ENDS = ("source", "destination", "type", "names_from")  # test_acting, test_transfer_block, test_original_names
 
 
 def nested(key: str, value: object) -> Block:
