@@ -12,11 +12,12 @@ from tallyport.connectors.layers.faulty import Fault, Faulty
 from tallyport.connectors.layers.layer import OPERATIONS
 from tallyport.connectors.layers.retrying import PASSING, REPEATABLE, Retrying
 from tallyport.connectors.memory import Memory
-from tallyport.connectors.protocol import Connector, Moves
+from tallyport.connectors.memory_settings import Settings
+from tallyport.connectors.protocol import Connector, Counts, Moves
 from tallyport.domain.entries import Entry, Kind
 from tallyport.domain.errors import ErrorKind, TallyportError
 from tallyport.testing.connector_contract import refused
-from tallyport.testing.worlds import picture, tree
+from tallyport.testing.worlds import picture, put, tree
 from tests.clock import Clock
 from tests.connectors.layers.whole import Whole, every_call
 
@@ -93,6 +94,18 @@ def test_a_listing_goes_on_after_what_it_gave() -> None:
     faulty = Faulty(tree("a 1b v1\nb 1b v1\nc 1b v1\nd 1b v1"), [fault])
     given = [entry.name for entry in patient(faulty, Clock()).children("")]
     assert sorted(given) == ["a", "b", "c", "d"]
+    assert len(faulty.fired) == 2
+
+
+def test_a_listing_that_counts_contents_goes_on_so_too() -> None:
+    inner = Memory(Settings(versions=True))
+    for name, times in {"a": 1, "b": 2, "c": 3}.items():
+        for _ in range(times):
+            put(inner, name)
+    faulty = Faulty(inner, [Fault(operation="children", kind=ErrorKind.UNAVAILABLE, after=1, times=2)])
+    layer = patient(faulty, Clock())
+    assert isinstance(layer, Counts)
+    assert {entry.name: entry.contents for entry in layer.counted("")} == {"a": 1, "b": 2, "c": 3}
     assert len(faulty.fired) == 2
 
 
