@@ -44,10 +44,10 @@ def copy(**changes: Any) -> Policies:
     return dataclasses.replace(defaults_for(TransferType.COPY), max_items_per_container=None, **changes)
 
 
-def back(first: Way, to: Path, *, path: str | None = None, **changes: Any) -> Way:
+def back(first: Way, to: Path | End, *, path: str | None = None) -> Way:
     """Make the job that reads what another wrote, or what is above it or below."""
     there = End("memory", {}, first.job.destination_path if path is None else path)
-    way = Way(first.database, there, place(to), copy(names_from=first.job.id, **changes))
+    way = Way(first.database, there, to if isinstance(to, End) else place(to), copy(names_from=first.job.id))
     with first.database.begin() as tx:
         jobs.change(tx, way.job.id, source_connection=first.job.destination_connection)
         found = jobs.find(tx, way.job.id)
@@ -161,9 +161,7 @@ def test_a_name_that_the_new_destination_refuses_too_is_changed_and_lacks_it(
     first = Way(database, place(source), End("memory", {"store": store, **WINDOWS}, "/kept"), copy())
     first.run()
     other = End("memory", {"store": f"{store}-other", "forbidden_characters": ":/\0"}, "/there")
-    way = Way(database, End("memory", {}, "/kept"), other, copy(names_from=first.job.id))
-    with database.begin() as tx:
-        jobs.change(tx, way.job.id, source_connection=first.job.destination_connection)
+    way = back(first, other)
     way.run()
     (status, words, lost) = rows(way)["a_b_"]
     assert (status, words, Fact.NAMES in lost) == (2, "restored,renamed", True)
