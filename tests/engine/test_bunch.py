@@ -168,6 +168,22 @@ def test_no_more_are_under_way_than_there_are_places(ground: Ground) -> None:
     assert 1 < ground.most_flying <= 6
 
 
+def test_the_next_bunch_may_begin_once_the_last_item_of_this_one_has(ground: Ground) -> None:
+    seen: list[bool] = []
+
+    def landed(ticket: Any, outcome: Any) -> None:
+        is_free = ground.places[0].turns.acquire(blocking=False)
+        if is_free:
+            ground.places[0].turns.release()
+        seen.append(is_free)
+        Way.landed(ground.way, ticket, outcome)
+
+    ground.way.landed = landed  # type: ignore[method-assign]
+    assert ground.carry() == {}
+    assert not seen[0], "while items of a bunch are to begin no other bunch begins any"
+    assert seen[-2], "its last items are still under way"
+
+
 @pytest.mark.parametrize("seats", [1, 2, 5])
 def test_no_more_are_under_way_than_there_are_seats(ground: Ground, seats: int) -> None:
     assert ground.carry(seats=seats) == {}

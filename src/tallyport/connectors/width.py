@@ -21,7 +21,7 @@ from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 AUTOMATIC = 16  # places that are found by trying, unless a job asks for more
-BUNCHES = 2  # bunches of small files at work at once: one thread keeps all places busy, two overlap
+BUNCHES = 1  # bunches of small files that begin items at one time: one thread keeps all places busy
 
 A = TypeVar("A")
 B = TypeVar("B")
