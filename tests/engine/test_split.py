@@ -6,6 +6,7 @@ import dataclasses
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -465,7 +466,7 @@ def test_ten_thousand_due_jobs_begin_without_a_thread_more(board: Board, monkeyp
     seen: list[int] = []
     engine = Engine.__new__(Engine)
     monkeypatch.setattr(Engine, "_step", lambda _self, number: seen.append(number))
-    engine._database = board.port.database
+    engine._database, engine._stumbles = board.port.database, Counter()
     engine._look()
     assert len(seen) == 64
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -49,6 +50,7 @@ log = logging.getLogger("tallyport.engine")
 SLOTS = 1_024  # batches under way; each queue of the dispatcher has a width of its own
 LOOK_SECONDS = 1.0  # between looks at a store that other processes write as well
 MOST_AT_ONCE = 64  # executions under way; more wait in ready
+STUMBLES = 5  # times in a row that an execution cannot be taken forward before it ends
 WORKING = frozenset({"executing", "pausing", "canceling"})
 
 
@@ -89,6 +91,7 @@ class Engine:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        self._stumbles: Counter[int] = Counter()  # executions that could not go on, and how often in a row
         self._fell: set[int] = set()  # batches whose thread met an outage, where nobody else gives them back
         self._slots: dict[int, tuple[int, Crew]] = {}  # slot: (execution, crew) of a batch under way
         self._asides = Asides(database, self._ids, vault, self._wake.set)
@@ -222,7 +225,33 @@ class Engine:
                 if room <= 0:
                     continue  # its turn comes when others have ended
                 room -= 1
-            self._step(execution_id)
+            try:
+                self._step(execution_id)
+            except Exception as error:  # the trouble of one execution keeps no other from its turn
+                self._stumbled(execution_id, error)
+            else:
+                self._stumbles.pop(execution_id, None)
+
+    def _stumbled(self, execution_id: int, error: Exception) -> None:
+        """Say what kept an execution from going on; what it does not get over ends it, with the reason.
+
+        Where not even that can be written, the ledger is not what it was.
+        """
+        log.error("step.failed: %d: %s", execution_id, traceback.format_exc())
+        if is_outage(error):
+            return  # it passes, the next tick looks again
+        self._stumbles[execution_id] += 1
+        if self._stumbles[execution_id] < STUMBLES:
+            return
+        info = f"the engine failed: {type(error).__name__}: {error}"
+        try:
+            with self._database.begin() as tx:
+                execution = executions.find(tx, execution_id)
+                if execution is not None and not execution.has_ended:
+                    state = "failed_to_start" if execution.started_at is None else "failed"
+                    life.fail(tx, self._database, self._ids, execution, state, info)
+        except sa.exc.IntegrityError:
+            self._database.distrust()
 
     def _step(self, execution_id: int) -> None:
         """Take one execution as far as its rows let it go now."""

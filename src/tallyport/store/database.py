@@ -166,6 +166,11 @@ class Database:
         if self._is_closed:
             raise RuntimeError("the store is closed")
 
+    def distrust(self) -> None:
+        """Have nothing written any more: the file refuses what it took before (SQLite)."""
+        if self.is_sqlite:
+            self.damage = DAMAGED.format(self.path)
+
     def check(self) -> None:
         """Raise CONFIG when the file was found damaged: what is written into it makes it worse."""
         if self.damage is not None:
