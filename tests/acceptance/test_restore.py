@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tallyport import app
+from tallyport.store import executions
 from tallyport.testing import compare
 from tallyport.testing.postgres import PostgresServer, binaries, postgres_server
 from tests.acceptance.product import Server, tallyport, text
@@ -172,4 +175,22 @@ def test_a_run_that_was_under_way_in_the_backup_begins_anew(ledger: Ledger, plac
     if server.state(job)["status"] == "complete":  # the backup was made after its end
         server.begin(job)
     assert server.wait(job)["status"] == "complete"
+    assert compare.differences(one, other, modes=False, owners=False) == []
+
+
+def test_a_command_whose_run_was_under_way_in_the_backup_is_called_again(place: str) -> None:
+    one, other, data = (os.path.join(place, name) for name in ("one", "other", "data"))
+    for folder in (one, other):
+        os.mkdir(folder)
+    for number in range(20):
+        write(one, str(number), str(number), at=1_600_000_000)
+    ledger = on_sqlite(place)
+    tallyport("copy", one, other, data=data).expect(0)
+    with app.open_store(Path(data)) as database, database.begin() as tx:
+        (first,), _ = executions.page(tx, limit=1)
+        executions.add(tx, job_id=first.job_id, trigger="cli", policies=first.policies, state="ready")
+    ledger.backup()  # as if the command had been killed
+    ledger.restore()
+    os.unlink(os.path.join(other, "7"))
+    tallyport("copy", one, other, data=data).expect(0)
     assert compare.differences(one, other, modes=False, owners=False) == []

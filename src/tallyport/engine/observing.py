@@ -37,6 +37,6 @@ def _begin_anew(tx: sa.Connection, execution: Execution) -> None:
     if not executions.move(tx, execution.id, (state,), "canceled", phase="complete", info=_INFO):
         return
     fresh = jobs.find(tx, job.id)
-    if state in _GOES_ON and fresh is not None:
+    if state in _GOES_ON and fresh is not None and fresh.transfer:  # a command's own job begins when it is called again
         trigger = "manual" if execution.trigger == "retry" else execution.trigger
         beginnings.queue(tx, fresh, trigger=trigger, by=execution.created_by)
