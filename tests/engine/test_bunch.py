@@ -104,9 +104,9 @@ class Way:
 class Ground:
     """A bunch of forty files that waits to be carried."""
 
-    def __init__(self, *, places: int = 6) -> None:
+    def __init__(self, *, places: int = 6, shared: Places | None = None) -> None:
         self.way = Way(Store(), Store())
-        self.places = [Places(most=places), Places(most=places)]
+        self.places = [shared or Places(most=places), Places(most=places)]
         for one in self.places:
             one.widen(places)
         self.pool = Pool(self.places, places)
@@ -172,9 +172,9 @@ def test_the_next_bunch_may_begin_once_the_last_item_of_this_one_has(ground: Gro
     seen: list[bool] = []
 
     def landed(ticket: Any, outcome: Any) -> None:
-        is_free = ground.places[0].turns.acquire(blocking=False)
+        is_free = ground.pool.turn.acquire(blocking=False)
         if is_free:
-            ground.places[0].turns.release()
+            ground.pool.turn.release()
         seen.append(is_free)
         Way.landed(ground.way, ticket, outcome)
 
@@ -182,6 +182,24 @@ def test_the_next_bunch_may_begin_once_the_last_item_of_this_one_has(ground: Gro
     assert ground.carry() == {}
     assert not seen[0], "while items of a bunch are to begin no other bunch begins any"
     assert seen[-2], "its last items are still under way"
+
+
+def test_a_bunch_that_goes_slowly_keeps_no_other_back_that_shares_one_end_with_it(ground: Ground) -> None:
+    other = Ground(shared=ground.places[0])
+    theirs: list[bool] = []
+
+    def landed(ticket: Any, outcome: Any) -> None:
+        if not theirs:
+            beside = threading.Thread(target=other.bunch.carry, args=(bool, lambda size: None), daemon=True)
+            beside.start()
+            beside.join(20)
+            theirs.append(not beside.is_alive())
+        Way.landed(ground.way, ticket, outcome)
+
+    ground.way.landed = landed  # type: ignore[method-assign]
+    assert ground.carry() == {}
+    assert theirs == [True]
+    assert other.of(Landed) == NAMES
 
 
 @pytest.mark.parametrize("seats", [1, 2, 5])

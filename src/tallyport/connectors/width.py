@@ -21,7 +21,7 @@ from tallyport.domain.entries import Entry
 from tallyport.domain.errors import ErrorKind, TallyportError
 
 AUTOMATIC = 16  # places that are found by trying, unless a job asks for more
-BUNCHES = 1  # bunches of small files that begin items at one time: one thread keeps all places busy
+BUNCHES = 1  # that begin items at one time between the same connections: one thread keeps all places busy
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -58,7 +58,6 @@ class Places:
         self._known: int | None = None  # that suit, as others found before us or as the platform told us itself
         self._since: deque[float] = deque()  # when each place that is taken was, about: whoever leaves came first
         self.pause = Pause(clock=clock, sleep=sleep)
-        self.turns = threading.Semaphore(BUNCHES)
 
     @property
     def count(self) -> int:
@@ -139,6 +138,7 @@ class Places:
 
 
 _all: dict[bytes, Places] = {}
+_turns: dict[frozenset[Places], threading.Semaphore] = {}
 _lock = threading.Lock()
 
 
@@ -146,6 +146,12 @@ def places_of(platform_id: str, settings: Mapping[str, object]) -> Places:
     """Give the places of a connection, the same for everybody in this process who opens it."""
     with _lock:
         return _all.setdefault(_key(platform_id, settings), Places())
+
+
+def turn_between(places: Iterable[Places]) -> threading.Semaphore:
+    """Give the turn of bunches between some connections: those that share one end alone do not wait for each other."""
+    with _lock:
+        return _turns.setdefault(frozenset(places), threading.Semaphore(BUNCHES))
 
 
 def traffic_of(platform_id: str, settings: Mapping[str, object]) -> Traffic | None:

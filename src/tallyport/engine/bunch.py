@@ -119,7 +119,7 @@ class _Run:
         self._stopped = stopped
         self._pace = pace
         self._seats = seats
-        self._turns = ExitStack()
+        self._turn = ExitStack()
         self._room: list[Places] | None = None  # taken for the item that begins next
         self._entered: dict[int, list[Places]] = {}  # of each item under way, by its place among all
         self._again: list[tuple[Small, TallyportError | None]] = []
@@ -129,9 +129,8 @@ class _Run:
     def run(self) -> Sequence[tuple[Small, TallyportError | None]]:
         try:
             with ExitStack() as stack:
-                stack.enter_context(self._turns)
-                for places in self._pool.places:
-                    self._turns.enter_context(places.turns)
+                stack.enter_context(self._turn)
+                self._turn.enter_context(self._pool.turn)
                 outcomes = stack.enter_context(closing(cast(Any, write_many(self._taking, self._writes()))))
                 for written in outcomes:
                     if written is None:
@@ -166,7 +165,7 @@ class _Run:
             self._entered[number] = entered
             self._begun = number + 1
             yield SmallRead(small.path, small.entry, number)
-        self._turns.close()  # the next bunch begins while the last items of this one are under way
+        self._turn.close()  # the next bunch begins while the last items of this one are under way
 
     def _writes(self) -> Iterator[SmallWrite | None]:
         """Give each content that came, to be written; what did not come ends here."""

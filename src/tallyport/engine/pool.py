@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from tallyport.connectors.layers.retrying import PASSING
 from tallyport.connectors.pausing import heeding
-from tallyport.connectors.width import Places
+from tallyport.connectors.width import Places, turn_between
 from tallyport.domain.errors import TallyportError
 
 R = TypeVar("R")
@@ -36,6 +36,7 @@ class Pool:
 
     def __init__(self, places: Sequence[Places], most: int, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.places = sorted(places, key=id)  # in one order for everybody, so that nobody waits for another in a ring
+        self.turn = turn_between(places)
         self._most = most
         self._sleep = sleep
         self._chance = random.Random()
