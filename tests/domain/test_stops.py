@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tallyport.domain.documents import BlockErrors
-from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy
 from tallyport.domain.policies import FailurePolicy, Policies
-from tallyport.domain.retries import BACKOFFS, after_failure, before_going_on
+from tallyport.domain.retries import before_going_on
 from tallyport.domain.states import Result, State
 from tallyport.domain.stops import Counts, Stop, StopPolicy, brake, counted, ending, halts, read_stop_policy, verdict
 
@@ -73,30 +72,6 @@ def test_the_delete_brake():
     assert brake(Policies(max_delete_percent=100), deletes=1, known=1, empty="the source") is None
 
 
-def test_waits_grow_are_bounded_and_end():
-    for kind, backoff in BACKOFFS.items():
-        waits = [after_failure(n, kind, 0.999) for n in range(1, backoff.tries)]
-        assert all(wait is not None and 0 <= wait <= backoff.most for wait in waits)
-        assert after_failure(backoff.tries, kind, 0.0) is None
-    assert after_failure(1, ErrorKind.RATE_LIMITED, 0.0) == 0.5
-    assert after_failure(3, ErrorKind.RATE_LIMITED, 1.0) == 4.0
-
-
 def test_an_execution_waits_longer_each_time_in_vain_and_never_gives_up():
     assert [before_going_on(waits) for waits in range(7)] == [10, 20, 40, 80, 160, 300, 300]
     assert before_going_on(10**6) == 300
-
-
-def test_never_earlier_than_the_platform_asked():
-    for jitter in (0.0, 0.5, 0.999):
-        wait = after_failure(1, ErrorKind.RATE_LIMITED, jitter, retry_after=90)
-        assert wait is not None
-        assert 90 <= wait <= 99
-
-
-def test_what_no_wait_can_mend_is_not_waited_for():
-    for kind, (_, remedy) in REMEDIES.items():
-        if remedy in (Remedy.FLAG, Remedy.STOP, Remedy.REFUSE, Remedy.LOOK_AGAIN):
-            assert after_failure(1, kind, 0.5) is None
-        else:
-            assert after_failure(1, kind, 0.5) is not None

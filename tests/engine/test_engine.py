@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from tallyport.domain.errors import ErrorKind
 from tallyport.domain.items import Status
 from tallyport.domain.policies import DeletePropagation, FailurePolicy
-from tallyport.domain.retries import Backoff
+from tallyport.domain.retries import Waits
 from tallyport.engine.batch import Batch
 from tallyport.store import failures, frontier, items, jobs, unresolved
 from tallyport.testing.worlds import differences, picture, tree
@@ -196,7 +196,7 @@ def test_every_row_of_the_dispatcher_can_be_lost_midway(port: Port) -> None:
 
 
 def test_a_full_destination_waits_and_goes_on_when_there_is_room(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tallyport.domain.retries.WAITS", Backoff(1, 1, 0))
+    monkeypatch.setattr("tallyport.domain.retries.WAITS", Waits(1, 1))
     tree("a.txt 100b v1\nb.txt 100b v1\nc.txt 100b v1", port.source)
     port.slow(1, quota=150)
     port.start()
@@ -210,7 +210,7 @@ def test_a_full_destination_waits_and_goes_on_when_there_is_room(port: Port, mon
 
 
 def test_waits_in_vain_grow_and_one_item_begins_them_anew(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tallyport.domain.retries.WAITS", Backoff(0.05, 0.2, 0))
+    monkeypatch.setattr("tallyport.domain.retries.WAITS", Waits(0.05, 0.2))
     tree("a.txt 100b v1\nb.txt 100b v1", port.source)
     port.slow(1, quota=50)
     port.start()
@@ -227,7 +227,7 @@ def test_waits_in_vain_grow_and_one_item_begins_them_anew(port: Port, monkeypatc
 def test_a_connection_changed_while_a_run_waits_is_opened_as_it_is_now(
     port: Port, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tallyport.domain.retries.WAITS", Backoff(0.05, 0.05, 0))
+    monkeypatch.setattr("tallyport.domain.retries.WAITS", Waits(0.05, 0.05))
     tree("a.txt 100b v1", port.source)
     port.slow(1, quota=50)
     port.start(threads=1)  # whoever failed is whoever goes on
