@@ -91,13 +91,6 @@ class Reader:
                 self.unknown(pointer(path, key), str(key), words)
         return {key: value[key] for key in words if value.get(key) is not None}
 
-    def members_as_given(self, value: object, path: str) -> Mapping[str, object] | None:
-        """Give an object whose members are not looked at here."""
-        if isinstance(value, dict):
-            return value
-        self.wrong_type(value, path, "an object")
-        return None
-
     def unknown(self, path: str, key: str, known: Iterable[str]) -> None:
         """Note a key that nobody knows, and which one may have been meant."""
         words = list(known)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from tallyport.domain import paths
-from tallyport.domain.errors import REMEDIES, ErrorKind, Remedy, Scope
+from tallyport.domain.errors import ErrorKind
 from tallyport.domain.executions import Execution
 from tallyport.domain.items import DONE
 from tallyport.domain.policies_json import policies_from_json
@@ -354,11 +354,6 @@ class Batch:
         scene = orders.scene
         asked = scene.job, scene.execution_id, one.device, one.inode
         return self._database.outlast(lambda: linked_names.standing(self._database, *asked), stopped=self._given_up)
-
-
-def scope_of(halted: str) -> tuple[Scope, Remedy] | None:
-    """Say how far a halt reaches, when it is an error's."""
-    return REMEDIES[ErrorKind(halted)] if halted in ErrorKind._value2member_map_ else None
 
 
 def _task_works(tasks: Sequence[TaskRow], standing: Callable[[Sequence[TaskRow]], Sequence[Standing]]) -> list[Work]:

@@ -231,9 +231,6 @@ class Result:
         self._only_one()
         return self._rows[0][0]
 
-    def scalar_one_or_none(self) -> Any:
-        return self.scalar_one() if self._rows else None
-
     def scalars(self) -> "Values":
         return Values([row[0] for row in self._rows])
 
